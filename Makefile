@@ -14,8 +14,9 @@ DATA := .danube
 DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-linux bsdutils procps \
 	docker-registry skopeo umoci apache2-utils busybox-static zstd uidmap
 
-# What the long tests and the measurements use beside those: a Debian to run in, a browser with letters to show.
-LONG_PACKAGES := debootstrap chromium fonts-dejavu-core
+# What the long tests and the measurements use beside those: a Debian to run in, a browser with letters to show,
+# Prometheus' tools, a reverse proxy.
+LONG_PACKAGES := debootstrap chromium fonts-dejavu-core prometheus nginx-light
 
 # Python keeps its bytecode, whatever the caller prefers: tests and measurements start hundreds of Python processes.
 unexport PYTHONDONTWRITEBYTECODE

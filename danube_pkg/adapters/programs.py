@@ -63,9 +63,13 @@ def coordinator_program() -> CoordinatorProgram:
 
 
 def coordinator_command() -> str:
-    """The shell command that runs the coordinator, with this server's interpreter and not the first one on a PATH."""
+    """The shell command that runs the coordinator, with this server's interpreter and not the first one on a PATH.
+
+    Without `site` (`-s -S`): a danubefile must not come to need a package that only this machine's Python happens to
+    have.
+    """
     interpreter = Path(sys.executable).resolve()
-    return f"exec {shlex.quote(str(interpreter))} -m danube_pkg.pod.coordinator"
+    return f"exec {shlex.quote(str(interpreter))} -s -S -m danube_pkg.pod.coordinator"
 
 
 def _paths_of(name: str) -> Sequence[Path]:

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from danube_pkg.adapters.blobs.directory import BlobDirectory
+from danube_pkg.adapters.disk.probe import DirectoryDisk
 from danube_pkg.adapters.logs import FileJobLogs
-from danube_pkg.adapters.store import SqliteArtifacts, SqliteSecrets, SqliteServerState
+from danube_pkg.adapters.store import SqliteArtifacts, SqliteProvenance, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.runtime import RuntimeParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.artifacts.artifact import ArtifactBounds
@@ -13,9 +14,11 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.edges.grpc.server import CoordinatorServer
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress
+from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.jobs.coordination import Coordination
 from danube_pkg.services.jobs.draining import Draining
@@ -23,12 +26,14 @@ from danube_pkg.services.jobs.effects.close_log import CloseLog
 from danube_pkg.services.jobs.effects.create_pod import CreatePod
 from danube_pkg.services.jobs.effects.delete_pod import DeletePod
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
+from danube_pkg.services.jobs.effects.sign_provenance import SignProvenance
 from danube_pkg.services.jobs.effects.stop_steps import StopSteps
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.masks import MaskOptions, MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.provenance.statements import NO_CONTEXT, StatementContext, Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
 
 
@@ -42,9 +47,13 @@ class EngineParts(Record):
     resources: JobResources
     secrets: Secrets
     artifacts: Artifacts
+    statements: Statements
     egress: Egress
     logs: JobLogs
     sources: Sources
+    performer: EffectPerformer
+    room: DiskRoom
+    reconnects: Tally
 
 
 def build_secrets(
@@ -73,32 +82,66 @@ def build_engine(
     sources: Sources,
     observer: JobObserver,
     logs: JobLogs,
+    external_url: str = "",
+    context: StatementContext = NO_CONTEXT,
 ) -> EngineParts:
-    """Nothing runs yet."""
+    """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
+    what is stated about all jobs; the runtime is added."""
     egress = Egress(runtime.proxies, runtime.ledgers, secrets)
-    ports = _ports(store, secrets, runtime, sources, egress, logs)
+    ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
     resources = JobResources(ports, masks)
+    kept = SqliteArtifacts(store.database)
+    statements = Statements(
+        SqliteProvenance(store.database),
+        kept,
+        SqliteSecrets(store.database),
+        store.signing,
+        replace(context, runtime=runtime.runtime.name),
+    )
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
         CloseLog(ports, resources),
+        SignProvenance(statements),
         DeletePod(runtime.runtime),
     )
     performer = EffectPerformer(effects, ports.timing)
     draining = Draining(SqliteServerState(store.database))
-    engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command)
+    room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
+    engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
     files = BlobDirectory(store.directory / "artifacts", "artifact")
 
     def artifact_bounds() -> ArtifactBounds:
         return observer.applied.config.artifact_bounds
 
-    artifacts = Artifacts(SqliteArtifacts(store.database), files, store.clock, store.new_id, artifact_bounds)
+    artifacts = Artifacts(kept, files, store.clock, store.new_id, artifact_bounds)
     coordination = Coordination(engine, ports, resources, secrets, artifacts)
-    return EngineParts(engine, coordination, observer, draining, resources, secrets, artifacts, egress, logs, sources)
+    return EngineParts(
+        engine,
+        coordination,
+        observer,
+        draining,
+        resources,
+        secrets,
+        artifacts,
+        statements,
+        egress,
+        logs,
+        sources,
+        performer,
+        room,
+        ports.reconnects,
+    )
 
 
 def _ports(
-    store: Store, secrets: Secrets, runtime: RuntimeParts, sources: Sources, egress: Egress, logs: JobLogs
+    store: Store,
+    secrets: Secrets,
+    runtime: RuntimeParts,
+    sources: Sources,
+    egress: Egress,
+    logs: JobLogs,
+    external_url: str,
 ) -> EnginePorts:
     return EnginePorts(
         jobs=store.jobs,
@@ -112,6 +155,7 @@ def _ports(
         clock=store.clock,
         timing=store.timing,
         new_id=store.new_id,
+        external_url=external_url,
     )
 
 
@@ -123,12 +167,15 @@ async def open_engine(
     runtime: RuntimeParts,
     sources: Sources,
     observer: JobObserver,
+    external_url: str = "",
+    context: StatementContext = NO_CONTEXT,
 ) -> AsyncIterator[EngineParts]:
-    """The engine, running and reachable by coordinators; jobs continue when the block is left."""
+    """The engine, running and reachable by coordinators; jobs continue when the block is left. external_url: as for
+    `build_engine`."""
     async with AsyncExitStack() as stack:
         logs = FileJobLogs(store.directory / "logs", store.clock.now)
         stack.callback(logs.abandon)
-        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs)
+        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, external_url, context)
         await parts.draining.recall()
         await stack.enter_async_context(CoordinatorServer(parts.coordination).serving(store.directory / "run" / "grpc"))
         await stack.enter_async_context(parts.engine.running())

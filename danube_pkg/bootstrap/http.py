@@ -7,24 +7,30 @@ from pathlib import Path
 
 import danube_pkg
 from danube_pkg.adapters.dex.upstream import HttpUpstream
-from danube_pkg.adapters.store import SqliteIdempotency
+from danube_pkg.adapters.store import SqliteIdempotency, SqliteServerState
 from danube_pkg.bootstrap.engine import EngineParts
+from danube_pkg.bootstrap.health import HealthParts
 from danube_pkg.bootstrap.identity import IdentityParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.bootstrap.triggers import TriggerParts
 from danube_pkg.core.repositories.ports import SourceFiles
-from danube_pkg.edges.http.metrics import HttpMetrics, MetricSources
+from danube_pkg.edges.http.metrics.server_metrics import HttpMetrics, MetricSources
 from danube_pkg.edges.http.routes import PATTERNS, ROUTES, api_document
 from danube_pkg.edges.http.server.listener import HttpServer
 from danube_pkg.edges.http.server.security import session_cookie
 from danube_pkg.edges.http.services import Services, Site
+from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.loop_lag import measure_lag
 from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tallies import Tally
+from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
-from danube_pkg.services.health import ServerConditions, ServerReadiness
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
 from danube_pkg.services.retention import Retention
+
+_log = EventLog("danube.http")
 
 SOCKET_NAME = "danube.sock"
 """The unix socket of the local administrator, in the data directory."""
@@ -62,8 +68,7 @@ class ServerParts(Record):
     triggers: TriggerParts
     identity: IdentityParts
     configuration: ConfigurationSync
-    conditions: ServerConditions
-    readiness: ServerReadiness
+    health: HealthParts
     audit: Audit
     retention: Retention
     files: SourceFiles
@@ -81,6 +86,9 @@ async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[H
             stack.push_async_callback(upstream.close)
             site = replace(site, dex=upstream)
         services = build_services(parts, site)
+        owner = TaskOwner(logged(_log.logger))
+        stack.push_async_callback(owner.close)
+        owner.start("event loop lag", measure_lag(services.metrics.lag.observe))
         server = HttpServer(services, ROUTES, PATTERNS)
         local = parts.store.directory / SOCKET_NAME
         serving = server.serving(local, options.bind_address, options.certificate, options.listening)
@@ -103,6 +111,13 @@ def _metric_sources(parts: ServerParts) -> MetricSources:
         sync_status=lambda: parts.configuration.status,
         logins=parts.identity.logins.oidc.outcomes,
         registry_pulls=parts.pulled,
+        secret_bytes=lambda: parts.jobs.secrets.known.size_bytes,
+        reconnects=parts.jobs.reconnects,
+        upkeep=parts.health.upkeep,
+        freed=parts.health.freed,
+        subsystems=lambda: parts.health.readiness.known,
+        disk=parts.health.disk,
+        clock=parts.store.clock,
     )
 
 
@@ -116,13 +131,16 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         engine=jobs.engine,
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
+        statements=jobs.statements,
         artifact_directory=str(store.directory / "artifacts"),
         configuration=parts.configuration,
         applied=parts.configuration.applied,
-        conditions=parts.conditions,
-        readiness=parts.readiness,
+        conditions=parts.health.conditions,
+        readiness=parts.health.readiness,
+        upkeep=parts.health.upkeep,
         outlines=Outlines(jobs.sources, parts.files),
         deploy_key=parts.deploy_key,
+        signing_keys=KnownSigningKeys(store.signing, SqliteServerState(store.database)),
         access=parts.identity.access,
         logins=parts.identity.logins,
         audit=parts.audit,

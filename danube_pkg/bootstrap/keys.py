@@ -6,9 +6,13 @@ has lost its database, and a database with a fingerprint and no key has lost its
 
 from pathlib import Path
 
-from danube_pkg.adapters.keys.keys import DEPLOY_KEY_NAME, KEY_NAME, Keys, key_missing, open_deploy_key
+from danube_pkg.adapters.keys.files import key_missing
+from danube_pkg.adapters.keys.keys import DEPLOY_KEY_NAME, KEY_NAME, Keys, open_deploy_key
+from danube_pkg.adapters.keys.signing import HISTORY_NAME, SIGNING_KEY_NAME, SigningKeys
 from danube_pkg.adapters.store import Database, SqliteServerState
 from danube_pkg.core.errors import Permanent
+from danube_pkg.kit.clock import Clock
+from danube_pkg.services.provenance.signing_keys import SIGNING_KEY_STATE
 
 DATABASE_NAME = "danube.db"
 FINGERPRINT = "key-fingerprint"
@@ -50,6 +54,26 @@ async def open_keys(directory: Path, database: Database) -> Keys:
             cause="with another key no secret can be decrypted and no running job can be taken over",
             hint=f"restore the {path} that belongs to {directory / DATABASE_NAME}, from the same backup",
         )
+    return keys
+
+
+async def open_signing_keys(directory: Path, database: Database, clock: Clock) -> SigningKeys:
+    """The signing key, created on the first start. Raises Permanent for one that is missing though it has signed, and
+    for one that is neither the last one known nor its successor: a rotation leaves the old key in the history."""
+    state, keys_directory = SqliteServerState(database), directory / "keys"
+    path, known = keys_directory / SIGNING_KEY_NAME, await state.recall(SIGNING_KEY_STATE)
+    if known is not None and not path.exists():
+        raise key_missing(path, "artifacts were signed with it, and verifiers trust it")
+    keys = SigningKeys.open(keys_directory, clock)
+    if known is not None and known[0] not in {one.id for one in keys.public_keys()}:
+        raise Permanent(
+            "key-changed",
+            f"{path} is not the signing key of this database",
+            cause=f"key {known[0]} has signed, and its public half is not in {keys_directory / HISTORY_NAME}",
+            hint=f"restore {path} and {keys_directory / HISTORY_NAME} from the same backup as {directory / DATABASE_NAME}",
+        )
+    if known is None or known[0] != keys.current.id:
+        await state.remember(SIGNING_KEY_STATE, keys.current.id)
     return keys
 
 

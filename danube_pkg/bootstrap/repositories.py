@@ -1,10 +1,11 @@
 """Opens the access to repositories: the server's ssh key, credentials, mirrors, commit statuses."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from danube_pkg.adapters.forges.client import HttpForges
+from danube_pkg.adapters.git.process import Worker, worker_processes
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.keys.keys import DEPLOY_KEY_NAME
 from danube_pkg.bootstrap.keys import open_ssh_key
@@ -43,11 +44,16 @@ async def open_repositories(
     if made:
         _log.info("deploy-key-made", public=deploy_key, hint="give it read access: danube keys")
     forges = HttpForges()
+    stack = ExitStack()
+    worker = Worker(stack.enter_context(worker_processes()))
     try:
         key_path = str(directory / DEPLOY_KEY_NAME)
         credentials = ConfiguredCredentials(applied, repository, secrets, forges, store.clock, key_path)
         known_hosts = (directory / "known_hosts", Path("~/.ssh/known_hosts"))
-        sources = GitSources(store.directory / "repos", credentials, settings=settings, known_hosts=known_hosts)
+        sources = GitSources(
+            store.directory / "repos", credentials, worker=worker, settings=settings, known_hosts=known_hosts
+        )
         yield RepositoryParts(sources, CommitStatusReporter(applied, credentials, forges), forges, deploy_key)
     finally:
+        stack.close()
         await forges.close()

@@ -16,6 +16,7 @@ from danube_pkg.core.configuration.state import State
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.kit.records import HIDDEN, Record, field
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.provenance.statements import StatementContext
 from danube_pkg.services.secrets import KnownValues
 
 ONE_JOB = State(ConfigSpec(max_concurrent_jobs=1), {}, {}, {})
@@ -56,7 +57,8 @@ async def open_run(options: RunOptions) -> AsyncIterator[RunParts]:
         runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         observer = JobObserver(applied, store.clock)
         sources = options.sources(store.directory / "repos")
-        opening = open_engine(store, secrets, masks, runtime, sources, observer)
+        local = StatementContext(is_local=True)
+        opening = open_engine(store, secrets, masks, runtime, sources, observer, context=local)
         engine = await stack.enter_async_context(opening)
         yield RunParts(store, engine, store.directory / "artifacts")
 

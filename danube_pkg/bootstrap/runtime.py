@@ -12,6 +12,7 @@ from danube_pkg.adapters.egress import EgressProxyPool, EgressSettings, FileLedg
 from danube_pkg.adapters.programs import coordinator_command, coordinator_program, find_program
 from danube_pkg.adapters.runtimes.sandbox import (
     PROXY_USER,
+    SandboxPrograms,
     SandboxRuntime,
     SandboxSettings,
     find_cgroups,
@@ -21,6 +22,7 @@ from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.core.configuration.settings import EgressHosts, RuntimeKind, RuntimeSettings
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.errors import Permanent
+from danube_pkg.core.health.subsystems import Part
 from danube_pkg.core.images.ports import Images
 from danube_pkg.core.images.registries import RegistrySpec, configured_targets
 from danube_pkg.core.runtimes.ports import Runtime
@@ -43,6 +45,8 @@ class RuntimeParts(Record):
     """The shell command that a coordinator's container runs."""
     conditions: Sequence[ConditionSource]
     """What an operator must see of the runtime."""
+    checks: Mapping[Part, ConditionSource] = {}
+    """The checks of its subsystems, without which no job can run."""
 
 
 class SandboxParts(RuntimeParts):
@@ -125,7 +129,8 @@ async def open_sandbox(
         images = await stack.enter_async_context(opening)
         runtime = SandboxRuntime(settings, images, proxies)
         stack.push_async_callback(runtime.close)
-        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,))
+        checks: Mapping[Part, ConditionSource] = {Part.PODS: SandboxPrograms(settings), Part.EGRESS: proxies}
+        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,), checks)
 
 
 def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:

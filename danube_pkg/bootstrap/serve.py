@@ -9,7 +9,7 @@ from pathlib import Path
 
 from danube_pkg.bootstrap.configuration import open_configuration
 from danube_pkg.bootstrap.engine import build_masks, build_secrets, open_engine
-from danube_pkg.bootstrap.health import build_readiness
+from danube_pkg.bootstrap.health import Observed, open_health
 from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
@@ -25,9 +25,9 @@ from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged, until
-from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.jobs.masks import MaskOptions
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.provenance.statements import StatementContext
 from danube_pkg.services.secrets import KnownValues
 
 _log = EventLog("danube.server")
@@ -64,21 +64,17 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
-        runtime = await stack.enter_async_context(
-            open_runtime(
-                RuntimeOptions(options.images, settings.runtime, settings.egress),
-                store.directory,
-                RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server),
-            )
-        )
+        callbacks = RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server)
+        wanted = RuntimeOptions(options.images, settings.runtime, settings.egress)
+        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         repositories = await stack.enter_async_context(
             open_repositories(store, applied, secrets, repository, settings.sources)
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
-        server = configuration.settings.server
-        jobs = await stack.enter_async_context(
-            open_engine(store, secrets, masks, runtime, repositories.sources, JobObserver(applied, store.clock))
-        )
+        server, url = configuration.settings.server, configuration.settings.server.external_url
+        observer, context = JobObserver(applied, store.clock), StatementContext(configuration=repository.url)
+        opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context)
+        jobs = await stack.enter_async_context(opening)
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
         )
@@ -86,10 +82,18 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         identity = await stack.enter_async_context(
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
-        readiness = build_readiness(store, configuration.sync, identity.dex)
         retention = await stack.enter_async_context(open_retention(store, applied, audit))
-        others = (*configuration.conditions, *identity.conditions, *triggers.conditions, outbox, jobs.draining)
-        conditions = ServerConditions(readiness, configuration.sync, *others, retention, *runtime.conditions)
+        conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
+        observed = Observed(
+            store=store,
+            jobs=jobs,
+            mirrors=repositories.sources.mirrors,
+            configuration=configuration.sync,
+            dex=identity.dex,
+            audit=audit,
+            runtime=runtime,
+            sources=(*conditions, jobs.draining, retention, *runtime.conditions),
+        )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
         owner.start("configuration", configuration.sync.follow())
@@ -99,8 +103,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             triggers=triggers,
             identity=identity,
             configuration=configuration.sync,
-            conditions=conditions,
-            readiness=readiness,
+            health=await stack.enter_async_context(open_health(observed)),
             audit=audit,
             retention=retention,
             files=repositories.sources,

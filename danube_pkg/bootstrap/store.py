@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from danube_pkg.adapters.keys.keys import Keys
+from danube_pkg.adapters.keys.signing import SigningKeys
 from danube_pkg.adapters.store import Database, SqliteConfiguration, SqliteJobs, SqlitePipelines
-from danube_pkg.bootstrap.keys import DATABASE_NAME, check_not_emptied, open_keys
+from danube_pkg.bootstrap.keys import DATABASE_NAME, check_not_emptied, open_keys, open_signing_keys
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.errors import Conflict, Permanent
@@ -45,6 +46,7 @@ class Store(Record):
     directory: Path
     timing: Timing
     keys: Keys
+    signing: SigningKeys
     database: Database
     new_id: Callable[[], str]
     jobs: JobStore
@@ -71,12 +73,13 @@ async def open_store(directory: Path) -> AsyncIterator[Store]:
         database = Database(directory / DATABASE_NAME)
         try:
             keys = await open_keys(directory, database)
+            signing = await open_signing_keys(directory, database, clock)
             jobs = SqliteJobs(database)
             ids = SortableIds(clock.now, secrets.token_bytes)
             for newest in await jobs.list_jobs(JobFilter(limit=1)):
                 ids.continue_after(newest.id)
             timing = Timing(clock, random.random)
-            yield Store(directory, timing, keys, database, ids, jobs, SqlitePipelines(database), lock)
+            yield Store(directory, timing, keys, signing, database, ids, jobs, SqlitePipelines(database), lock)
         finally:
             await database.close()
 

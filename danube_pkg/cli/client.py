@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
@@ -87,10 +87,11 @@ class ApiClient:
     def __init__(self, options: argparse.Namespace, *, server: ServerAddress | None = None) -> None:
         self.server = server or find_server(options)
 
-    def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
-        """The JSON of the answer. Raises the server's error, and Unavailable if no server answers."""
+    def get(self, path: str, query: Mapping[str, object] | None = None, accept: Collection[int] = ()) -> Any:
+        """The JSON of the answer. Raises the server's error, and Unavailable if no server answers. accept: statuses
+        that are errors elsewhere, and an answer of this endpoint."""
         words = "&".join(f"{name}={quote(str(value))}" for name, value in (query or {}).items() if value is not None)
-        return json.loads(self._answer("GET", f"{path}?{words}" if words else path))
+        return json.loads(self._answer("GET", f"{path}?{words}" if words else path, accept=accept))
 
     def listed(
         self, path: str, key: str, query: Mapping[str, object] | None = None, *, limit: int | None = None
@@ -144,9 +145,16 @@ class ApiClient:
                 raise lost
             time.sleep(RECONNECT_INTERVAL_SECONDS)
 
-    def _answer(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        accept: Collection[int] = (),
+    ) -> bytes:
         """The whole body of the answer."""
-        with self._request(method, path, body, headers) as response:
+        with self._request(method, path, body, headers, accept) as response:
             try:
                 return response.read()
             except (OSError, http.client.HTTPException) as error:
@@ -179,7 +187,12 @@ class ApiClient:
 
     @contextlib.contextmanager
     def _request(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        accept: Collection[int] = (),
     ) -> Iterator[http.client.HTTPResponse]:
         connection = self._connection()
         given = {"Authorization": f"Bearer {self.server.token}"} if self.server.token else {}
@@ -192,7 +205,7 @@ class ApiClient:
                 response = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 raise self._failure(error, method, sent=sent) from error
-            if response.status >= 400:
+            if response.status >= 400 and response.status not in accept:
                 raise _error_of(response.status, response.read(), response.headers.get("Retry-After", ""))
             yield response
         finally:

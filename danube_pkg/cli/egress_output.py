@@ -7,12 +7,12 @@ from typing import Any
 
 import yaml
 
-from danube_pkg.cli.output import one_line, print_table, size
-from danube_pkg.cli.terminal import visible
+from danube_pkg.cli.output import one_line, print_table, say, size
 from danube_pkg.core.egress.denials import note
 from danube_pkg.core.egress.policy import Verdict, parse_entry, yaml_lines
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.kit.terminal import visible
 from danube_pkg.services.egress import EgressReport
 
 MAX_FILE_BYTES = 1024**2
@@ -63,16 +63,16 @@ def print_learned(report: EgressReport, network: Network) -> None:
     reached = [one for one in report.destinations if one.latest.verdict is Verdict.ALLOWED]
     places = f"{len(reached)} reached" + (f", {len(refused)} refused" if refused else "")
     for one in refused[:MAX_REFUSED]:
-        print(one_line(note(one.latest)), file=sys.stderr)
+        say(one_line(note(one.latest)), file=sys.stderr)
     if len(refused) > MAX_REFUSED:
-        print(f"egress refused: {len(refused) - MAX_REFUSED} more destinations", file=sys.stderr)
+        say(f"egress refused: {len(refused) - MAX_REFUSED} more destinations", file=sys.stderr)
     missing = {entry for one in refused for entry in one.latest.allow} if network is Network.ALLOWLIST else set()
     needed = [*report.needed, *sorted(missing - set(report.needed))]
     if needed:
         shown = visible(yaml_lines(needed))
-        print(f"egress: {places}; the allowlist that this run needs:\n\n{shown}", file=sys.stderr)
+        say(f"egress: {places}; the allowlist that this run needs:\n\n{shown}", file=sys.stderr)
     else:
-        print(f"egress: {places}{'' if refused else '; this run needs no egress_allowlist'}", file=sys.stderr)
+        say(f"egress: {places}{'' if refused else '; this run needs no egress_allowlist'}", file=sys.stderr)
 
 
 def print_ledger(view: Mapping[str, Any]) -> None:
@@ -92,4 +92,4 @@ def print_ledger(view: Mapping[str, Any]) -> None:
     print_table(("STEP", "DESTINATION", "VERDICT", "REASON", "TIMES", "OUT", "IN"), rows)
     allow = [entry for one in view["destinations"] if one["verdict"] == Verdict.REFUSED for entry in one["allow"]]
     if allow:
-        print(f"\nto allow the refused destinations:\n\n{visible(yaml_lines(list(dict.fromkeys(allow))))}", end="")
+        say(f"\nto allow the refused destinations:\n\n{visible(yaml_lines(list(dict.fromkeys(allow))))}", end="")

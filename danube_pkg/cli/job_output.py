@@ -5,8 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from danube_pkg.cli.output import STATUS_COLOURS, one_line, painted, wants_colour
-from danube_pkg.cli.terminal import VisibleText, json_text
+from danube_pkg.cli.output import STATUS_COLOURS, one_line, painted, say, wants_colour
+from danube_pkg.kit.terminal import VisibleText, json_text
 
 OWN_LINE = "--- "
 """The beginning of Danube's own lines in a log."""
@@ -77,7 +77,7 @@ def print_end(job: Mapping[str, Any]) -> int:
     reason = f" ({job['reason']})" if job["reason"] else ""
     message = f": {one_line(job['message'])}" if job["message"] else ""
     line = f"{job['pipeline']} {painted(status, STATUS_COLOURS.get(status, ''), sys.stderr)}{reason}{message}"
-    print(line, file=sys.stderr)
+    say(line, file=sys.stderr)
     if job["hint"]:
-        print(f"  hint: {one_line(job['hint'])}", file=sys.stderr)
+        say(f"  hint: {one_line(job['hint'])}", file=sys.stderr)
     return 0 if status == "success" else 1

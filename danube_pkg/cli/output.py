@@ -8,12 +8,18 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TextIO, TypeVar
 
-from danube_pkg.cli.terminal import json_text, visible
 from danube_pkg.core.errors import PlatformError, Throttled
+from danube_pkg.kit.terminal import json_text, visible
 
 STATUS_COLOURS = {"success": "32", "failure": "31", "timeout": "31", "cancelled": "33", "running": "36"}
 
 Result = TypeVar("Result")
+
+
+def say(text: str, *, file: TextIO | None = None, end: str = "\n") -> None:
+    """Print a text on standard output, or `file`. Names and messages in it may be of untrusted origin, so that control
+    sequences are made visible: no other part of the command line calls `print`."""
+    print(visible(text), file=file, end=end)
 
 
 def show(result: Result, options: argparse.Namespace, print_text: Callable[[Result], None]) -> int:

@@ -1,10 +1,10 @@
 """A pipeline as the engine needs it: its code and its limits. `core/configuration` has its YAML schema."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Network
-from danube_pkg.kit.records import Record, replace
+from danube_pkg.kit.records import Record, field, replace
 
 
 class PipelineSettings(Record):
@@ -21,6 +21,10 @@ class PipelineSettings(Record):
     network: Network = Network.NONE
     egress_allowlist: tuple[str, ...] = ()
     """Entries of `core.egress.policy`: the pipeline's own; in a job's settings preceded by the server's."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of each step, by name."""
+    run_as_root: bool = False
+    """Steps in the image `host` are run by root of the job's own user ids."""
     submodules: tuple[str, ...] = ()
     """Repositories as HOST/PATH, with `*`, for which the server lends its credential to submodules."""
     log_limit_mb: int = 200

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     STEP_FAILED = "step-failed"
     STEP_TIMEOUT = "step-timeout"
     STEP_OPEN = "step-open"
+    STOPPED = "stopped"
     COMMAND_NOT_STARTED = "command-not-started"
     SCRIPT_ERROR = "script-error"
     SCRIPT_INVALID = "script-invalid"
@@ -51,11 +52,18 @@ class Reason(StrEnum):
     JOB_TIMEOUT = "job-timeout"
     HOST_LACKS = "host-lacks"
     LOG_LOST = "log-lost"
+    SIGNING_FAILED = "signing-failed"
 
     @property
     def ends_containers(self) -> bool:
         """Whether a container may end for it. A job whose coordinator's container ended has that reason itself."""
         return self in _ENDS_CONTAINERS
+
+    @property
+    def is_of_scripts(self) -> bool:
+        """Whether a danubefile's process may name it as the reason of its job. What it says is not trusted: a job must
+        not claim that it was superseded, or have no reason."""
+        return self in _OF_SCRIPTS
 
     @property
     def is_of_infrastructure(self) -> bool:
@@ -73,6 +81,20 @@ _ENDS_CONTAINERS = frozenset(
     }
 )
 
+_OF_SCRIPTS = frozenset(
+    {
+        Reason.STEP_FAILED,
+        Reason.STEP_OPEN,
+        Reason.SCRIPT_ERROR,
+        Reason.SCRIPT_INVALID,
+        Reason.SCRIPT_MISSING,
+        Reason.SCRIPT_EXITED,
+        Reason.PIPELINE_MISSING,
+        Reason.SOURCE_UNAVAILABLE,
+        Reason.INFRASTRUCTURE_LOST,  # the server refuses a secret with it while the egress proxy does not mask it
+    }
+)
+
 _OF_INFRASTRUCTURE = frozenset(
     {Reason.INFRASTRUCTURE_LOST, Reason.POD_LOST, Reason.POD_FAILED, Reason.HOST_LACKS, Reason.EVICTED}
 )
@@ -86,7 +108,7 @@ def reason_named(reference: str, default: Reason) -> Reason:
 HINTS: dict[Reason, str] = {
     Reason.STEP_FAILED: "read the end of the step's log; run it here with: danube run",
     Reason.STEP_TIMEOUT: "give step.run a larger timeout_seconds, or find what the command waits for at the end of its log",
-    Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait(), or with step.parallel():",
+    Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait() or handle.stop(), or with step.parallel():",
     Reason.COMMAND_NOT_STARTED: "check the step's working directory, and that its image has the program and a shell",
     Reason.SCRIPT_ERROR: "do what the message says, or fix the line that the traceback names; run it here with: danube run",
     Reason.SCRIPT_INVALID: "fix what is named; check the file without a job: danube validate danubefile.py",
@@ -106,6 +128,7 @@ HINTS: dict[Reason, str] = {
     Reason.DRAINED: "the server was drained for maintenance; once it takes work again: danube rerun JOB",
     Reason.HOST_LACKS: "check this machine with: danube doctor",
     Reason.LOG_LOST: "find out what removes files below logs/ of the data directory; then: danube rerun JOB",
+    Reason.SIGNING_FAILED: "check keys/signing.key of the data directory and the server's log; then: danube rerun JOB",
 }
 
 _RUN_HINTS: dict[Reason, str] = {
@@ -114,6 +137,7 @@ _RUN_HINTS: dict[Reason, str] = {
     Reason.INFRASTRUCTURE_LOST: "run it again: danube run; if it happens again: danube doctor",
     Reason.POD_LOST: "run it again: danube run; find out what removed its pod",
     Reason.LOG_LOST: "find out what removes files below ~/.local/state/danube; then run it again",
+    Reason.SIGNING_FAILED: "run it again: danube run",
     Reason.EVICTED: "run it again: danube run; the machine was short of a resource",
     Reason.SCRIPT_MISSING: "name the file: danube run --script FILE",
     Reason.JOB_TIMEOUT: "give it more seconds: danube run --timeout SECONDS; or find the step that takes so long",

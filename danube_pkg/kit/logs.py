@@ -4,11 +4,12 @@ A record's message is the name of an event (`job-queued`); its details are in `e
 through `redact` last, so that no logger, also none of a library, can write a secret.
 """
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TextIO
+
+from danube_pkg.kit.terminal import json_text, visible
 
 Redact = Callable[[str], str]
 
@@ -39,11 +40,12 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return self._redact(json.dumps(line, default=str, ensure_ascii=False))
+        return self._redact(json_text(line))
 
 
 class HumanLines(logging.Formatter):
-    """`12:00:00 warning danube.jobs: event key=value …`, and the traceback below it."""
+    """`12:00:00 warning danube.jobs: event key=value …`, and the traceback below it. Values may be of untrusted origin,
+    so that their control sequences are made visible."""
 
     def __init__(self, redact: Redact) -> None:
         super().__init__()
@@ -54,7 +56,7 @@ class HumanLines(logging.Formatter):
         fields = "".join(f" {key}={value}" for key, value in _fields(record).items() if value not in ("", None))
         line = f"{time} {record.levelname.lower()} {record.name}: {record.getMessage()}{fields}"
         error = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return self._redact(line + error)
+        return visible(self._redact(line + error))
 
 
 def set_up_logging(stream: TextIO, wanted: str, redact: Redact) -> None:

@@ -146,8 +146,12 @@ def check_limits() -> CheckResult:
     if groups.hierarchies:
         version = 2 if groups.unified else 1
         rest = f"all pods together have {memory_of_all_pods() >> 20} of {machine_bytes() >> 20} MB"
-        what = f"control groups, version {version}, limit a pod's memory, processes and CPU; {rest}"
-        return CheckResult("limits", True, what)
+        names = {"memory": "memory", "pids": "processes", "cpu": "CPU"}
+        limited = [name for controller, name in names.items() if groups.limits_with(controller)]
+        lacking = [controller for controller in names if not groups.limits_with(controller)]
+        what = f"control groups, version {version}, limit a pod's {', '.join(limited)}; {rest}"
+        hint = f"give the server's unit these controllers: {' '.join(lacking)}" if lacking else ""
+        return CheckResult("limits", True, what, hint)
     what = "memory is limited for each process and not for the pod: this user may not create control groups"
     return CheckResult("limits", True, what, "run the server as root for limits of the whole pod")
 

@@ -126,6 +126,10 @@ class CoordinatorClient:
             raw_output=end.output if end.HasField("output") else None,
         )
 
+    def stop_step(self, sequence: int) -> None:
+        request = pb.StopStepRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence)
+        self._repeat(lambda: self._stub.StopStep(request, metadata=self._metadata))
+
     def read_secret(self, sequence: int, key: str) -> bytes:
         request = pb.ReadSecretRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence, key=key)
         with self._secrets:

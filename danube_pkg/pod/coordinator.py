@@ -6,6 +6,7 @@ danubefile runs. The job token, read from its file, is the only credential.
 """
 
 import os
+import site
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from danube_pkg.pod.source_tree import BadSource, unpack
 
 def main() -> int:
     """0 when the server took the job's result, whatever that is; 1 when the job could not be finished."""
+    site.setquit()  # `exit` and `quit`, which `python -S` leaves out
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     server = os.environ.pop("DANUBE_SERVER")
     token = Path(os.environ.pop("DANUBE_TOKEN_FILE")).read_text().strip()

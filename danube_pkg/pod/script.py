@@ -10,9 +10,9 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from danube._errors import DanubeError
-from danube._pipeline import MARK, REFUSED, SHELL, check_function, check_result, marked
+from danube._open_steps import steps_without_end
+from danube._pipeline import ENVIRONMENT, MARK, REFUSED, SHELL, check_function, check_result, marked
 from danube._results import StepFailed
-from danube.step import steps_without_end
 
 from danube import _process, _session
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
@@ -20,6 +20,9 @@ from danube_pkg.pod.own_process import leave_as_child, say
 
 PASSED_ON = (REFUSED, "infrastructure-lost")
 """References of errors that are the reason of the job which they end: the cause is not an error of the danubefile."""
+
+
+NO_PACKAGES = "a danubefile has the standard library and the modules beside it; use other packages in a step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ def _import_and_call(code: Any, module: ModuleType, script: str) -> Outcome:
         return Outcome("pipeline-missing", f"{script} must mark exactly one function with @pipeline; found: {names}")
     check_function(found[0])
     _session.use_shell(getattr(found[0], SHELL))
+    _session.use_environment(getattr(found[0], ENVIRONMENT))
     check_result(found[0], found[0]())
     for sequence, name in steps_without_end():
         message = f"step {sequence} {name!r} was still open when the pipeline function returned"
@@ -100,7 +104,8 @@ def _failure(error: BaseException, workspace: Path) -> Outcome:
         reason = error.reference if error.reference in PASSED_ON else "script-error"
         return Outcome(reason, f"{error.what}{where}{hint}")
     text = traceback.format_exception_only(type(error), error)[-1].strip()
-    return Outcome("script-error", f"{text}{where}")
+    hint = f"; {NO_PACKAGES}" if isinstance(error, ModuleNotFoundError) else ""
+    return Outcome("script-error", f"{text}{where}{hint}")
 
 
 def _author_frames(trace: TracebackType | None, workspace: Path) -> list[traceback.FrameSummary]:

@@ -5,8 +5,10 @@ through a link, are refused. Symbolic links are created as they are and never fo
 """
 
 import contextlib
+import functools
 import os
 import shutil
+import stat
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +59,7 @@ def _unpack(chunks: Iterator[bytes], workspace: Path) -> None:
                 if path.is_symlink():
                     raise BadSource(f"{member.name} is a directory here and a link earlier in the archive")
                 path.mkdir(exist_ok=True, parents=True)
-                directories.append((path, _shared_mode(member.mode)))
+                directories.append((path, _mode(member.mode, path.stat().st_mode)))
             elif member.issym():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.symlink_to(member.linkname)
@@ -90,12 +92,21 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> Non
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode & 0o777)
     with os.fdopen(descriptor, "wb") as file:
         shutil.copyfileobj(content, file, 256 * 1024)
-        os.fchmod(descriptor, _shared_mode(member.mode))
+        os.fchmod(descriptor, _mode(member.mode))
     os.utime(path, (member.mtime, member.mtime))
 
 
-def _shared_mode(mode: int) -> int:
-    """The mode of a file in the workspace. Steps run as different users and each may change the tree, so all users get
-    the owner's permissions, unless the file was its owner's alone, as keys must be."""
-    owner = mode >> 6 & 7
-    return mode & 0o777 if mode & 0o077 == 0 else owner << 6 | owner << 3 | owner
+def _mode(mode: int, own: int = 0) -> int:
+    """The mode of a file in the workspace: that of the archive, as Git makes it. own: what the directory got when it
+    was created, whose setgid bit stays. Where steps of several users share the tree by its group (the umask leaves the
+    group its rights then), it gets the owner's, unless the file was its owner's alone, as keys must be."""
+    mode = mode & 0o777 | own & stat.S_ISGID
+    return mode | (mode >> 3 & 0o070 if mode & 0o077 and not _umask() & 0o020 else 0)
+
+
+@functools.cache
+def _umask() -> int:
+    """The umask of this process, which does not change."""
+    current = os.umask(0o077)
+    os.umask(current)
+    return current

@@ -23,6 +23,7 @@ from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.secrets.ports import SecretValues
+from danube_pkg.kit.digests import Digest
 from danube_pkg.kit.records import Record
 
 MAX_NOTES = 50
@@ -83,6 +84,10 @@ class Egress:
         """A contact that the server makes for the job itself. Raises StorageFull."""
         masks = HostMasks(host_forms(await self._secrets.values_to_mask(job.pipeline)))
         await asyncio.to_thread(self._ledgers.append, job.id, masked(contact, masks))
+
+    async def digest(self, job: Job) -> Digest:
+        """Size and hash of the job's ledger so far."""
+        return await asyncio.to_thread(self._ledgers.digest, job.id)
 
     async def report(self, job: Job) -> EgressReport:
         """All contacts of a job."""

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from weakref import WeakValueDictionary
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.errors import Forbidden, NotFound, Permanent
+from danube_pkg.core.errors import Forbidden, Invalid, NotFound, Permanent
 from danube_pkg.core.identity.audit import AuditEvent
 from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.logs.clear_text import Stored, clear_texts, masked_record, masked_text
 from danube_pkg.core.logs.redaction import Patterns, ValueSet, redact_text
 from danube_pkg.core.secrets.ports import SecretCipher, SecretStore
 from danube_pkg.core.secrets.secret import (
@@ -59,6 +60,12 @@ class KnownValues:
         for value in values:
             held = self._sets.setdefault(frozenset([value]), ValueSet([value]))
             self._held[f"process:{len(self._held)}"] = held
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the values that are held, by logs of jobs or here."""
+        sets = [one for reference in self._sets.valuerefs() if (one := reference()) is not None]
+        return sum(len(value) for one in sets for value in one.values)
 
     def redact(self, text: str) -> str:
         """A line of this process's log without the values, and with e-mail addresses masked."""
@@ -203,13 +210,33 @@ class Secrets:
 
         A value that cannot be decrypted could not be read by any job either: it is logged and left out.
         """
+        return self._decrypted(await self._store.maskable_secrets(pipeline))
+
+    def _decrypted(self, stored: Iterable[StoredSecret]) -> Sequence[bytes]:
         found = list(self._overrides.values())
-        for secret in await self._store.maskable_secrets(pipeline):
+        for secret in stored:
             try:
                 found.append(self._cipher.decrypt_secret(secret))
             except Permanent as error:
                 _log.error("secret-not-masked", name=str(secret.name), cause=str(error))
         return found
+
+    async def masked(self, record: Stored) -> Stored:
+        """What is stored of a delivery or a commit: a record in whose texts each clear value is masked, whichever
+        pipeline's it is."""
+        return masked_record(record, clear_texts(self._decrypted(await self._store.every_secret())))
+
+    async def refuse_clear(self, texts: Mapping[str, str]) -> None:
+        """Raises Invalid for a text of a request that holds a clear value. Keys name the texts: `the ref`."""
+        secrets = clear_texts(self._decrypted(await self._store.every_secret()))
+        for what, text in texts.items():
+            if masked_text(text, secrets) != text:
+                raise Invalid(
+                    "name-holds-secret",
+                    f"{what} holds a secret",
+                    cause="it would be stored and shown in clear",
+                    hint="leave it out, and let the danubefile read it: secrets.get(NAME)",
+                )
 
     async def forget_retired(self, before: float) -> None:
         """Delete values that were replaced before that time (Unix seconds); jobs from before it must have ended."""

@@ -48,6 +48,11 @@ class Context:
         return str(self._get("job_id"))
 
     @property
+    def job_url(self) -> str:
+        """The URL of this job's page; empty where the server does not know its own URL."""
+        return str(self._get("job_url"))
+
+    @property
     def trigger(self) -> str:
         """`manual`, `webhook`, `cron`, or `pipeline` where the end of another job started this one."""
         return str(self._get("trigger"))

@@ -1,14 +1,16 @@
 """`@pipeline`: marks the function of a danubefile that a job calls."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from danube._errors import DanubeError
+from danube._texts import check_texts
 
 F = TypeVar("F", bound=Callable[[], None])
 MARK = "__danube_pipeline__"
 SHELL = "__danube_shell__"
+ENVIRONMENT = "__danube_environment__"
 MAX_SHELL_BYTES = 200
 """For a program and its options."""
 
@@ -19,11 +21,12 @@ marked: list[Any] = []
 """Every function that this process has marked, in order: a second one of the same name would hide the first."""
 
 
-def pipeline(*, name: str, shell: str = "") -> Callable[[F], F]:
+def pipeline(*, name: str, shell: str = "", env: Mapping[str, str] | None = None) -> Callable[[F], F]:
     """Mark the function that the job calls; a danubefile has exactly one, without arguments and without a result.
 
     name: a title for readers of the danubefile. The pipeline's name comes from the configuration repository.
     shell: of every step that names none, as for `step.run`: `bash -euo pipefail`; "" for `/bin/sh -e`.
+    env: environment variables of every step; a step's own replace them.
 
     Raises DanubeError for a class, an async function, a generator or a function with arguments: calling one would run
     none of its steps.
@@ -31,11 +34,14 @@ def pipeline(*, name: str, shell: str = "") -> Callable[[F], F]:
 
     if shell:
         check_shell(shell)
+    variables = dict(env or {})
+    check_environment(variables)
 
     def mark(function: F) -> F:
         check_function(function)
         setattr(function, MARK, name)
         setattr(function, SHELL, shell)
+        setattr(function, ENVIRONMENT, variables)
         marked.append(function)
         return function
 
@@ -49,6 +55,18 @@ def check_shell(shell: str) -> None:
             "step-invalid",
             f"shell={str(shell)[:40]!r} does not name a program and its options in 1 to {MAX_SHELL_BYTES} bytes",
             hint='shell="bash -euo pipefail"',
+        )
+
+
+def check_environment(env: Mapping[str, str]) -> None:
+    """Raises DanubeError for a name or a value that a process cannot have."""
+    texts = {f"the name {key!r} in env": key for key in env}
+    check_texts("step-invalid", texts | {f"the value of {key!r} in env": value for key, value in env.items()})
+    if any("\0" in key + value or "=" in key or not key for key, value in env.items()):
+        raise DanubeError(
+            "step-invalid",
+            "an environment variable has a character that it cannot have (a NUL byte, or = in a name), or no name",
+            hint="put binary data into a file of /workspace",
         )
 
 

@@ -1,11 +1,19 @@
 """The result of a step, the error of a failed step, and the handle of a running step."""
 
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
 from danube._errors import DanubeError
 from danube._process import refuse_in_child
+
+UNKNOWN = "step-unknown"
+"""The reference of the error for a step that the server has not heard of."""
+
+UNKNOWN_PAUSE_SECONDS = 0.05
+
+STOPPED = "stopped"
+"""The reason of a step that the danubefile itself has stopped."""
 
 SERVER_LOST = "server-lost"
 """The reference of the error after which it is not known whether the step has ended."""
@@ -15,7 +23,8 @@ SERVER_LOST = "server-lost"
 class StepResult:
     """The result of a step after its last attempt.
 
-    status: `success`, `failure`, `cancelled` or `timeout`.
+    status: `success`, `failure`, `cancelled` or `timeout`; a step that `stop()` ended is `cancelled`, with the reason
+        `stopped`.
     exit_code: the command's; 128 + n where signal n ended it; -1 where it did not run.
     reason: why it did not succeed, finer than the status (`step-timeout`, `out-of-memory`, …).
     message: the reason as text; for a success, what is worth knowing of it.
@@ -70,12 +79,18 @@ class StepFailed(DanubeError):
 
 
 class StepHandle:
-    """A step that runs in the background. Wait for each one: a job that ends with a running step fails."""
+    """A step that runs in the background. Wait for each one or stop it: a job that ends with a running step fails."""
 
     def __init__(
-        self, name: str, future: "Future[StepResult]", check: bool, on_refusal: Callable[[], object] = lambda: None
+        self,
+        name: str,
+        future: "Future[StepResult]",
+        check: bool,
+        on_refusal: Callable[[], object] = lambda: None,
+        on_stop: Callable[[], object] = lambda: None,
     ) -> None:
         self.name = name
+        self._on_stop = on_stop
         self._on_refusal = on_refusal
         self._future = future
         self._check = check
@@ -97,6 +112,28 @@ class StepHandle:
             if refusal.reference != SERVER_LOST:
                 self._on_refusal()  # the server has no such step, and from here on the caller's handling counts
             raise
-        if self._check and not result.ok:
+        if self._check and not result.ok and result.reason != STOPPED:
             raise StepFailed(result)
         return result
+
+    def stop(self) -> StepResult:
+        """End the step, with TERM and after five seconds KILL, and return its result. A step that ends for that fails
+        no job.
+
+        Raises StepFailed as `wait` does where the step had failed before.
+        """
+        refuse_in_child()
+        while not self.done:
+            try:
+                self._on_stop()
+                break
+            except DanubeError as refusal:
+                if refusal.reference != UNKNOWN:
+                    raise
+                wait([self._future], UNKNOWN_PAUSE_SECONDS)  # the call that starts it is still on its way
+        return self.wait()
+
+
+def wait_for_one(handles: Sequence[StepHandle]) -> None:
+    """Returns when at least one of the steps has ended."""
+    wait([handle._future for handle in handles], return_when=FIRST_COMPLETED)

@@ -34,6 +34,7 @@ class Session(Protocol):
     def workspace(self) -> str: ...
     def next_sequence(self, kind: str) -> int: ...
     def run_step(self, call: StepCall) -> StepResult: ...
+    def stop_step(self, sequence: int) -> None: ...
     def read_secret(self, sequence: int, key: str) -> bytes: ...
     def upload(self, sequence: int, name: str, file_name: str, chunks: "Chunks") -> None: ...
 
@@ -46,6 +47,7 @@ class Chunks(Protocol):
 
 _current: Session | None = None
 _shell = ""
+_environment: Mapping[str, str] = {}
 
 
 def enter(session: Session) -> None:
@@ -59,6 +61,17 @@ def use_shell(shell: str) -> None:
     """Make that program the shell of every step that names none; "" for `/bin/sh -e`."""
     global _shell
     _shell = shell
+
+
+def use_environment(environment: Mapping[str, str]) -> None:
+    """Give every step these variables; its own replace them."""
+    global _environment
+    _environment = environment
+
+
+def default_environment() -> Mapping[str, str]:
+    """The variables that `@pipeline` names."""
+    return _environment
 
 
 def default_shell() -> str:

@@ -4,20 +4,16 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 
+from danube import _open_steps
 from danube._errors import DanubeError
-from danube._pipeline import check_shell
-from danube._results import StepHandle, StepResult
-from danube._session import StepCall, current, default_shell
+from danube._pipeline import check_environment, check_shell
+from danube._results import StepFailed, StepHandle, StepResult, wait_for_one
+from danube._session import StepCall, current, default_environment, default_shell
 from danube._texts import check_texts
 
-MAX_PARALLEL = 64
-"""At most this many steps of a job run at once; further ones wait."""
-
-_running = threading.BoundedSemaphore(MAX_PARALLEL)
 _groups = threading.local()
-_without_end: dict[int, str] = {}
-"""Names, by sequence, of the steps that were started and have no result yet."""
 
 
 def run(
@@ -34,7 +30,8 @@ def run(
 ) -> StepResult:
     """Run a command and wait until it has ended.
 
-    command: of at most 128 KiB, run by the shell; only the files below `/workspace` persist to the next step.
+    command: of at most 128 KiB, run by the shell. Files below `/workspace` are shared by all steps, the rest of a
+        container's files by the steps of one image.
     name: shown in the log and on the page; by default the command's first line.
     image: the container's image; by default the pipeline's.
     env: environment variables of this command, 128 KiB each and 1 MiB together. Secrets belong here, not into the
@@ -94,6 +91,70 @@ def parallel() -> Iterator[None]:
         raise failures[0]
 
 
+@contextlib.contextmanager
+def service(
+    name: str,
+    command: str,
+    *,
+    ready: str | None = None,
+    image: str | None = None,
+    env: Mapping[str, str] | None = None,
+    working_directory: str | None = None,
+    shell: str | None = None,
+    ready_seconds: int = 60,
+) -> Iterator[StepHandle]:
+    """Run a command beside the steps of the block, such as a database: start it, wait until it is ready, and stop it at
+    the end of the block. All steps of a job share the pod's network: it is reached at `127.0.0.1`.
+
+        with step.service("postgres", "docker-entrypoint.sh postgres", image="postgres:16", ready="pg_isready"):
+            step.run("make test")
+
+    ready: a command in the same container; it is repeated until it succeeds. Without one the block begins at once.
+    ready_seconds: the longest time for that. The other arguments are those of `run`.
+
+    Raises StepFailed where the service ends before the block does or is not ready in time: its log says why.
+    """
+    handle = _start(command, name, image, env, working_directory, shell, None, 0, True)
+    try:
+        if ready is not None:
+            _wait_until_ready(handle, name, ready, image, env, working_directory, ready_seconds)
+        yield handle
+    except BaseException:
+        with contextlib.suppress(DanubeError):  # the first failure is the one to report
+            handle.stop()
+        raise
+    if handle.done:
+        raise _ended_early(handle.wait(), "ended before its block did")
+    handle.stop()
+
+
+def _ended_early(result: StepResult, message: str) -> StepFailed:
+    """For a service that succeeded, which it must not do before it is stopped."""
+    return StepFailed(replace(result, status="failure", reason="step-failed", message=message))
+
+
+def _wait_until_ready(
+    service: StepHandle,
+    name: str,
+    ready: str,
+    image: str | None,
+    env: Mapping[str, str] | None,
+    working_directory: str | None,
+    seconds: int,
+) -> None:
+    """Raises StepFailed for a service that ends meanwhile, or is not ready in time."""
+    check_texts("step-invalid", {"ready": ready})
+    loop = f"until {ready}\ndo sleep 0.2\ndone"
+    probe = _start(loop, f"{name} is ready", image, env, working_directory, None, seconds, 0, False)
+    wait_for_one([service, probe])
+    if not probe.done:
+        probe.stop()
+        raise _ended_early(service.wait(), "ended before it was ready: a service must stay in the foreground")
+    result = probe.wait()
+    if not result.ok:
+        raise StepFailed(replace(result, message=f"was not true within {seconds} s; read the log of step {name!r}"))
+
+
 def _join(group: list[StepHandle]) -> list[DanubeError]:
     """Wait for all; the failures, in the order in which the steps were started."""
     failures = []
@@ -119,16 +180,16 @@ def _start(
     session = current()
     texts = {"the command": command, "name": name or "", "image": image or ""}
     texts |= {"working_directory": working_directory or "", "shell": shell or ""}
-    for key, value in (env or {}).items():
-        texts |= {f"the name {key!r} in env": key, f"the value of {key!r} in env": value}
     check_texts("step-invalid", texts)
-    _check(command, env, shell, timeout_seconds, retries)
+    variables = {**default_environment(), **(env or {})}
+    check_environment(variables)
+    _check(command, shell, timeout_seconds, retries)
     call = StepCall(
         sequence=session.next_sequence("step"),
         name=name or _first_line(command),
         command=command,
         image=image or "",
-        environment=dict(env or {}),
+        environment=variables,
         working_directory=_absolute(working_directory, session.workspace),
         timeout_seconds=timeout_seconds or 0,
         retries=retries,
@@ -136,12 +197,12 @@ def _start(
         shell=default_shell() if shell is None else shell,
     )
     future: Future[StepResult] = Future()
-    without_end = _without_end
+    without_end = _open_steps.without_end
     without_end[call.sequence] = call.name
 
     def work() -> None:
         try:
-            with _running:
+            with _open_steps.running:
                 result = session.run_step(call)
         except BaseException as error:  # noqa: BLE001 - `wait` raises it
             future.set_exception(error)
@@ -150,25 +211,20 @@ def _start(
             future.set_result(result)
 
     threading.Thread(target=work, name=f"step {call.sequence}", daemon=True).start()
-    return StepHandle(call.name, future, check, lambda: without_end.pop(call.sequence, None))
+    return StepHandle(
+        call.name,
+        future,
+        check,
+        on_refusal=lambda: without_end.pop(call.sequence, None),
+        on_stop=lambda: session.stop_step(call.sequence),
+    )
 
 
-def steps_without_end() -> list[tuple[int, str]]:
-    """Sequence and name of each step that was started and has no result; the server may not even know it yet."""
-    return sorted(_without_end.items())
-
-
-def _check(
-    command: str, env: Mapping[str, str] | None, shell: str | None, timeout_seconds: int | None, retries: int
-) -> None:
+def _check(command: str, shell: str | None, timeout_seconds: int | None, retries: int) -> None:
     if not command.strip():
         raise DanubeError("step-invalid", "a step needs a command", hint='step.run("make test")')
-    if "\0" in command or any("\0" in key + value or "=" in key or not key for key, value in (env or {}).items()):
-        raise DanubeError(
-            "step-invalid",
-            "a command or an environment variable has a character that it cannot have (a NUL byte, or = in a name)",
-            hint="put binary data into a file of /workspace",
-        )
+    if "\0" in command:
+        raise DanubeError("step-invalid", "a command has a NUL byte", hint="put binary data into a file of /workspace")
     if shell is not None:
         check_shell(shell)
     if timeout_seconds is not None and timeout_seconds <= 0:

@@ -7,13 +7,16 @@
  *   danube-ns within UID_MAP GID_MAP -- PROGRAM ARGUMENT...
  *       Becomes PROGRAM as root of a new user namespace with these maps: it can work on files of all their owners.
  *   danube-ns enter HOLDER NETWORK [--cgroup PROCS_FILE]... [--overlay TARGET LOWER UPPER WORK] [--stage SOURCE]...
- *                   [--rlimit NAME=VALUE]... -- PROGRAM ARGUMENT...
+ *                   [--mapped SOURCE UID_MAP GID_MAP]... [--rlimit NAME=VALUE]... -- PROGRAM ARGUMENT...
  *       Joins the holder's namespaces and becomes PROGRAM. As root every SOURCE is bound to /mnt/<index> of a private mount
  *       namespace first: bubblewrap resolves its sources as the pod's user, which cannot traverse a 0700 directory.
+ *       --mapped does the same, and shows other owners of the files. Maps: owners.h.
  *       --overlay mounts UPPER on LOWER at TARGET, for this container only. As root the owners of LOWER are mapped into the pod
  *       by the mount itself, so that all pods share one LOWER whose owners are those of the image.
  *   danube-ns overlay HOLDER shifted|plain TARGET LOWER UPPER WORK
  *       Only tries the overlay: exit code 0 when this machine supports it.
+ *   danube-ns map SOURCE TARGET UID_MAP GID_MAP
+ *       Only tries what --mapped does, at TARGET: exit code 0 when this machine supports it for that file system.
  *   danube-ns listen HOLDER PORT FD
  *       Makes two sockets in the holder's network and sends them over the unix socket FD: one that listens on every address
  *       at PORT, one for datagrams at 127.0.0.1:53. The receiver serves the pod without being in it.
@@ -32,6 +35,7 @@
 #include "hold.h"
 #include "listen.h"
 #include "overlay.h"
+#include "owners.h"
 #include "tied.h"
 #include "within.h"
 
@@ -45,6 +49,7 @@ static const struct {
     {"within", 4, -1, within},
     {"enter", 4, -1, enter},
     {"overlay", 6, 6, try_overlay},
+    {"map", 4, 4, try_map},
     {"listen", 3, 3, listen_inside},
     {"detach", 2, -1, detach_program},
     {"tied", 2, -1, tied_program},
@@ -55,6 +60,6 @@ int main(int argc, char **argv) {
     for (size_t i = 0; given >= 0 && i < sizeof verbs / sizeof *verbs; i++)
         if (strcmp(argv[1], verbs[i].name) == 0 && given >= verbs[i].least && (verbs[i].most < 0 || given <= verbs[i].most))
             return verbs[i].run(argv + 2);
-    fputs("usage: danube-ns hold | within | enter | overlay | listen | detach | tied ...\n", stderr);
+    fputs("usage: danube-ns hold | within | enter | overlay | map | listen | detach | tied ...\n", stderr);
     return 2;
 }

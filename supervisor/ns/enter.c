@@ -15,15 +15,22 @@
 #include "namespaces.h"
 #include "oom-score.h"
 #include "overlay.h"
+#include "owners.h"
 
 #define MAX_STAGES 64
 
 /* A container's changes are deleted with its pod, so they are never synced. The kernel mounts such an upper directory once. */
 #define NEVER_SYNCED ",volatile"
 
+/* uid_map, gid_map: NULL for a source whose owners are shown as they are. */
+struct stage {
+    const char *source, *uid_map, *gid_map;
+};
+
 /* overlay: the four words after --overlay, or NULL. program: what follows --. */
 struct entry {
-    char *stages[MAX_STAGES], **overlay, **program;
+    struct stage stages[MAX_STAGES];
+    char **overlay, **program;
     int stage_count;
 };
 
@@ -51,8 +58,11 @@ static int take_options(char **words, struct entry *out) {
         if (strcmp(words[0], "--cgroup") == 0)
             write_file(words[1], "0");
         else if (strcmp(words[0], "--stage") == 0 && out->stage_count < MAX_STAGES)
-            out->stages[out->stage_count++] = words[1];
-        else if (strcmp(words[0], "--rlimit") == 0)
+            out->stages[out->stage_count++].source = words[1];
+        else if (strcmp(words[0], "--mapped") == 0 && words[2] && words[3] && out->stage_count < MAX_STAGES) {
+            out->stages[out->stage_count++] = (struct stage){words[1], words[2], words[3]};
+            words += 2;
+        } else if (strcmp(words[0], "--rlimit") == 0)
             set_limit(words[1]);
         else if (strcmp(words[0], "--overlay") == 0 && words[2] && words[3] && words[4]) {
             out->overlay = words + 1;
@@ -66,18 +76,23 @@ static int take_options(char **words, struct entry *out) {
     return 0;
 }
 
-static void bind_stages(char **sources, int count) {
+static void bind_stages(const struct stage *stages, int count) {
     if (mount("tmpfs", "/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0)
         fail("tmpfs on /mnt");
     for (int i = 0; i < count; i++) {
+        const struct stage *one = stages + i;
         char target[32];
         struct stat kind;
         snprintf(target, sizeof target, "/mnt/%d", i);
-        if (stat(sources[i], &kind) < 0)
-            fail("%s", sources[i]);
+        if (stat(one->source, &kind) < 0)
+            fail("%s", one->source);
         int made = S_ISDIR(kind.st_mode) ? mkdir(target, 0755) : open(target, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-        if (made < 0 || mount(sources[i], target, NULL, MS_BIND | MS_REC, NULL) < 0)
-            fail("bind %s", sources[i]);
+        if (made < 0)
+            fail("%s", target);
+        if (one->uid_map)
+            mount_mapped(one->source, target, one->uid_map, one->gid_map);
+        else if (mount(one->source, target, NULL, MS_BIND | MS_REC, NULL) < 0)
+            fail("bind %s", one->source);
     }
 }
 

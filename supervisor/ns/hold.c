@@ -36,6 +36,17 @@ static void loopback_up(void) {
     close(fd);
 }
 
+/* Every user of the pod may listen on every port of its own network: servers of images listen on 80. Kernels before 4.11 do
+ * not know the setting. */
+static void open_low_ports(void) {
+    int fd = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (write(fd, "0", 1) != 1)
+        perror("danube-ns: ports below 1024 are for root");
+    close(fd);
+}
+
 static void close_all_but(int fd) {
     if (fd > 0)
         close_between(0, (unsigned)fd - 1);
@@ -54,8 +65,10 @@ static void __attribute__((noreturn)) run_holder(const struct holder *h) {
     prctl(PR_SET_DUMPABLE, 1); /* so that the parent can write the maps in /proc */
     if (write(h->ready, &byte, 1) != 1 || read(h->go, &byte, 1) != 1)
         _exit(1);
-    if (!h->host_network)
+    if (!h->host_network) {
         loopback_up();
+        open_low_ports();
+    }
     if (sethostname("danube", 6) < 0)
         fail("hostname");
     if (write(h->ready, &byte, 1) != 1)

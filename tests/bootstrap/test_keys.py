@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.store import SqliteSecrets
+from danube_pkg.adapters.store import SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.keys import open_ssh_key
 from danube_pkg.bootstrap.store import open_store
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.secrets.secret import SecretName
+from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
 from danube_pkg.services.secrets import KnownValues, Secrets
 
 
@@ -100,3 +101,46 @@ async def test_a_missing_deploy_key_is_refused(tmp_path: Path) -> None:
         with pytest.raises(Permanent, match="git_deploy_key") as refusal:
             await open_ssh_key(tmp_path / "keys", store.database)
     assert refusal.value.reference == "key-missing"
+
+
+async def test_a_missing_signing_key_is_refused_and_not_replaced(tmp_path: Path) -> None:
+    await use(tmp_path)
+    (tmp_path / "keys" / "signing.key").unlink()
+    assert (await refused(tmp_path)).reference == "key-missing"
+    assert not (tmp_path / "keys" / "signing.key").exists()
+
+
+async def test_a_server_from_before_signing_keys_gets_one(tmp_path: Path) -> None:
+    await use(tmp_path)
+    (tmp_path / "keys" / "signing.key").unlink()
+    with sqlite3.connect(tmp_path / "danube.db") as older:
+        older.execute("DELETE FROM server_state WHERE name = 'signing-key'")
+    async with open_store(tmp_path) as store:
+        assert len(store.signing.public_keys()) == 1
+
+
+async def test_another_signing_key_is_refused(tmp_path: Path) -> None:
+    await use(tmp_path / "one")
+    await use(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "keys" / "signing.key", tmp_path / "one" / "keys" / "signing.key")
+    assert (await refused(tmp_path / "one")).reference == "key-changed"
+
+
+async def test_a_rotation_that_the_database_does_not_know_yet_is_accepted(tmp_path: Path) -> None:
+    """The server was killed between the files and the database."""
+    async with open_store(tmp_path) as store:
+        key = await store.signing.rotate()
+    async with open_store(tmp_path) as store:
+        assert store.signing.current == key
+    shutil.rmtree(tmp_path / "keys" / "history")
+    async with open_store(tmp_path) as store:
+        assert store.signing.current == key
+
+
+async def test_a_key_that_was_retired_does_not_come_back(tmp_path: Path) -> None:
+    """As after a restore of one file: what the newer key has signed could not be verified any more."""
+    async with open_store(tmp_path) as store:
+        shutil.copy(tmp_path / "keys" / "signing.key", tmp_path / "old.key")
+        await KnownSigningKeys(store.signing, SqliteServerState(store.database)).rotate()
+    shutil.copy(tmp_path / "old.key", tmp_path / "keys" / "signing.key")
+    assert (await refused(tmp_path)).reference == "key-changed"

@@ -31,6 +31,12 @@ class Shell:
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return str(done.stdout if code == 0 else done.stderr)
 
+    async def run_out(self, *words: str, code: int, **environment: str) -> str:
+        """Standard output, whatever the expected exit code is."""
+        done = await asyncio.to_thread(self._run, words, "", self.environment | environment)
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return str(done.stdout)
+
     def _run(
         self, words: Sequence[str], given: str, environment: Mapping[str, str]
     ) -> "subprocess.CompletedProcess[str]":

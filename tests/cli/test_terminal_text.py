@@ -1,17 +1,21 @@
 """No control sequence of a job's output or message reaches the terminal, but colours."""
 
+import ast
 import io
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from danube_pkg.cli.job_output import LivePrinter, print_end
+from danube_pkg.cli.main import main
 from danube_pkg.cli.output import one_line, print_error
-from danube_pkg.cli.terminal import VisibleText, json_text, visible
 from danube_pkg.core.errors import NotFound
+from danube_pkg.kit.terminal import VisibleText, json_text, visible
+from tests.support.server import ROOT
 
 HOSTILE = {
     "clipboard": ("\x1b]52;c;ZXZpbA==\x07", "^[]52;c;ZXZpbA==^G"),
@@ -81,3 +85,37 @@ def test_json_is_readable_and_controls_nothing() -> None:
     value = {"text": "ß \x1b[2J \x9b2J \u202e \x7f"}
     assert json_text(value) == '{"text": "ß \\u001b[2J \\u009b2J \\u202e \\u007f"}'
     assert json.loads(json_text(value)) == value
+
+
+PRINTING = {"output.py", "progress.py", "main.py"}
+"""`say` and tables; a line that is redrawn; the version."""
+
+
+def test_every_command_prints_what_it_has_from_others_as_visible_text() -> None:
+    """By `say`: a `print` of a name from a repository or a job would be a hole."""
+    found = []
+    for path in sorted((ROOT / "danube_pkg" / "cli").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+                found.append(path.name)
+    assert set(found) <= PRINTING
+
+
+def test_names_in_a_danubefile_and_in_findings_are_made_visible(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "danubefile.py"
+    name = r"\x1b]0;evil\x07"
+    file.write_text(
+        f'from danube import pipeline, step\n\n@pipeline(name="{name}")\ndef build():\n'
+        f'    step.run("false | true", name="{name}", image="{name}")\n'
+    )
+    main(["validate", str(file)])
+    broken = tmp_path / "pipelines.yaml"
+    broken.write_text(
+        'apiVersion: danube.dev/v1\nkind: "\\u001b]0;evil\\u0007"\nmetadata: {name: "\\u001b[2J"}\nspec: {}\n'
+    )
+    main(["validate", str(tmp_path)])
+    printed = capsys.readouterr()
+    assert "evil" in printed.out
+    assert "\x1b" not in printed.out + printed.err

@@ -18,6 +18,7 @@ from danube_pkg.core.repositories.ports import SourceFiles, Sources, SourceTree
 from danube_pkg.core.triggers.ports import CommitReader
 from tests.fakes.sources import FakeSources
 from tests.support.git_servers import HttpServer, ServedRepository, git
+from tests.support.git_worker import GIT_WORKER
 
 FILES = {"README": "hello\n", "pipelines/a.yaml": "a", "pipelines/b.yaml": "b", "pipelines/deep/c.yaml": "c"}
 MAX_CHUNK_BYTES = 256 * 1024
@@ -44,7 +45,7 @@ def git_sources(path: Path, stack: ExitStack, *, remote: bool) -> ContractSource
     commit = repository.commit(FILES)
     git(repository.work, "checkout", "-q", "-b", "topic")
     topic = repository.commit({"README": "changed\n"})
-    sources = GitSources(path / "repos")
+    sources = GitSources(path / "repos", worker=GIT_WORKER)
     if not remote:
         bare = repository.bare
         return ContractSources(

@@ -18,7 +18,16 @@ def job_of(body: str) -> str:
     return f"{HEAD}@pipeline(name='t')\ndef build():\n{lines}"
 
 
+SERVICE = """
+serve = "exec python3 -m http.server 8123 --bind 127.0.0.1"
+probe = "python3 -c 'import socket; socket.create_connection((\\"127.0.0.1\\", 8123))'"
+with step.service("web", serve, ready=probe):
+    step.run(probe, name="reach")
+assert step.run(probe, check=False).exit_code != 0, "the service still runs"
+"""
 CASES = {
+    "service": (job_of(SERVICE), "success", ""),
+    "service-ends": (job_of("with step.service('web', 'true', ready='sleep 60'):\n    pass"), "failure", "step-failed"),
     "green": (job_of("step.run('echo hello')"), "success", ""),
     "exit-code": (job_of("step.run('exit 7', name='seven')"), "failure", "step-failed"),
     "signal": (job_of("step.run('kill -9 $$', name='nine')"), "failure", "step-failed"),
@@ -26,6 +35,7 @@ CASES = {
     "syntax": (HEAD + "def build(:\n", "failure", "script-invalid"),
     "raises": (job_of("raise ValueError('broken pipe dreams')"), "failure", "script-error"),
     "exits": (job_of("import sys\nsys.exit(0)"), "failure", "script-exited"),
+    "exits-by-name": (job_of("exit(0)"), "failure", "script-exited"),
     "leaves": (job_of("import os\nos._exit(0)"), "failure", "script-exited"),
     "killed": (job_of("import os\nos.kill(os.getpid(), 9)"), "failure", "infrastructure-lost"),
     "child-returns": (
@@ -40,6 +50,7 @@ CASES = {
     ),
     "closes-output": (job_of("import sys\nstep.run('true')\nsys.stdout.close()"), "success", ""),
     "no-pipeline": ("print('nothing here')\n", "failure", "pipeline-missing"),
+    "no-package": (job_of("import pip"), "failure", "script-error"),
     "no-file": (None, "failure", "script-missing"),
     "open-step": (job_of("step.start('sleep 30', name='left open')"), "failure", "step-open"),
     "caught": (job_of("try:\n    step.run('false')\nexcept Exception:\n    print('caught')"), "failure", "step-failed"),

@@ -23,3 +23,6 @@ class NoImages:
 
     def read_file(self, image: Image, path: str) -> bytes:
         raise Defect("no-images", "this fake has no images")
+
+    async def clean_up(self, is_enough: Callable[[], bool]) -> int:
+        return 0

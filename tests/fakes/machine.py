@@ -171,6 +171,8 @@ class FakeMachine:
         self.printed: dict[Attempt, bytearray] = {}
         self.steps: dict[Attempt, FakeStep] = {}
         self.defects: list[BaseException] = []
+        self.signed: list[bytes] = []
+        """What servers had signed, in order, whether or not they lived to store the signature."""
 
     # --- what happens on it
 

@@ -5,6 +5,7 @@ machine is that of a restarted server.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from hashlib import sha256
 
 from danube_pkg.core.errors import NotFound, Permanent
 from danube_pkg.core.reasons import Reason
@@ -18,6 +19,11 @@ from danube_pkg.core.runtimes.pods import (
 )
 from tests.fakes.connections import Boundary, Connection
 from tests.fakes.machine import FakeMachine
+
+
+def fake_digest(image: str) -> str:
+    """The digest of each image of that name."""
+    return "" if image == HOST_IMAGE else f"sha256:{sha256(image.encode()).hexdigest()}"
 
 
 class FakeRuntime:
@@ -85,6 +91,9 @@ class FakeRuntime:
         pod = self.machine.pods.get(container.pod_id)
         known = pod.containers if pod is not None else ()
         return sum(one.memory_kills for one in known if one.container.number == container.number)
+
+    async def image_digest(self, container: Container) -> str:
+        return fake_digest(container.image)
 
     async def end_container(self, container: Container, reason: Reason, message: str) -> None:
         await self._boundary.cross("end-container")

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.repositories.ports import SubmoduleGuard
 from danube_pkg.core.repositories.revisions import Revision, SourceFile
+from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
 
 COMMIT = "0" * 40
@@ -37,10 +38,11 @@ class FakeTree:
 
 
 class FakeSources:
-    """`Sources`, `SourceFiles` and `CommitReader`. The commit is the head of `main`, the default branch, and of all
-    others.
+    """`Sources`, `SourceFiles`, `CommitReader` and `HeadReader`. The commit is the head of `main`, the default branch,
+    and of all others.
 
     message: of each commit. missing_refs: names that no repository has. heads: commits of other refs, by full name;
+    heads_of: what `list_heads` lists of a repository, by ref.
     revisions: the same as a whole. changed: what `changed_files` returns. failure: raised by every call that a
     repository would have to answer. requests: what was asked, `REPOSITORY REF` or `REPOSITORY BRANCH..COMMIT`.
     """
@@ -58,6 +60,7 @@ class FakeSources:
         self.missing_refs = missing_refs
         self.changed = changed
         self.heads: dict[str, str] = {}
+        self.heads_of: dict[str, dict[str, str]] = {}
         self.revisions: dict[str, Revision] = {}
         self.message = "a change"
         self.failure: Exception | None = None
@@ -94,6 +97,10 @@ class FakeSources:
     async def changed_between(self, repository: str, before: str, after: str) -> Sequence[str] | None:
         self._request(f"{repository} {before}..{after}")
         return self.changed
+
+    async def list_heads(self, repository: str) -> Sequence[RefHead]:
+        self._request(f"{repository} heads")
+        return [RefHead(ref, sha, sha) for ref, sha in self.heads_of.get(repository, {}).items()]
 
     async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
         self._request(f"{repository} text of {commit_sha}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from danube_pkg.kit.logs import EventLog, JsonLines, set_up_logging
+from danube_pkg.kit.logs import EventLog, HumanLines, JsonLines, set_up_logging
 
 NAME = "danube.test-events"
 
@@ -98,3 +98,13 @@ def test_a_word_that_is_not_known_is_a_warning_in_the_log(whole_log: io.StringIO
     (line,) = map(json.loads, whole_log.getvalue().splitlines())
     assert (line["event"], line["words"]) == ("log-level-unknown", "loud")
     assert logging.getLogger("danube.git").level == logging.DEBUG
+
+
+@pytest.mark.parametrize("form", [HumanLines, JsonLines])
+def test_no_control_sequence_in_a_value_reaches_a_terminal(form: type[logging.Formatter]) -> None:
+    """The log is read on terminals, and names of branches or answers of registries are in it."""
+    record = logging.LogRecord(NAME, logging.INFO, "", 0, "hook-received", (), None)
+    record.fields = {"what": "b-\x1b]0;evil\x07 \x9b2J \u202e"}
+    line = form(lambda text: text).format(record)  # type: ignore[call-arg, arg-type]
+    assert "evil" in line
+    assert not set("\x1b\x07\x9b\u202e") & set(line)

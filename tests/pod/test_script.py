@@ -12,8 +12,8 @@ from danube._errors import DanubeError
 from danube._results import StepResult
 from danube._session import StepCall
 
-from danube import _session, step
-from danube_pkg.pod.script import Outcome, run_script
+from danube import _open_steps, _session
+from danube_pkg.pod.script import NO_PACKAGES, Outcome, run_script
 from tests.sdk.session import RecordingSession, fail
 
 CASES = Path(__file__).resolve().parents[1] / "sdk" / "cases"
@@ -25,7 +25,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recordi
     """A job in `tmp_path`; what a script changes of this process is restored."""
     made = RecordingSession(tmp_path)
     monkeypatch.setattr(_session, "_current", made)
-    monkeypatch.setattr(step, "_without_end", {})
+    monkeypatch.setattr(_open_steps, "without_end", {})
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
     before = set(sys.modules)
@@ -55,6 +55,17 @@ def test_a_step_has_the_pipelines_shell_unless_it_names_one(session: RecordingSe
     assert run(session, text.replace("name='t'", "name='t', shell='bash -euo pipefail'")) == Outcome()
     assert run(session, pipeline_of("step.run('c')")) == Outcome()
     assert [call.shell for call in session.calls] == ["bash -euo pipefail", "sh", ""]
+
+
+def test_a_step_has_the_pipelines_variables_unless_it_replaces_them(session: RecordingSession) -> None:
+    text = pipeline_of("step.run('a')", "step.run('b', env={'LEVEL': 'debug', 'C': '3'})")
+    assert run(session, text.replace("name='t'", "name='t', env={'LEVEL': 'info', 'A': '1'}")) == Outcome()
+    assert run(session, pipeline_of("step.run('c')")) == Outcome()
+    assert [call.environment for call in session.calls] == [
+        {"LEVEL": "info", "A": "1"},
+        {"LEVEL": "debug", "A": "1", "C": "3"},
+        {},
+    ]
 
 
 def test_a_step_that_has_not_reached_the_server_is_open(session: RecordingSession) -> None:
@@ -231,7 +242,7 @@ def test_a_traceback_has_the_authors_frames_only(session: RecordingSession, caps
 
 def test_an_exception_during_the_import_is_an_error(session: RecordingSession) -> None:
     assert run(session, "import no_such_module\n") == Outcome(
-        "script-error", "ModuleNotFoundError: No module named 'no_such_module' (danubefile.py:1)"
+        "script-error", f"ModuleNotFoundError: No module named 'no_such_module' (danubefile.py:1); {NO_PACKAGES}"
     )
 
 

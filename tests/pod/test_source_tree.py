@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -58,7 +60,7 @@ def test_files_directories_links_modes_and_times_arrive(workspace: Path) -> None
     for size in (7919, len(data)):
         unpack(in_chunks(data, size), workspace)
         assert (workspace / "empty").is_dir()
-        assert (workspace / "run.sh").stat().st_mode & 0o777 == 0o777
+        assert (workspace / "run.sh").stat().st_mode & 0o777 == 0o755
         assert (workspace / "run.sh").stat().st_mtime == 1_700_000_000
         arrived = (workspace / "deep" / "er" / "large").read_bytes() == large
         assert arrived
@@ -86,14 +88,23 @@ def test_directories_become_read_only_after_their_content_is_written(workspace: 
 
 def test_setuid_and_setgid_bits_are_dropped(workspace: Path) -> None:
     unpack(in_chunks(archive((member("tool", mode=0o6755), b"x"))), workspace)
-    assert (workspace / "tool").stat().st_mode & 0o7777 == 0o777
+    assert (workspace / "tool").stat().st_mode & 0o7777 == 0o755
 
 
-def test_steps_of_any_user_may_change_the_tree_but_not_read_a_key(workspace: Path) -> None:
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_modes_are_those_of_git_and_the_group_writes_where_it_shares_the_tree(workspace: Path, umask: int) -> None:
+    """A shared tree is marked by a umask that leaves the group its rights, and by setgid directories."""
     modes = {"source": 0o644, "tool": 0o755, "fixed": 0o444, "key": 0o600}
-    unpack(in_chunks(archive(*((member(name, mode=mode), b"x") for name, mode in modes.items()))), workspace)
-    found = {name: (workspace / name).stat().st_mode & 0o777 for name in modes}
-    assert found == {"source": 0o666, "tool": 0o777, "fixed": 0o444, "key": 0o600}
+    files = [(member(f"d/{name}", mode=mode), b"x") for name, mode in modes.items()]
+    workspace.chmod(0o2775)
+    script = "import os, sys; from pathlib import Path; from danube_pkg.pod.source_tree import unpack;"
+    script += f"os.umask({umask}); unpack(iter([sys.stdin.buffer.read()]), Path(sys.argv[1]))"
+    data = archive(member("d", tarfile.DIRTYPE, mode=0o755), *files)
+    subprocess.run([sys.executable, "-c", script, str(workspace)], input=data, check=True)
+    found = {name: (workspace / "d" / name).stat().st_mode & 0o777 for name in modes}
+    shared = {"source": 0o664, "tool": 0o775, "fixed": 0o444, "key": 0o600}
+    assert found == (shared if umask == 0o002 else modes)
+    assert (workspace / "d").stat().st_mode & 0o7777 == (0o2775 if umask == 0o002 else 0o2755)
 
 
 OUT = "../outside"

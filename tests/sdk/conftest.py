@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from danube import _session, step
+from danube import _open_steps, _session
 from tests.sdk.session import RecordingSession
 
 
@@ -12,5 +12,5 @@ from tests.sdk.session import RecordingSession
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordingSession:
     made = RecordingSession(tmp_path)
     monkeypatch.setattr(_session, "_current", made)
-    monkeypatch.setattr(step, "_without_end", {})
+    monkeypatch.setattr(_open_steps, "without_end", {})
     return made

@@ -18,6 +18,7 @@ CONTEXT: Mapping[str, Any] = {
     "repository": "ssh://git.example/app.git",
     "pipeline": "app",
     "job_id": "01j",
+    "job_url": "https://ci.example.org/jobs/01j",
     "trigger": "manual",
     "params": {"level": "debug"},
     "pull_request": None,
@@ -25,7 +26,8 @@ CONTEXT: Mapping[str, Any] = {
 
 
 class RecordingSession:
-    """`danube._session.Session` in memory. ends: by a step's name, how it ends; any other step succeeds."""
+    """`danube._session.Session` in memory. ends: by a step's name, how it ends; any other step succeeds.
+    unknown_stops: how often a stop is refused, since the server has not heard of the step yet."""
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
@@ -36,6 +38,8 @@ class RecordingSession:
         self.secrets: dict[str, bytes] = {}
         self.calls: list[StepCall] = []
         self.ended: list[str] = []
+        self.unknown_stops = 0
+        self._stopped: dict[int, threading.Event] = {}
         self.uploads: dict[str, tuple[str, Chunks]] = {}
 
     @property
@@ -54,6 +58,23 @@ class RecordingSession:
         finally:
             with self._lock:
                 self.ended.append(call.name)
+
+    def stop_step(self, sequence: int) -> None:
+        with self._lock:
+            if self.unknown_stops:
+                self.unknown_stops -= 1
+                raise DanubeError("step-unknown", f"there is no step {sequence} to stop")
+        self.stop_of(sequence).set()
+
+    def stop_of(self, sequence: int) -> threading.Event:
+        """Set once the step is stopped."""
+        with self._lock:
+            return self._stopped.setdefault(sequence, threading.Event())
+
+    def until_stopped(self, call: StepCall) -> StepResult:
+        """A step that runs until it is stopped, as a service does."""
+        self.stop_of(call.sequence).wait()
+        return StepResult(call.name, "cancelled", -1, 0.1, reason="stopped", sequence=call.sequence, raw_output=b"")
 
     def read_secret(self, sequence: int, key: str) -> bytes:
         if key not in self.secrets:

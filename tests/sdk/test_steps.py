@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from danube._open_steps import MAX_PARALLEL, steps_without_end
 from danube._session import StepCall
 
 from danube import DanubeError, StepFailed, StepResult, pipeline, step
@@ -35,6 +36,8 @@ from tests.sdk.session import RecordingSession, fail
         lambda: step.run("true", shell="x" * 201),
         lambda: step.run("true", shell=["bash"]),  # type: ignore[arg-type]
         lambda: pipeline(name="A", shell="bash\0"),
+        lambda: pipeline(name="A", env={"A=B": "1"}),
+        lambda: pipeline(name="A", env={"A": 1}),  # type: ignore[dict-item]
     ],
 )
 def test_a_step_that_cannot_be_run_is_refused_before_it_is_sent(
@@ -51,7 +54,7 @@ def test_a_refusal_shows_no_value_of_a_variable(session: RecordingSession) -> No
         with pytest.raises(DanubeError, match="the value of 'TOKEN' in env") as refusal:
             step.run("true", env={"TOKEN": value})  # type: ignore[dict-item]
         assert "hunter22" not in f"{refusal.value} {refusal.value.hint}"
-    assert step.steps_without_end() == []
+    assert steps_without_end() == []
 
 
 def test_a_call_has_all_arguments(session: RecordingSession) -> None:
@@ -220,7 +223,7 @@ def test_the_number_of_parallel_steps_is_limited(session: RecordingSession) -> N
         with lock:
             running += 1
             most = max(most, running)
-            if running == step.MAX_PARALLEL:
+            if running == MAX_PARALLEL:
                 full.set()
         assert full.wait(30)
         with lock:
@@ -228,8 +231,81 @@ def test_the_number_of_parallel_steps_is_limited(session: RecordingSession) -> N
         return StepResult(call.name, "success", 0, 0.1)
 
     with step.parallel():
-        for number in range(step.MAX_PARALLEL + 20):
+        for number in range(MAX_PARALLEL + 20):
             session.ends[str(number)] = counts
             step.start("make", name=str(number))
-    assert most == step.MAX_PARALLEL
-    assert len(session.ended) == step.MAX_PARALLEL + 20
+    assert most == MAX_PARALLEL
+    assert len(session.ended) == MAX_PARALLEL + 20
+
+
+def test_a_stopped_step_returns_its_result_and_raises_nothing(session: RecordingSession) -> None:
+    session.ends["server"] = session.until_stopped
+    handle = step.start("serve", name="server")
+    assert not handle.done
+    result = handle.stop()
+    assert (result.status, result.reason, result.ok) == ("cancelled", "stopped", False)
+    assert handle.stop() == result
+    assert steps_without_end() == []
+
+
+def test_a_stop_waits_for_the_call_that_starts_the_step(session: RecordingSession) -> None:
+    session.ends["server"] = session.until_stopped
+    session.unknown_stops = 3
+    assert step.start("serve", name="server").stop().reason == "stopped"
+    assert session.unknown_stops == 0
+
+
+def test_a_step_that_had_failed_before_its_stop_raises(session: RecordingSession) -> None:
+    session.ends["server"] = fail
+    handle = step.start("serve", name="server")
+    with pytest.raises(StepFailed, match="exit code 3"):
+        handle.stop()
+
+
+def test_a_service_is_ready_in_its_block_and_ends_with_it(session: RecordingSession) -> None:
+    session.ends["db"] = session.until_stopped
+    with step.service("db", "serve", ready="probe", image="postgres:16", env={"A": "1"}) as db:
+        assert session.ended == ["db is ready"]
+        step.run("make test")
+    assert session.ended == ["db is ready", "make test", "db"]
+    assert db.wait().reason == "stopped"
+    probe = next(call for call in session.calls if call.name == "db is ready")
+    assert (probe.image, probe.environment, probe.check) == ("postgres:16", {"A": "1"}, False)
+    assert probe.command == "until probe\ndo sleep 0.2\ndone"
+
+
+def test_a_service_ends_with_a_block_that_fails(session: RecordingSession) -> None:
+    session.ends |= {"db": session.until_stopped, "make test": fail}
+    with pytest.raises(StepFailed, match="make test"), step.service("db", "serve"):
+        step.run("make test")
+    assert session.ended == ["make test", "db"]
+
+
+def test_a_service_that_ends_before_it_is_ready_says_so(session: RecordingSession) -> None:
+    session.ends |= {"db": fail, "db is ready": session.until_stopped}
+    with pytest.raises(StepFailed, match="step 'db' failed with exit code 3"), step.service("db", "x", ready="probe"):
+        pytest.fail("the block of a service that is not there was entered")
+    assert "db is ready" in session.ended
+
+
+def test_a_service_in_the_background_is_refused(session: RecordingSession) -> None:
+    session.ends["db is ready"] = session.until_stopped
+    with pytest.raises(DanubeError, match="ended before it was ready"), step.service("db", "x &", ready="probe"):
+        pytest.fail("the block of a service that is not there was entered")
+
+
+def test_a_service_that_is_never_ready_ends_the_wait(session: RecordingSession) -> None:
+    def late(call: StepCall) -> StepResult:
+        return StepResult(call.name, "timeout", -1, 5.0, sequence=call.sequence)
+
+    session.ends |= {"db": session.until_stopped, "db is ready": late}
+    refused = pytest.raises(StepFailed, match="was not true within 5 s")
+    with refused, step.service("db", "serve", ready="probe", ready_seconds=5):
+        pytest.fail("the block of a service that is not ready was entered")
+    assert session.ended == ["db is ready", "db"]
+    assert session.calls[-1].timeout_seconds == 5
+
+
+def test_a_service_that_ends_within_its_block_fails_the_job(session: RecordingSession) -> None:
+    with pytest.raises(StepFailed, match="ended before its block did"), step.service("db", "serve") as db:
+        db.wait()

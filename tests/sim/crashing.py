@@ -14,6 +14,7 @@ from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
 from danube_pkg.core.logs.ports import JobLog, StepOutput
 from danube_pkg.core.logs.redaction import Patterns
+from danube_pkg.kit.digests import Digest
 from tests.sim.faults import FaultPlan
 
 
@@ -99,6 +100,10 @@ class CrashingLogs:
     async def check(self, job_id: str) -> None:
         await self.real.check(job_id)
 
+    async def digest(self, job_id: str) -> Digest:
+        self._process.touch("log.digest")
+        return await self.real.digest(job_id)
+
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         self._process.touch("log.read")
         return await self.real.read(job_id, begin, end, step=step)
@@ -183,9 +188,17 @@ class CrashingOutput:
         self._process.touch("log.feed")
         self._output.feed(offset, data)
 
+    async def write(self, offset: int, data: bytes | memoryview) -> None:
+        self._process.touch("log.feed")
+        await self._output.write(offset, data)
+
     def finish(self) -> None:
         self._process.touch("log.finish")
         self._output.finish()
+
+    async def end(self) -> None:
+        self._process.touch("log.finish")
+        await self._output.end()
 
 
 @contextlib.contextmanager

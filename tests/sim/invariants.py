@@ -19,6 +19,7 @@ from danube_pkg.core.logs.secret_forms import base64_of
 from danube_pkg.core.reasons import Reason, Status
 from tests.sim.job_plans import GREEN, End, JobPlan
 from tests.sim.server import MASTER_KEY
+from tests.sim.signing import violations_of_signatures, violations_of_statement
 from tests.sim.state import SimulationState
 
 LOST: tuple[Reason, ...] = (Reason.POD_LOST, Reason.INFRASTRUCTURE_LOST)
@@ -30,6 +31,9 @@ def violations_of(state: SimulationState) -> list[str]:
         database.row_factory = sqlite3.Row
         jobs = {row["pipeline"]: row for row in database.execute("SELECT * FROM jobs")}
         steps = {row["id"]: row for row in database.execute("SELECT * FROM steps")}
+        for job in jobs.values():
+            found = violations_of_statement(state.directory.path, database, job)
+            state.violations += [f"{job['pipeline']}: {sentence}" for sentence in found]
         pending = database.execute("SELECT * FROM effects WHERE done_at IS NULL").fetchall()
     database.close()
     violations = [*state.violations, *(f"a simulated program failed: {error!r}" for error in state.machine.defects)]
@@ -40,7 +44,7 @@ def violations_of(state: SimulationState) -> list[str]:
             violations.append(f"{name} was accepted as {state.accepted.get(name)} and is missing")
             continue
         violations += [f"{name}: {sentence}" for sentence in _violations_of_job(state, plan, jobs[name], steps)]
-    return [*violations, *_secrets_on_disk(state), *_repeated(state)]
+    return [*violations, *_secrets_on_disk(state), *_repeated(state), *violations_of_signatures(state.machine.signed)]
 
 
 def _violations_of_job(

@@ -19,6 +19,7 @@ from tests.fakes.runtime import FakeRuntime
 from tests.fakes.sources import FakeSources
 from tests.sim.crashing import CrashingDatabase, CrashingLogs
 from tests.sim.faults import FaultPlan, ProcessCrashed, is_from_crashed_process
+from tests.sim.signing import CrashingSigner
 from tests.sim.virtual_time import VirtualClock
 from tests.support.parts import COORDINATOR as COORDINATOR
 from tests.support.parts import engine_on, fake_runtime, limited_to, store_on
@@ -73,7 +74,10 @@ class Server(Boundary):
         self.logs = CrashingLogs(FileJobLogs(directory.path / "logs", clock.now, clock.monotonic), self)
         jobs = SqliteJobs(self.database)
         keys, rng = Keys(MASTER_KEY), self._ids.random
-        store = store_on(self.database, directory.path, clock, self._new_id, keys=keys, jobs=jobs, randomness=rng)
+        signing = CrashingSigner.of(directory.path / "keys", clock, self, self.machine.signed)
+        store = store_on(
+            self.database, directory.path, clock, self._new_id, keys=keys, jobs=jobs, signing=signing, randomness=rng
+        )
         runtime = fake_runtime(directory.path, self.runtime)
         parts = engine_on(store, limited_to(MAX_CONCURRENT_JOBS), runtime, FakeSources(), logs=self.logs)
         self.jobs, self.pipelines = jobs, store.pipelines

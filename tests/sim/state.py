@@ -286,7 +286,7 @@ class SimulationState:
 
 
 async def _start_job(server: Server, plan: JobPlan) -> Job:
-    return await start(server.engine, plan.name, actor="user")
+    return await start(server.engine, server.secrets, plan.name, actor="user")
 
 
 async def _follow(server: Server, job_id: str, parts: list[bytes]) -> None:

@@ -28,6 +28,7 @@ IN_PROCESS = frozenset(
         "deliveries",
         "drain",
         "explain",
+        "health",
         "jobs",
         "keys",
         "login",
@@ -41,6 +42,8 @@ IN_PROCESS = frozenset(
         "secrets",
         "token",
         "trigger",
+        "validate",
+        "verify",
         "whoami",
     ]
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.adapters.keys.keys import Keys
+from danube_pkg.adapters.keys.signing import SigningKeys
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import Database, SqliteSecrets
 from danube_pkg.core.configuration.applied import AppliedConfiguration
@@ -17,6 +18,7 @@ from danube_pkg.kit.clock import Clock, SystemClock
 from danube_pkg.services.jobs.coordination import Coordination
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.resources import JobResources
+from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Hang, plays
@@ -56,6 +58,8 @@ class EngineSetup:
     resources: JobResources
     coordination: Coordination
     applied: AppliedConfiguration
+    statements: Statements
+    signing: SigningKeys
     forget_rounds: list[int]
 
     def limit(self, jobs: int) -> None:
@@ -65,10 +69,15 @@ class EngineSetup:
 
 @asynccontextmanager
 async def open_engine_setup(
-    path: Path, machine: FakeMachine | None = None, *, keep_pods: bool = False
+    path: Path,
+    machine: FakeMachine | None = None,
+    *,
+    keep_pods: bool = False,
+    signing: SigningKeys | None = None,
 ) -> AsyncIterator[EngineSetup]:
     """An engine that runs until the block is left; another one on the same path and machine is a restarted server. Its
-    coordinators hang unless `machine.commands` has another program for them."""
+    coordinators hang unless `machine.commands` has another program for them. signing: made below `path` where it is not
+    given."""
     machine = machine or FakeMachine()
     machine.commands.setdefault(COORDINATOR, plays(Hang()))
     clock, keys = SystemClock(), Keys(bytes(32))
@@ -79,7 +88,7 @@ async def open_engine_setup(
     async with open_database(path) as database:
         jobs, logs = UnrulyJobs(database), FileJobLogs(path / "logs", clock.now)
         secrets = CountingSecrets(SqliteSecrets(database), keys, clock, new_id)
-        store = store_on(database, path, clock, new_id, keys=keys, jobs=jobs)
+        store = store_on(database, path, clock, new_id, keys=keys, jobs=jobs, signing=signing)
         applied = limited_to(4)
         runtime = fake_runtime(path, FakeRuntime(machine))
         sources = FakeSources()
@@ -99,6 +108,8 @@ async def open_engine_setup(
                 parts.resources,
                 coordination,
                 applied,
+                parts.statements,
+                store.signing,
                 secrets.forget_rounds,
             )
         logs.abandon()

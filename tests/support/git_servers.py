@@ -145,7 +145,8 @@ Allows = Callable[[str, str], bool]
 class HttpServer:
     """`git http-backend` for the repositories below a directory. allows(user, password): None allows all requests.
 
-    on_request: called during each request, before it is answered.
+    on_request: called during each request, before it is answered. moved: for beginnings of paths, the URL to which they
+    redirect.
     """
 
     def __init__(self, root: Path, allows: Allows | None = None) -> None:
@@ -153,6 +154,7 @@ class HttpServer:
         self.allows = allows
         self.on_request: Callable[[], None] = lambda: None
         self.requests: list[str] = []
+        self.moved: dict[str, str] = {}
         self.status = 0
         self.port = free_port()
         self._server: ThreadingHTTPServer | None = None
@@ -201,7 +203,9 @@ class HttpServer:
         self.requests.append(f"{request.command} {request.path}")
         self.on_request()
         user, password = _login(request.headers.get("Authorization", ""))
-        if self.status:
+        if (begin := next((one for one in self.moved if request.path.startswith(one)), None)) is not None:
+            _answer(request, 302, {"Location": self.moved[begin] + request.path.removeprefix(begin)}, b"")
+        elif self.status:
             _answer(request, self.status, {}, b"")
         elif self.allows is not None and not self.allows(user, password):
             _answer(request, 401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from danube_pkg.adapters.egress import FileLedgers
 from danube_pkg.adapters.keys.keys import Keys
+from danube_pkg.adapters.keys.signing import SigningKeys
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import Database, SqliteJobs, SqlitePipelines
 from danube_pkg.bootstrap.engine import EngineParts, build_engine, build_masks, build_secrets
@@ -38,14 +39,16 @@ def store_on(
     *,
     keys: Keys | None = None,
     jobs: JobStore | None = None,
+    signing: SigningKeys | None = None,
     randomness: Callable[[], float] = random.random,
 ) -> Store:
-    """A store without a lock. keys: made below `path` where none are given; jobs: in place of the database's own;
+    """A store without a lock. keys, signing: made below `path` where none are given; jobs: in place of the database's;
     randomness: for the pauses between retries."""
     return Store(
         path,
         Timing(clock, randomness),
         keys or Keys.open(path / "keys"),
+        signing or SigningKeys.open(path / "keys", clock),
         database,
         new_id,
         jobs or SqliteJobs(database),

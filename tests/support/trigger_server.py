@@ -31,6 +31,7 @@ from danube_pkg.core.triggers.webhooks.events import WebhookEvent, WebhookReposi
 from danube_pkg.kit.ids import SortableIds
 from danube_pkg.kit.records import replace
 from danube_pkg.services.notifications.outbox import Outbox, Send
+from danube_pkg.services.triggers.catch_up import CatchUps
 from danube_pkg.services.triggers.inbox import Inbox, InboxPorts
 from danube_pkg.services.triggers.schedules import Schedules
 from tests.fakes.sources import FakeSources
@@ -74,7 +75,10 @@ class TriggerServer:
         self.inbox, self.outbox_store = SqliteInbox(database), SqliteOutbox(database)
         self.pushed: list[tuple[str, str]] = []
         ports = InboxPorts(self.inbox, self.pipelines, sources, sources, store.timing)
-        self.triggers = Inbox(ports, self.engine, self.observer, self._note_push)
+        self.triggers = Inbox(ports, self.engine, self.observer, self.secrets, self._note_push)
+        self.catch_ups = CatchUps(
+            self.inbox, sources, self.observer, store.timing, self.draining, lambda: str(self.new_id())
+        )
         self.schedules = Schedules(self.triggers, self.inbox, self.observer, store.timing, self.draining)
 
     def _note_push(self, url: str, branch: str) -> bool:

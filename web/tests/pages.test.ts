@@ -4,6 +4,7 @@ import { byStep, destinationName, missingRules, stepTitle } from "../src/pages/e
 import { stepFacts, stepSpan } from "../src/pages/job-timeline";
 import { byTeam, healthOf, matching } from "../src/pages/overview-list";
 import { branchesOf, isFiltered, matchesFilter } from "../src/pages/run-filter";
+import { noticeOf } from "../src/pages/secret-notice";
 import { declaredParams, parseParams } from "../src/pages/start-params";
 import { columns, durationLabel, timeLabel } from "../src/parts/chart-data";
 import { commitTitle, jobSentence, startedBy } from "../src/parts/job-sentences";
@@ -156,5 +157,19 @@ describe("sentences", () => {
     expect(jobSentence(jobOf("1", { status: "success", ...started, finished_at: second(5) }), at)).toBe("Succeeded in 5.0 s.");
     expect(jobSentence(jobOf("1", { status: "failure", message: "step 2 failed." }), at)).toBe("step 2 failed.");
     expect(jobSentence(jobOf("1", { status: "cancelled", ...started, finished_at: second(5) }), at)).toBe("Ended after 5.0 s.");
+  });
+});
+
+describe("a secret that was set", () => {
+  test("is reported", () => {
+    expect(noticeOf("TOKEN", { warnings: [] })).toEqual({ title: "TOKEN is set.", warnings: [] });
+  });
+
+  test("has the warnings of the server as sentences", () => {
+    const stored = { warnings: ["the value is an ordinary word: logs will show *** there", "the value ends with a line break"] };
+    expect(noticeOf("BRANCH", stored)).toEqual({
+      title: "BRANCH is set, but",
+      warnings: ["The value is an ordinary word: logs will show *** there.", "The value ends with a line break."],
+    });
   });
 });

@@ -69,6 +69,10 @@ class ChildDex:
         self._configuration = configuration
         self._changed.set()
 
+    def restart(self) -> None:
+        if self._configuration:
+            self._changed.set()
+
     def last_failure(self) -> str:
         return self._trouble
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from danube_pkg.core.health.readiness import DiskState
+from danube_pkg.kit.records import replace
 
 PROBE_BYTES = 4096
 """One block: an empty file may be created where no byte can be written."""
@@ -20,16 +21,18 @@ class DirectoryDisk:
     async def state(self) -> DiskState:
         return await asyncio.to_thread(self._state)
 
-    def _state(self) -> DiskState:
-        """Raises OSError where the disk cannot even be asked."""
+    def room(self) -> DiskState:
         usage = os.statvfs(self._directory)
         return DiskState(
             free_bytes=usage.f_bavail * usage.f_frsize,
             total_bytes=usage.f_blocks * usage.f_frsize,
             free_inodes=usage.f_favail,
             total_inodes=usage.f_files,
-            problem=self._problem(),
         )
+
+    def _state(self) -> DiskState:
+        """Raises OSError where the disk cannot even be asked."""
+        return replace(self.room(), problem=self._problem())
 
     def _problem(self) -> str:
         path = self._directory / ".write-probe"

@@ -17,6 +17,7 @@ from danube_pkg.core.egress.ledger import (
     read_ledger,
 )
 from danube_pkg.core.errors import StorageFull
+from danube_pkg.kit.digests import Digest, digest_of_file, whole_lines
 
 SETTLE_DECISIONS = 2000
 """Lines reserved below the limit for repeated attempts that were only counted, and for names in DNS queries."""
@@ -48,6 +49,10 @@ class FileLedgers:
                 return read_ledger(lines)
         except FileNotFoundError:
             return ()
+
+    def digest(self, job_id: str) -> Digest:
+        path = self.path(job_id)
+        return digest_of_file(path, whole_lines(path))
 
     def append(self, job_id: str, contact: Contact) -> None:
         descriptor = self.open(job_id)

@@ -22,6 +22,7 @@ from danube_pkg.adapters.egress.control import masks_file, receive_packet, send_
 from danube_pkg.adapters.egress.ledgers import FileLedgers
 from danube_pkg.core.egress.policy import with_registries
 from danube_pkg.core.errors import Unavailable
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.runtimes.pods import PodSockets
 from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.records import Record, field
@@ -29,6 +30,9 @@ from danube_pkg.kit.tasks import TaskOwner, until
 
 ANSWER_SECONDS = 10.0
 """Timeout of a request to a proxy that is just starting on a busy machine; otherwise it takes microseconds."""
+
+PROBE_SECONDS = 5.0
+"""A health check must not take longer; a proxy that is silent for longer is replaced, which is reported too."""
 
 SETTLE_SECONDS = 1.0
 """Timeout at a step's end; attempts that are recorded later are not assigned to that step."""
@@ -167,6 +171,20 @@ class EgressProxyPool:
                     answer = proxy.start_request({"verb": "settle", "job": job_id, "step": step})
                     if proxy.has_started:
                         await proxy.wait_response(answer, SETTLE_SECONDS)
+
+    async def conditions(self) -> Sequence[Condition]:
+        """Proxies that do not answer; none runs while no pod needs one."""
+        silent = []
+        for generation, proxy in list(self._proxies.items()):
+            if proxy.has_ended:
+                continue
+            try:
+                await proxy.wait_response(proxy.start_request({"verb": "pods"}), PROBE_SECONDS)
+            except Unavailable as error:
+                what = f"the egress proxy {generation} does not answer: {error}"
+                hint = f"it is replaced after {self._settings.silence_seconds:.0f} s; see {self._settings.directory}/proxy.log"
+                silent.append(Condition("egress-not-answering", what, hint))
+        return silent
 
     async def close(self) -> None:
         """Disconnects from the proxies. Those with pods continue."""

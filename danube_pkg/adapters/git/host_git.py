@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from danube_pkg.adapters.git.limits import DEEPENING, NETWORK_TIMEOUT_SECONDS
 from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.adapters.git.ssh import as_environment, ssh_command
-from danube_pkg.adapters.git.transports import translated
+from danube_pkg.adapters.git.transports import redirected, translated
 from danube_pkg.core.errors import HostLacks
 from danube_pkg.core.repositories.urls import as_url
 
@@ -44,6 +44,8 @@ def fetch(url: str, sha: str, directory: Path, remote: RemoteSettings) -> None:
                     problem = _run(url, "+refs/heads/*:refs/danube/heads/*", depth, directory, environment, remote)
                     if problem or _has(sha, directory):
                         break
+            if remote.one_host and "returned error: 30" in problem:  # 301, 302, 307, 308
+                raise redirected(url, "")
             if problem:
                 raise translated(url, remote, OSError(problem))
         finally:
@@ -93,15 +95,18 @@ def _has(sha: str, directory: Path) -> bool:
 
 
 def _config(url: str, remote: RemoteSettings) -> str:
-    """git's configuration. A token is sent to this host only, also when the host redirects elsewhere."""
+    """git's configuration. A token is sent to this host only, also when the host redirects elsewhere; git cannot be
+    made to follow redirects within a host alone."""
     lines = ["[credential]", "\thelper =", "[safe]", "\tdirectory = *", "[protocol]", "\tallow = never"]
     for scheme in ("http", "https", "ssh", "git"):
         lines += [f'[protocol "{scheme}"]', "\tallow = always"]
     lines += ["[http]", "\tlowSpeedLimit = 1", f"\tlowSpeedTime = {NETWORK_TIMEOUT_SECONDS:.0f}"]
+    if remote.one_host or remote.credential.password:
+        lines.append("\tfollowRedirects = false")
     if remote.credential.password:
         parts = urlsplit(as_url(url))
         login = f"{remote.credential.username}:{remote.credential.password}".encode()
         host = parts.netloc.rpartition("@")[2]
-        lines += ["\tfollowRedirects = false", f'[http "{parts.scheme}://{host}/"]']
+        lines.append(f'[http "{parts.scheme}://{host}/"]')
         lines.append(f'\textraHeader = "Authorization: Basic {base64.b64encode(login).decode()}"')
     return "\n".join(lines) + "\n"

@@ -5,10 +5,11 @@ A mirror belongs to a URL and a rule of `git_authentication`: what one credentia
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from danube_pkg.kit.tree_sizes import TreeSize, measure_trees
 from danube_pkg.kit.trees import remove_tree
 
 _log = EventLog("danube.git")
+
+STALE_SECONDS = 600.0
+"""A lock file is held for the time of writing a few lines; one that is so old was left by a worker that was killed."""
 
 _NO_LIMIT = TreeSize(1 << 62, 1 << 62)
 
@@ -70,6 +74,41 @@ class Mirrors:
                     await asyncio.to_thread(_remove, mirror)
                     excess -= size
                     _log.info("mirror-removed", mirror=mirror.name, bytes=size)
+
+    async def stale_locks(self) -> Sequence[Path]:
+        """Lock files that workers left which were killed: the refs that they lock cannot be updated any more."""
+        return await asyncio.to_thread(_stale_locks, self.directory, time.time() - STALE_SECONDS)
+
+    async def clear_stale_locks(self) -> int:
+        """Removes them, in mirrors that have no writer now. Returns how many."""
+        removed = 0
+        for lock in await self.stale_locks():
+            mirror = self.directory / lock.relative_to(self.directory).parts[0]
+            async with self.writing(mirror):
+                lock.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    async def make_room(self, is_enough: Callable[[], bool]) -> int:
+        """Removes mirrors that are not in use, the least recently used first, until it is enough. Returns how many."""
+        removed = 0
+        async with self._evicting:
+            for _, _, mirror in sorted(await asyncio.to_thread(_measured, self.directory)):
+                if is_enough():
+                    break
+                if mirror.name not in self._using:
+                    await asyncio.to_thread(_remove, mirror)
+                    removed += 1
+        return removed
+
+
+def _stale_locks(directory: Path, older_than: float) -> Sequence[Path]:
+    found = []
+    for lock in directory.glob("*.git/**/*.lock"):
+        with contextlib.suppress(OSError):  # its writer has just removed it
+            if lock.is_file() and lock.stat().st_mtime < older_than:
+                found.append(lock)
+    return found
 
 
 def _has_too_many_packs(mirror: Path) -> bool:

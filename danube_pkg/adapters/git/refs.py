@@ -14,12 +14,11 @@ from danube_pkg.adapters.git.commits import commit_metadata
 from danube_pkg.adapters.git.object_format import check_format, check_repository
 from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.adapters.git.transports import HINT, connected
-from danube_pkg.core.errors import Permanent
+from danube_pkg.core.errors import Permanent, TooLarge
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.repositories.urls import is_remote, without_login
+from danube_pkg.core.triggers.heads import BRANCHES, MAX_HEADS, MAX_REF_LENGTH, TAGS, RefHead
 from danube_pkg.kit.records import Record
-
-MAX_REF_LENGTH = 512
 
 _HASH = re.compile(r"[0-9a-f]{40}")
 _SHORT_HASH = re.compile(r"[0-9a-f]{7,39}")
@@ -145,6 +144,36 @@ def remote_tag(url: str, tag: str, remote: RemoteSettings) -> str:
     if found is None:
         raise _no_ref(without_login(url), ref)
     return found.decode()
+
+
+def heads(url: str, remote: RemoteSettings) -> list[RefHead]:
+    """All branches and tags of a remote repository. Names that cannot be stored or asked for are left out.
+
+    Raises Permanent, Unavailable, TooLarge.
+    """
+    with connected(url, remote) as (client, path):
+        answer = client.get_refs(path.encode(), ref_prefix=[BRANCHES.encode(), TAGS.encode()])
+    check_format(without_login(url), (sha for sha in answer.refs.values() if sha))
+    refs = {name: sha.decode("ascii") for name, sha in answer.refs.items() if sha}
+    found = [
+        RefHead(name.decode(), sha, refs.get(Ref(name + b"^{}"), sha)) for name, sha in refs.items() if _is_head(name)
+    ]
+    if len(found) > MAX_HEADS:
+        raise TooLarge(
+            "source-too-large",
+            f"{without_login(url)} has {len(found)} branches and tags, and at most {MAX_HEADS} are compared",
+            hint="delete old ones",
+        )
+    return found
+
+
+def _is_head(name: bytes) -> bool:
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return False
+    named = text.startswith((BRANCHES, TAGS)) and not text.endswith("^{}")
+    return named and len(text) <= MAX_REF_LENGTH and text.isprintable() and " " not in text
 
 
 def local_tag(path: Path, tag: str) -> str:

@@ -6,16 +6,21 @@ from typing import Any
 from danube_pkg.core.repositories.revisions import Credential, GitProgram
 from danube_pkg.kit.records import Record, field
 
+REDIRECTED = "source-redirected"
+"""The reference of the error of a repository with `one_host` that redirects to another host."""
+
 
 class RemoteSettings(Record):
     """The settings for one repository.
 
-    credential: for this repository; known_hosts: files of ssh host keys beside the system's; program: what fetches.
+    credential: for this repository; known_hosts: files of ssh host keys beside the system's; program: what fetches;
+    one_host: redirects to another host are refused, since only this one was decided about.
     """
 
     credential: Credential = field(default_factory=Credential)
     known_hosts: tuple[str, ...] = ()
     program: GitProgram = GitProgram.DULWICH
+    one_host: bool = False
 
     def request(self) -> dict[str, Any]:
         """The settings as JSON, for the worker."""
@@ -28,6 +33,7 @@ class RemoteSettings(Record):
             "private_key_path": one.private_key_path,
             "known_hosts": list(self.known_hosts),
             "program": str(self.program),
+            "one_host": self.one_host,
         }
 
     @classmethod
@@ -35,4 +41,4 @@ class RemoteSettings(Record):
         """The settings from what `request` returned."""
         names: Sequence[str] = ("rule", "username", "password", "private_key", "private_key_path")
         credential = Credential(*(fields[name] for name in names))
-        return cls(credential, tuple(fields["known_hosts"]), GitProgram(fields["program"]))
+        return cls(credential, tuple(fields["known_hosts"]), GitProgram(fields["program"]), bool(fields["one_host"]))

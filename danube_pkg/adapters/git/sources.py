@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Worker
-from danube_pkg.adapters.git.remote import RemoteSettings
+from danube_pkg.adapters.git.remote import REDIRECTED, RemoteSettings
 from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.egress.policy import entry_for
 from danube_pkg.core.errors import Permanent, PlatformError, TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials, SubmoduleGuard
 from danube_pkg.core.repositories.revisions import Credential, Revision, SourceFile
 from danube_pkg.core.repositories.urls import as_url, canonical, is_remote, scheme_of, without_login
+from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
 from danube_pkg.kit.records import Mutable, Record, field, replace
 
@@ -78,7 +79,7 @@ class NoCredentials:
 
 
 class GitSources:
-    """Implements `Sources`, `SourceFiles` and `CommitReader`.
+    """Implements `Sources`, `SourceFiles`, `CommitReader` and `HeadReader`.
 
     directory: `repos/` below the data directory, for mirrors and temporary packs. known_hosts: files of ssh host keys
     beside the system's.
@@ -89,17 +90,18 @@ class GitSources:
         directory: Path,
         credentials: GitCredentials | None = None,
         *,
+        worker: Worker,
         settings: SourceSettings | None = None,
         known_hosts: Sequence[Path] = (),
-        worker: Worker | None = None,
     ) -> None:
         self._settings = settings or SourceSettings()
-        self._mirrors = Mirrors(directory, self._settings.mirrors_limit_gb * 1024**3)
+        self.mirrors = Mirrors(directory, self._settings.mirrors_limit_gb * 1024**3)
         self._credentials = credentials or NoCredentials()
         self._known_hosts = tuple(map(str, known_hosts))
-        self._worker = worker or Worker()
+        self._worker = worker
         self._resolving = asyncio.Semaphore(MAX_WORKERS)
         self._fetching = asyncio.Semaphore(MAX_WORKERS)
+        self._listing = asyncio.Semaphore(MAX_WORKERS)
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """ref: a branch, a tag or a full hash; in a local repository a short hash too."""
@@ -124,7 +126,7 @@ class GitSources:
             "repository": repository.removeprefix("file://"),
             "commit_sha": commit_sha,
             "tag": tag,
-            "directory": str(self._mirrors.directory),
+            "directory": str(self.mirrors.directory),
         }
         if not is_remote(repository):
             return WorkerSource(commit_sha, self._worker, request)
@@ -142,7 +144,7 @@ class GitSources:
             rule,
             **fetched.metadata,
             notices=fetched.notices,
-            mirrors=self._mirrors,
+            mirrors=self.mirrors,
             used=fetched.used,
         )
 
@@ -154,7 +156,7 @@ class GitSources:
         The answer is what the worker needs to stream them.
         """
         answer = await self._fetch(url, commit_sha, remote)
-        mirror = self._mirrors.path(url, remote.credential.rule)
+        mirror = self.mirrors.path(url, remote.credential.rule)
         fetched.used.append(mirror)
         fetched.metadata = fetched.metadata or answer["metadata"]  # the outermost commit's
         inner = []
@@ -176,13 +178,15 @@ class GitSources:
             except Permanent as error:
                 if fetched.guard is None or fetched.guard.lends(one["url"]) or isinstance(error, SubmoduleRefused):
                     raise
+                if error.reference == REDIRECTED:
+                    raise SubmoduleRefused(REDIRECTED, error.what, cause=error.cause, hint=error.hint) from error
                 raise _not_lent(one["path"], one["url"], str(error)) from error
             inner.append({**one, **its_request})
         return {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
 
     async def _settings_of_submodule(self, path: str, url: str, fetched: _Fetched) -> RemoteSettings:
         """How a submodule is read. Raises Permanent for a host that is not allowed."""
-        settings = await self._remote_settings(url)
+        settings = replace(await self._remote_settings(url), one_host=True)
         if fetched.guard is None:
             return settings
         lent = fetched.guard.lends(url)
@@ -202,10 +206,10 @@ class GitSources:
 
     async def _fetch_tag(self, url: str, tag: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched) -> str:
         """The hash of what the tag names, fetched; that of the commit, with a notice, where the tag cannot be read."""
-        mirror = self._mirrors.path(url, remote.credential.rule)
+        mirror = self.mirrors.path(url, remote.credential.rule)
         request = {"do": "tag", "repository": url, "tag": tag, "mirror": str(mirror), "remote": remote.request()}
         try:
-            async with self._mirrors.writing(mirror), self._fetching:
+            async with self.mirrors.writing(mirror), self._fetching:
                 answer = await self._worker.ask(request)
         except PlatformError as error:
             fetched.notices.append(f"the tag {tag} could not be read, and is written as a name of the commit: {error}")
@@ -236,6 +240,13 @@ class GitSources:
         changed: Sequence[str] | None = answer["changed"]
         return changed
 
+    async def list_heads(self, repository: str) -> Sequence[RefHead]:
+        """Beside `resolve`, in a place of its own: a server that does not answer delays no job."""
+        remote = await self._remote_settings(repository)
+        async with self._listing:
+            answer = await self._worker.ask({"do": "heads", "repository": repository, "remote": remote.request()})
+        return [RefHead(*one) for one in answer["heads"]]
+
     async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
         answer = await self._ask_about(repository, {"do": "text", "commit_sha": commit_sha})
         return CommitText(answer["message"], answer["author"])
@@ -246,10 +257,10 @@ class GitSources:
         if not is_remote(repository):
             return await self._worker.ask(request)
         remote = await self._remote_settings(repository)
-        mirror = self._mirrors.path(repository, remote.credential.rule)
-        async with self._mirrors.writing(mirror), self._fetching:
+        mirror = self.mirrors.path(repository, remote.credential.rule)
+        async with self.mirrors.writing(mirror), self._fetching:
             answer = await self._worker.ask({**request, "mirror": str(mirror), "remote": remote.request()})
-        await self._mirrors.evict(mirror)
+        await self.mirrors.evict(mirror)
         return answer
 
     async def _remote_settings(self, repository: str) -> RemoteSettings:
@@ -257,7 +268,7 @@ class GitSources:
         return RemoteSettings(credential, self._known_hosts, self._settings.git)
 
     async def _fetch(self, repository: str, commit_sha: str, remote: RemoteSettings) -> Mapping[str, Any]:
-        mirror = self._mirrors.path(repository, remote.credential.rule)
+        mirror = self.mirrors.path(repository, remote.credential.rule)
         request = {
             "do": "fetch",
             "repository": repository,
@@ -265,9 +276,9 @@ class GitSources:
             "mirror": str(mirror),
             "remote": remote.request(),
         }
-        async with self._mirrors.writing(mirror), self._fetching:
+        async with self.mirrors.writing(mirror), self._fetching:
             answer = await self._worker.ask(request)
-        await self._mirrors.evict(mirror)
+        await self.mirrors.evict(mirror)
         return answer
 
 
@@ -308,10 +319,10 @@ class WorkingTree:
     path: the directory; temporary: where the pack of HEAD is written.
     """
 
-    def __init__(self, path: Path, temporary: Path, worker: Worker | None = None) -> None:
+    def __init__(self, path: Path, temporary: Path, worker: Worker) -> None:
         self._path = path.absolute()
         self._temporary = temporary
-        self._worker = worker or Worker()
+        self._worker = worker
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """HEAD's commit and branch, for the job's context; an empty revision outside a repository."""

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 from dulwich.client import (
@@ -16,7 +17,7 @@ from dulwich.client import (
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
 
 from danube_pkg.adapters.git.limits import NETWORK_TIMEOUT_SECONDS
-from danube_pkg.adapters.git.remote import RemoteSettings
+from danube_pkg.adapters.git.remote import REDIRECTED, RemoteSettings
 from danube_pkg.adapters.git.ssh import HostSsh, ssh_command
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.repositories.revisions import ANONYMOUS
@@ -86,12 +87,48 @@ def _http_client(url: str, remote: RemoteSettings) -> Urllib3HttpGitClient:
     host = parts.netloc.rpartition("@")[2]
     credential = remote.credential
     login = (credential.username, credential.password) if credential.password else (None, None)
-    return Urllib3HttpGitClient(
+    client = Urllib3HttpGitClient(
         parts._replace(netloc=host, path="/", query="", fragment="").geturl(),
         username=login[0],
         password=login[1],
         timeout=NETWORK_TIMEOUT_SECONDS,
     )
+    if remote.one_host:
+        _keep_to_host(client, url)
+    return client
+
+
+def _keep_to_host(client: Urllib3HttpGitClient, url: str) -> None:
+    """Refuse redirects to another host or port, or away from https. urllib3 calls its manager again for each."""
+    send, own = client.pool_manager.urlopen, _origin(url)
+
+    def send_to_host(method: str, target: str, *arguments: Any, **options: Any) -> Any:
+        if (found := _origin(target)) != own and (own[0] != "http" or found != ("https", own[1], 443)):
+            raise redirected(url, target)
+        return send(method, target, *arguments, **options)
+
+    client.pool_manager.urlopen = send_to_host  # type: ignore[method-assign, union-attr]
+
+
+def redirected(url: str, target: str) -> Permanent:
+    """The error of a repository that is only allowed at its own host. target: "" where it is not known."""
+    there = "to another host" if not target else f"to {without_login(target).partition('/info/refs')[0]}"
+    return Permanent(
+        REDIRECTED,
+        f"{without_login(url)} is not fetched: it redirects {there}",
+        cause="a submodule is fetched from the host that .gitmodules names, and from no other",
+        hint="write the URL to which it redirects into .gitmodules: git submodule set-url PATH URL",
+    )
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """(protocol, host, port); a port that is not a number is None."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        return parts.scheme, parts.hostname, None
+    return parts.scheme, parts.hostname, port if port is not None else {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def translated(url: str, remote: RemoteSettings, error: BaseException) -> Permanent | Unavailable:

@@ -84,6 +84,12 @@ def _tag(request: Request, output: IO[bytes]) -> None:
     output.write(json.dumps({"sha": sha}).encode())
 
 
+def _heads(request: Request, output: IO[bytes]) -> None:
+    """The branches and tags of a remote repository."""
+    found = refs.heads(request["repository"], RemoteSettings.from_request(request["remote"]))
+    output.write(json.dumps({"heads": [[one.ref, one.sha, one.commit_sha] for one in found]}).encode())
+
+
 def _files(request: Request, output: IO[bytes]) -> None:
     """Read single files; a remote repository's commit is fetched first where it is missing."""
     if "remote" in request:
@@ -184,6 +190,7 @@ _ACTIONS: Mapping[str, Callable[[Request, IO[bytes]], None]] = {
     "resolve": _resolve,
     "fetch": _fetch,
     "tag": _tag,
+    "heads": _heads,
     "files": _files,
     "changes": _changes,
     "text": _text,

@@ -311,9 +311,18 @@ class ImageDirectory:
     # --- limits
 
     def make_room(self, wanted_bytes: int) -> None:
-        """Removes the least recently used layers and roots until `wanted_bytes` more fit below the limit.
+        """Removes layers and roots until `wanted_bytes` more fit below the limit; see `_remove_oldest`."""
+        self._remove_oldest(lambda total: total + wanted_bytes <= self.bounds.store_bytes)
+
+    def clean_up(self, is_enough: Callable[[], bool]) -> int:
+        """Removes layers and roots until it is enough. Returns how many; see `_remove_oldest`."""
+        return self._remove_oldest(lambda total: is_enough())
+
+    def _remove_oldest(self, is_enough: Callable[[int], bool]) -> int:
+        """Removes the least recently used layers and roots until it is enough, given the bytes that are left.
 
         A root that a pod uses or that was loaded from a file is kept, and so is a layer that a pull may use next.
+        Returns how many were removed.
         """
         kept = {stored.image.chain for stored in self.list() if stored.image.loaded}
         sizes = {stored.image.chain.partition(":")[2]: stored.image.size_bytes for stored in self.list()}
@@ -322,16 +331,17 @@ class ImageDirectory:
             with contextlib.suppress(FileNotFoundError):
                 found = path.stat()
                 known.append((found.st_mtime, sizes.get(path.name, found.st_size), path))
-        total = sum(size for _, size, _ in known)
+        total, removed = sum(size for _, size, _ in known), 0
         for used_at, size, path in sorted(known):
-            if total + wanted_bytes <= self.bounds.store_bytes:
-                return
+            if is_enough(total):
+                break
             if path.parent == self._layers:
                 if used_at < time.time() - PULL_SECONDS:
                     path.unlink(missing_ok=True)
-                    total -= size
+                    total, removed = total - size, removed + 1
             elif f"sha256:{path.name}" not in kept and self._remove_root(path):
-                total -= size
+                total, removed = total - size, removed + 1
+        return removed
 
     def _remove(self, path: Path) -> None:
         if path.is_dir():

@@ -7,7 +7,6 @@ associated data. Keys are derived by HKDF-SHA256 (RFC 5869) with one label for e
 import base64
 import hmac
 import os
-import stat
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
+from danube_pkg.adapters.keys.files import check_private, key_missing
 from danube_pkg.core.errors import Permanent, Unauthenticated
 from danube_pkg.core.secrets.secret import SecretName, StoredSecret
 from danube_pkg.kit.files import write_atomically
@@ -63,7 +63,7 @@ class Keys:
         path = directory / KEY_NAME
         if not path.exists():
             raise key_missing(path, "the secrets of this directory cannot be decrypted without it")
-        _check_private(path, "a user who reads it can decrypt every secret")
+        check_private(path, "a user who reads it can decrypt every secret")
         try:
             master = base64.b64decode(path.read_bytes(), validate=False)
         except ValueError as error:
@@ -120,6 +120,28 @@ class Keys:
         return hmac.digest(self._step_key, f"{step_id}\0{attempt}".encode(), sha256)
 
 
+class KeyDirectory:
+    """`core.health.ports.KeyFiles`: the files below `keys/`, compared with the keys that the server works with."""
+
+    def __init__(self, directory: Path, fingerprint: str) -> None:
+        self._directory = directory
+        self._fingerprint = fingerprint
+
+    def check(self) -> None:
+        """Raises Permanent, OSError."""
+        path = self._directory / KEY_NAME
+        if Keys.read(self._directory).fingerprint != self._fingerprint:
+            raise Permanent(
+                "key-changed",
+                f"{path} is not the key with which this server was started",
+                cause="the next start would be refused: secrets could not be decrypted",
+                hint=f"restore {path}, from the backup that belongs to the database",
+            )
+        deploy = self._directory / DEPLOY_KEY_NAME
+        if not deploy.exists():
+            raise key_missing(deploy, "repositories were given access for it")
+
+
 def open_deploy_key(directory: Path) -> str:
     """The public key of `git_deploy_key` as one line for forges; the pair is created on first start (ed25519, OpenSSH).
 
@@ -130,7 +152,7 @@ def open_deploy_key(directory: Path) -> str:
         key = Ed25519PrivateKey.generate()
         data = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
         write_atomically(private, data)
-    _check_private(private, "a user who reads it can read every repository that trusts it")
+    check_private(private, "a user who reads it can read every repository that trusts it")
     try:
         key_pair = load_ssh_private_key(private.read_bytes(), password=None)
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -144,27 +166,6 @@ def open_deploy_key(directory: Path) -> str:
     if not public.exists() or public.read_text("ascii", errors="replace").strip() != line:
         write_atomically(public, f"{line}\n".encode(), mode=0o644)
     return line
-
-
-def key_missing(path: Path, cause: str) -> Permanent:
-    """The refusal to continue without a key that a used data directory needs: a new one would be another key."""
-    return Permanent(
-        "key-missing",
-        f"there is no {path}",
-        cause=cause,
-        hint=f"restore {path} from a backup, with its owner and mode 0600; is a volume not mounted?",
-    )
-
-
-def _check_private(path: Path, cause: str) -> None:
-    state = path.stat()
-    if state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) & 0o077:
-        raise Permanent(
-            "key-readable",
-            f"{path} is readable by other users (mode {stat.S_IMODE(state.st_mode):04o}, owner {state.st_uid})",
-            cause=cause,
-            hint=f"chown {os.geteuid()} {path} && chmod 600 {path}",
-        )
 
 
 def _derive(master: bytes, purpose: str) -> bytes:

@@ -16,6 +16,7 @@ from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
 from danube_pkg.core.logs.redaction import Patterns
+from danube_pkg.kit.digests import Digest, digest_of_file
 
 CHUNK_BYTES = 256 * 1024
 INLINE_BYTES = 1024**2
@@ -34,6 +35,7 @@ class FileJobLogs:
         self._monotonic = monotonic
         self._open: dict[str, LogWriter] = {}
         self._written_bytes = 0
+        self._masking = asyncio.Lock()
         self._index = LogIndex()
         self._latest: tuple[str, int, bytes] = ("", 0, b"")
         self._maps = LogMaps(self.path)
@@ -46,7 +48,13 @@ class FileJobLogs:
     def open(self, job_id: str, *, patterns: Patterns, limit_bytes: int) -> LogWriter:
         if job_id not in self._open:
             self._open[job_id] = LogWriter(
-                self.path(job_id), patterns, limit_bytes, self._now, self._monotonic, partial(self._closed, job_id)
+                self.path(job_id),
+                patterns,
+                limit_bytes,
+                self._now,
+                self._monotonic,
+                partial(self._closed, job_id),
+                self._masking,
             )
         return self._open[job_id]
 
@@ -77,6 +85,9 @@ class FileJobLogs:
         if job_id in self._open:
             return self._open[job_id].size_bytes
         return self._index.size(self.path(job_id))
+
+    async def digest(self, job_id: str) -> Digest:
+        return await asyncio.to_thread(digest_of_file, self.path(job_id), self.size(job_id))
 
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         if end - begin <= INLINE_BYTES and step is None:

@@ -20,7 +20,7 @@ from danube_pkg.core.logs.index import (
     note_key,
     usable,
 )
-from danube_pkg.core.logs.redaction import BEFORE_BYTES, Patterns, redact_text
+from danube_pkg.core.logs.redaction import BEFORE_BYTES, Patterns, TakesLong, redact_text
 from danube_pkg.core.storage_errors import storage_error
 
 OPEN_LINE_SECONDS = 1.0
@@ -37,6 +37,17 @@ WAKE_SECONDS = 0.005
 """Followers are woken at most once in this time, however often a step prints."""
 
 
+THREAD_TRIES = 3
+"""How often output is masked in a thread before the event loop does it: meanwhile another step may have ended the line
+that it continued."""
+
+_Question = tuple[bytes, bytes, Patterns, bool]
+"""The raw bytes, those before them, the patterns, whether no output follows."""
+
+_Answer = tuple[bytes, int]
+"""As `Patterns.mask` returns it."""
+
+
 class StepWriter:
     """`core.logs.ports.StepOutput`: the output of one attempt of a step."""
 
@@ -49,12 +60,21 @@ class StepWriter:
         self.raw_begin = raw_offset
         self.recorded = raw_offset
         self.finished = False
+        self.masked: tuple[_Question, _Answer] | None = None
 
     @property
     def raw_offset(self) -> int:
         return self.recorded
 
     def feed(self, offset: int, data: bytes | memoryview) -> None:
+        self._add(offset, data)
+        self._log.emit(self)
+
+    async def write(self, offset: int, data: bytes | memoryview) -> None:
+        self._add(offset, data)
+        await self._log.emit_in_turn(self)
+
+    def _add(self, offset: int, data: bytes | memoryview) -> None:
         if self._log.closed:
             return
         known = self.raw_begin + len(self.pending)
@@ -63,12 +83,16 @@ class StepWriter:
         fresh = data[known - offset :] if offset < known else data
         if fresh:
             self.pending = self.pending + fresh if self.pending else bytes(fresh)
-        self._log.emit(self)
 
-    def begin_line(self) -> None:
-        """Its next byte begins a line, whatever it printed last."""
-        if self.before and not self.before.endswith(b"\n"):
-            self.before += b"\n"
+    def before_line(self) -> bytes:
+        """What stands before its next byte where that begins a line, whatever it printed last."""
+        ends_line = not self.before or self.before.endswith(b"\n")
+        return self.before if ends_line else self.before + b"\n"
+
+    async def end(self) -> None:
+        if not self.finished:
+            await self._log.emit_in_turn(self, final=True)
+            self.finish()
 
     def finish(self) -> None:
         if not self.finished and not self._log.closed:
@@ -88,7 +112,8 @@ def _open_both(path: Path) -> tuple[int, int]:
 
 
 class LogWriter:
-    """`core.logs.ports.JobLog`. Synchronous: an append to the page cache does not block for long."""
+    """`core.logs.ports.JobLog`. Synchronous: an append to the page cache does not block for long. masking: held while
+    output is masked in a thread; all logs share it, so that hostile output takes one thread of the server."""
 
     def __init__(
         self,
@@ -98,8 +123,10 @@ class LogWriter:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         on_close: Callable[[], None],
+        masking: asyncio.Lock,
     ) -> None:
         self.path = path
+        self.masking = masking
         self._limit_bytes = limit_bytes
         self._now = now
         self._monotonic = monotonic
@@ -207,17 +234,37 @@ class LogWriter:
 
     # --- writing
 
-    def emit(self, step: StepWriter, *, final: bool = False) -> None:
+    async def emit_in_turn(self, step: StepWriter, *, final: bool = False) -> None:
+        """As `emit`; what takes long to mask is masked in a thread first."""
+        for _ in range(THREAD_TRIES):
+            try:
+                self.emit(step, final=final, quick=True)
+                return
+            except TakesLong:
+                async with self.masking:
+                    question = self._question(step, final)
+                    step.masked = question, await asyncio.to_thread(_answer, question)
+        self.emit(step, final=final)
+
+    def emit(self, step: StepWriter, *, final: bool = False, quick: bool = False) -> None:
         """Write what may be written of the step's pending bytes, then those of steps that waited for its line to
-        end."""
-        self._emit_one(step, final=final)
+        end. quick: raises TakesLong for a step whose bytes take long to mask, and leaves those of others to their own
+        next call."""
+        if self.closed:
+            return
+        self._emit_one(step, final=final, quick=quick)
         for other in self._steps.values():
             if self._line_open:
                 return
             if other is not step and other.pending and not other.finished:
-                self._emit_one(other, final=False)
+                with suppress(TakesLong):
+                    self._emit_one(other, final=False, quick=quick)
 
-    def _emit_one(self, step: StepWriter, *, final: bool) -> None:
+    def _question(self, step: StepWriter, final: bool) -> _Question:
+        before = step.before if self._owner is step else step.before_line()
+        return step.pending, before, self._patterns, final
+
+    def _emit_one(self, step: StepWriter, *, final: bool, quick: bool) -> None:
         if not step.pending:
             if final and self._owner is step:
                 self._close_line()
@@ -226,16 +273,19 @@ class LogWriter:
             return
         if self._owner not in (None, step) and not self._may_interrupt(step, final):
             return
+        question = self._question(step, final)
+        known = step.masked is not None and step.masked[0] == question
+        text, consumed = step.masked[1] if step.masked and known else _answer(question, quick)
         if self._owner is not step:
             self._close_line()
-            step.begin_line()
-        text, consumed = self._patterns.mask(step.pending, final=final, before=step.before)
+            step.before = question[1]
         self._keep(step, text, step.raw_begin + consumed, final=final)
         if consumed:
             emitted = step.pending[max(0, consumed - BEFORE_BYTES) : consumed]
             step.before = (step.before + emitted)[-BEFORE_BYTES:]
             step.pending = step.pending[consumed:]
         step.raw_begin += consumed
+        step.masked = None
         if final:
             self._close_line()
 
@@ -331,6 +381,11 @@ class LogWriter:
         for future in waiters:
             if not future.done():
                 future.set_result(None)
+
+
+def _answer(question: _Question, quick: bool = False) -> _Answer:
+    raw, before, patterns, final = question
+    return patterns.mask(raw, final=final, before=before, quick=quick)
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:

@@ -10,6 +10,7 @@ from danube_pkg.adapters.store.inbox import SqliteInbox
 from danube_pkg.adapters.store.jobs import SqliteJobs
 from danube_pkg.adapters.store.outbox import SqliteOutbox
 from danube_pkg.adapters.store.pipelines import SqlitePipelines
+from danube_pkg.adapters.store.provenance import SqliteProvenance
 from danube_pkg.adapters.store.retention import SqliteRetention
 from danube_pkg.adapters.store.secrets import SqliteSecrets
 from danube_pkg.adapters.store.server_state import SqliteServerState
@@ -27,6 +28,7 @@ __all__ = [
     "SqliteJobs",
     "SqliteOutbox",
     "SqlitePipelines",
+    "SqliteProvenance",
     "SqliteRetention",
     "SqliteSecrets",
     "SqliteServerState",

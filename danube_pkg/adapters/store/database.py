@@ -100,6 +100,18 @@ class Database:
             raise Unavailable("database-busy", f"{WAITING_TRANSACTIONS} transactions are already waiting") from None
         return await asyncio.shield(asyncio.wrap_future(future))
 
+    def log_bytes(self) -> int:
+        """The size of the write-ahead log. It grows while a reader keeps an old state, or after a great transaction."""
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    async def checkpoint(self) -> bool:
+        """Copy the write-ahead log into the database and cut it to nothing, beside the writer. Returns whether that was
+        possible: a reader may keep it. Raises as `write`."""
+        return await asyncio.to_thread(_checkpoint, self.path)
+
     async def close(self) -> None:
         """Commit the waiting transactions, then close the files."""
         if not self._closed:
@@ -182,6 +194,17 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise _translated(error, path) from error
     return connection
+
+
+def _checkpoint(path: Path) -> bool:
+    connection = _connect(path, read_only=False)
+    try:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+    finally:
+        connection.close()
+    return not busy
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:

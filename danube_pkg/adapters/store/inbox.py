@@ -2,9 +2,18 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from danube_pkg.adapters.store.database import Database
+from danube_pkg.adapters.store.heads import (
+    SELECT_HEADS,
+    forget_heads,
+    note_announced,
+    note_compared,
+    read_heads,
+    write_heads,
+)
+from danube_pkg.core.triggers.heads import Comparison, KnownHead
 from danube_pkg.core.triggers.inbox import (
     EntrySource,
     InboxEntry,
@@ -13,6 +22,7 @@ from danube_pkg.core.triggers.inbox import (
     Result,
     event_from_json,
     event_to_json,
+    names_of_event,
     ref_of,
     repository_of,
 )
@@ -31,13 +41,17 @@ class SqliteInbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def receive(self, entry: InboxEntry) -> bool:
+    async def receive(self, entry: InboxEntry, repositories: Collection[str] = ()) -> bool:
         def work(connection: sqlite3.Connection) -> bool:
             connection.execute(
                 f"DELETE FROM inbox WHERE source = ? AND key = ? AND settled_at IS NOT NULL AND {_UNMATCHED}",
                 (entry.source, entry.key),
             )
-            return write_entry(connection, entry)
+            if not write_entry(connection, entry):
+                return False
+            for repository in repositories:
+                note_announced(connection, repository, entry.event)
+            return True
 
         taken: bool = await self._database.write(work)
         return taken
@@ -60,19 +74,43 @@ class SqliteInbox:
         rows = self._database.read("SELECT * FROM inbox WHERE source = ? AND key = ?", source, key)
         return self._with_outcomes(rows)[0] if rows else None
 
-    async def entry_before(self, entry: InboxEntry) -> InboxEntry | None:
-        ref, repository = ref_of(entry.event), repository_of(entry.event).lower()
+    async def earlier_entries(self, entry: InboxEntry, limit: int) -> Sequence[InboxEntry]:
+        ref = ref_of(entry.event)
         if not ref:
-            return None
+            return []
         rows = self._database.read(
-            "SELECT * FROM inbox WHERE repository = ? AND ref = ? AND ref <> '' AND id < ? AND source = ? "
-            "ORDER BY id DESC LIMIT 1",
-            repository,
+            "SELECT inbox.* FROM json_each(?) AS names JOIN inbox ON repository = names.value "
+            "WHERE ref = ? AND ref <> '' AND inbox.id < ? AND source IN (?, ?) ORDER BY inbox.id DESC LIMIT ?",
+            json.dumps(sorted(names_of_event(entry.event))),
             ref,
             entry.id,
             entry.source,
+            EntrySource.COMPARISON,
+            limit,
         )
-        return self._with_outcomes(rows)[0] if rows else None
+        return self._with_outcomes(rows)
+
+    async def known_heads(self, repository: str) -> Mapping[str, KnownHead]:
+        return read_heads(self._database.read(SELECT_HEADS, repository))
+
+    async def record_comparison(
+        self,
+        repository: str,
+        decide: Callable[[Mapping[str, KnownHead], bool], tuple[Comparison, Sequence[InboxEntry]]],
+    ) -> Comparison:
+        def work(connection: sqlite3.Connection) -> Comparison:
+            now = read_heads(connection.execute(SELECT_HEADS, (repository,)).fetchall())
+            decided, entries = decide(now, note_compared(connection, repository))
+            write_heads(connection, repository, decided, now)
+            for entry in entries:
+                write_entry(connection, entry)
+            return decided
+
+        found: Comparison = await self._database.write(work)
+        return found
+
+    async def forget_heads(self, keep: Collection[str]) -> None:
+        await self._database.write(lambda connection: forget_heads(connection, keep))
 
     async def list_entries(self, wanted: InboxFilter) -> Sequence[InboxEntry]:
         sql, values = _list_query(wanted)

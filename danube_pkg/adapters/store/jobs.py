@@ -11,6 +11,7 @@ from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.inbox import settle
 from danube_pkg.adapters.store.job_lists import NEWEST_OF_EACH, job_list_query
 from danube_pkg.adapters.store.outbox import write_follow_up
+from danube_pkg.adapters.store.provenance import read_records, write_provenance
 from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.filters import JobFilter, RunSummary
@@ -24,7 +25,7 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import with_revision
 from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.kit.logs import EventLog
-from danube_pkg.kit.records import decode_json, encode_json
+from danube_pkg.kit.records import decode_json, encode_json, replace
 
 _log = EventLog("danube.store")
 
@@ -77,6 +78,7 @@ class SqliteJobs:
             for step in job.steps:
                 if step not in known:
                     _write_step(connection, job.id, step)
+            write_provenance(connection, before, job)
             if done is not None:
                 connection.execute(
                     "UPDATE effects SET done_at = ? WHERE job_id = ? AND position = ?",
@@ -96,7 +98,8 @@ class SqliteJobs:
         return next(iter(self._with_steps(rows)), None)
 
     async def unfinished_jobs(self) -> Sequence[Job]:
-        return self._with_steps(self._database.read("SELECT * FROM jobs WHERE phase <> 'closed' ORDER BY id"))
+        jobs = self._with_steps(self._database.read("SELECT * FROM jobs WHERE phase <> 'closed' ORDER BY id"))
+        return [replace(job, records=read_records(self._database, job.id)) for job in jobs]
 
     async def owed_effects(self, job_id: str) -> Sequence[Effect]:
         rows = self._database.read(
@@ -168,6 +171,7 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "finished_at": job.finished_at,
         "pod_id": job.pod_id,
         "source_rule": job.source_rule,
+        "configuration": job.configuration,
         "log_path": f"logs/{job.id}.log",
         "origin": job.trigger.origin,
     }
@@ -204,6 +208,8 @@ def _write_step(connection: sqlite3.Connection, job_id: str, step: Step) -> None
         "attempt": step.attempt,
         "phase": step.phase,
         "container": step.container,
+        "stopping": int(step.stopping),
+        "image_digest": step.image_digest,
         "memory_kills": step.memory_kills,
         "asked_at": step.requested_at,
         "record": encode_json(step.end).decode() if step.end else None,
@@ -259,6 +265,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         finished_at=row["finished_at"],
         pod_id=row["pod_id"],
         source_rule=row["source_rule"],
+        configuration=row["configuration"],
         steps=steps,
     )
 
@@ -283,6 +290,8 @@ def _step(row: sqlite3.Row) -> Step:
         phase=StepPhase(row["phase"]),
         status=Status(row["status"]),
         container=row["container"],
+        stopping=bool(row["stopping"]),
+        image_digest=row["image_digest"],
         memory_kills=row["memory_kills"],
         requested_at=row["asked_at"],
         started_at=row["started_at"],

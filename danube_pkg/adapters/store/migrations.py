@@ -209,6 +209,16 @@ CREATE INDEX inbox_ref ON inbox(repository, ref, id) WHERE ref <> '';
 CREATE INDEX outbox_target ON outbox(target, id);
 """,
     """
+ALTER TABLE steps ADD COLUMN stopping INTEGER NOT NULL DEFAULT 0;
+""",
+    """
+CREATE TABLE heads (
+    repository TEXT NOT NULL, ref TEXT NOT NULL, hashes TEXT NOT NULL, change INTEGER NOT NULL,
+    PRIMARY KEY (repository, ref)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE compared_repositories (repository TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+""",
+    """
 CREATE TABLE kept_jobs (
     job_id TEXT PRIMARY KEY REFERENCES jobs(id) ON DELETE CASCADE, kept_by TEXT NOT NULL, kept_at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -216,6 +226,26 @@ CREATE TABLE removed_files (
     job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, kind TEXT NOT NULL CHECK (kind IN ('logs', 'artifacts')),
     removed_at REAL NOT NULL, size_bytes INTEGER NOT NULL, PRIMARY KEY (job_id, kind)
 ) STRICT, WITHOUT ROWID;
+""",
+    """
+ALTER TABLE jobs ADD COLUMN configuration TEXT NOT NULL DEFAULT '';
+ALTER TABLE steps ADD COLUMN image_digest TEXT NOT NULL DEFAULT '';
+CREATE TABLE sealed_records (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, position INTEGER NOT NULL, content TEXT NOT NULL,
+    hash TEXT NOT NULL, PRIMARY KEY (job_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE provenance (
+    job_id TEXT PRIMARY KEY REFERENCES jobs(id) ON DELETE CASCADE, envelope BLOB NOT NULL, key_id TEXT NOT NULL,
+    problem TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER provenance_keeps_content BEFORE UPDATE ON provenance
+BEGIN SELECT raise(ABORT, 'a signed statement is not changed'); END;
+UPDATE effects SET position = position + 1 WHERE kind = 'delete-pod' AND done_at IS NULL
+    AND job_id IN (SELECT id FROM jobs WHERE phase = 'concluding');
+INSERT INTO effects (job_id, position, generation, kind)
+    SELECT job_id, position - 1, generation, 'sign-provenance' FROM effects WHERE kind = 'delete-pod'
+    AND done_at IS NULL AND job_id IN (SELECT id FROM jobs WHERE phase = 'concluding');
+UPDATE jobs SET effect_count = effect_count + 1 WHERE phase = 'concluding';
 """,
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
@@ -229,5 +259,7 @@ with its issuer (OpenID Connect Core 5.7), so `users.oidc_subject`, of which no 
 more: each user's next login binds anew. `sessions.issuer` and `tokens.issuer` are the issuer at which the user logged
 in, '' for a password. `branch_heads` are heads as Git reported them when the server last compared a pull request with
 them. `forge_repositories` has the forge's own id of each repository with pipelines, by which a renamed one is known.
-`kept_jobs` are jobs whose files are never removed by age; a row of `removed_files` is written before the files of that
-kind are removed."""
+`heads` has what was announced of branches and tags; of a repository in `compared_repositories` a head that is not there
+was not announced. `kept_jobs` are jobs whose files are never removed by age; a row of `removed_files` is written before
+the files of that kind are removed. A job that was ending when its server was upgraded owes `sign-provenance` before
+`delete-pod`, as all others do."""

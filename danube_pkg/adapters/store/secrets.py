@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.errors import Conflict
-from danube_pkg.core.secrets.secret import SecretName, SecretRead, StoredSecret
+from danube_pkg.core.secrets.secret import SecretName, SecretRead, SecretUse, StoredSecret
+
+_COLUMNS = "pipeline_id, key, value_encrypted, created_at"
 
 
 class SqliteSecrets:
-    """`core.secrets.ports.SecretStore`."""
+    """`core.secrets.ports.SecretStore` and `SecretReads`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -43,16 +45,25 @@ class SqliteSecrets:
         return [_secret(row) for row in rows]
 
     async def maskable_secrets(self, pipeline: str) -> Sequence[StoredSecret]:
-        columns = "pipeline_id, key, value_encrypted, created_at"
         rows = self._database.read(
             f"""
-            SELECT id, {columns}, updated_at, NULL AS retired_at FROM secrets WHERE pipeline_id IS NULL OR pipeline_id = ?
+            SELECT id, {_COLUMNS}, updated_at, NULL AS retired_at FROM secrets WHERE pipeline_id IS NULL OR pipeline_id = ?
             UNION ALL
-            SELECT secret_id, {columns}, retired_at, retired_at FROM retired_secrets
+            SELECT secret_id, {_COLUMNS}, retired_at, retired_at FROM retired_secrets
             WHERE pipeline_id IS NULL OR pipeline_id = ?
             """,
             pipeline,
             pipeline,
+        )
+        return [_secret(row) for row in rows]
+
+    async def every_secret(self) -> Sequence[StoredSecret]:
+        rows = self._database.read(
+            f"""
+            SELECT id, {_COLUMNS}, updated_at, NULL AS retired_at FROM secrets
+            UNION ALL
+            SELECT secret_id, {_COLUMNS}, retired_at, retired_at FROM retired_secrets
+            """
         )
         return [_secret(row) for row in rows]
 
@@ -71,6 +82,10 @@ class SqliteSecrets:
             "SELECT key FROM secret_reads WHERE job_id = ? GROUP BY key ORDER BY min(sequence)", job_id
         )
         return [row["key"] for row in rows]
+
+    async def uses_of(self, job_id: str) -> Sequence[SecretUse]:
+        rows = self._database.read("SELECT name, at FROM secret_reads WHERE job_id = ? ORDER BY sequence", job_id)
+        return [SecretUse(*row) for row in rows]
 
     async def last_read(self, name: SecretName) -> SecretRead | None:
         rows = self._database.read(

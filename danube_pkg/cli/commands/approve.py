@@ -4,7 +4,7 @@ import argparse
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import show
+from danube_pkg.cli.output import say, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Conflict
 
@@ -32,4 +32,4 @@ def main(options: argparse.Namespace) -> int:
             hint=f"danube approve {options.job} {commit}",
         )
     job = client.post(f"{path}/approve", {"commit_sha": commit})
-    return show(job, options, lambda job: print(f"job {job['id']} of {job['pipeline']} may run"))
+    return show(job, options, lambda job: say(f"job {job['id']} of {job['pipeline']} may run"))

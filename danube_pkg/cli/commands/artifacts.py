@@ -1,4 +1,5 @@
-"""`danube artifacts`: list and download a job's artifacts. A download gets its name after its hash was checked."""
+"""`danube artifacts`: list and download artifacts and their provenance. A download gets its name after its hash was
+checked."""
 
 import argparse
 import os
@@ -10,7 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import print_table, show, size
+from danube_pkg.cli.file_output import write_output
+from danube_pkg.cli.output import print_table, say, show, size
 from danube_pkg.cli.progress import progress
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import NotFound, Permanent, Unavailable
@@ -32,6 +34,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     download.set_defaults(act=_download)
     add_server_arguments(download, json_help="")
+
+    provenance = commands.add_parser("provenance", help="download the signed statement about a job's artifacts")
+    provenance.add_argument("job", metavar="JOB")
+    provenance.add_argument("--bundle", action="store_true", help="as a Sigstore bundle, for cosign")
+    provenance.add_argument("--output", metavar="FILE", help="where to write it (standard output)")
+    provenance.set_defaults(act=_provenance)
+    add_server_arguments(provenance, json_help="")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -77,7 +86,14 @@ def _download(options: argparse.Namespace) -> int:
         ) from error
     finally:
         part.unlink(missing_ok=True)
-    print(f"{target} ({size(artifact['size_bytes'])}, sha256 {artifact['sha256']})", file=sys.stderr)
+    say(f"{target} ({size(artifact['size_bytes'])}, sha256 {artifact['sha256']})", file=sys.stderr)
+    return 0
+
+
+def _provenance(options: argparse.Namespace) -> int:
+    kind = "?format=bundle" if options.bundle else ""
+    with ApiClient(options).open(f"/api/v1/jobs/{quote(options.job)}/provenance{kind}") as response:
+        write_output(options.output, response.read())
     return 0
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import print_table, show
+from danube_pkg.cli.output import print_table, say, show
 from danube_pkg.cli.servers import add_server_arguments
 
 
@@ -36,6 +36,6 @@ def _print(entries: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_check(state: Mapping[str, Any]) -> None:
     if state["whole"]:
-        print(f"audit log OK: all {state['entries']} entries are unchanged")
+        say(f"audit log OK: all {state['entries']} entries are unchanged")
     else:
-        print(f"the audit log is broken: entry {state['broken_at']} is changed or missing")
+        say(f"the audit log is broken: entry {state['broken_at']} is changed or missing")

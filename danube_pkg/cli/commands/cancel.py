@@ -4,7 +4,7 @@ import argparse
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import show
+from danube_pkg.cli.output import say, show
 from danube_pkg.cli.servers import add_server_arguments
 
 
@@ -15,4 +15,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     job = ApiClient(options).post(f"/api/v1/jobs/{quote(options.job)}/cancel")
-    return show(job, options, lambda job: print(f"job {job['id']} of {job['pipeline']} is being cancelled"))
+    return show(job, options, lambda job: say(f"job {job['id']} of {job['pipeline']} is being cancelled"))

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from danube_pkg.cli.command_table import COMMANDS, module_of
+from danube_pkg.cli.output import say
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -22,7 +23,7 @@ def main(options: argparse.Namespace) -> int:
         parser = argparse.ArgumentParser(prog=name)
         importlib.import_module(module_of(name)).arguments(parser)
         words.update((path, found) for path, found in _words(name, parser))
-    print({"bash": _bash, "zsh": _zsh, "fish": _fish}[options.shell](words))
+    say({"bash": _bash, "zsh": _zsh, "fish": _fish}[options.shell](words))
     return 0
 
 

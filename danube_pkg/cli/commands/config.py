@@ -5,7 +5,7 @@ import argparse
 from typing import Any
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import ago, one_line, show
+from danube_pkg.cli.output import ago, one_line, say, show
 from danube_pkg.cli.servers import add_server_arguments
 
 
@@ -36,15 +36,15 @@ def _sync(options: argparse.Namespace) -> Any:
 
 def _print(view: dict[str, Any]) -> None:
     branch = f" (branch {one_line(view['branch'])})" if view["branch"] else ""
-    print(f"repository  {one_line(view['repository'])}{branch}")
+    say(f"repository  {one_line(view['repository'])}{branch}")
     applied = (
         f"{view['applied_revision']}, {ago(view['applied_at'])} ago" if view["applied_revision"] else "nothing yet"
     )
-    print(f"applied     {applied}")
+    say(f"applied     {applied}")
     if view["seen_revision"] not in ("", view["applied_revision"]):
-        print(f"newest      {view['seen_revision']}, not applied")
+        say(f"newest      {view['seen_revision']}, not applied")
     if view["checked_at"]:
-        print(f"read        {ago(view['checked_at'])} ago")
+        say(f"read        {ago(view['checked_at'])} ago")
     if view["problem"]:
         _print_finding("problem     ", view["problem"])
     for one in view["findings"]:
@@ -54,6 +54,6 @@ def _print(view: dict[str, Any]) -> None:
 
 
 def _print_finding(head: str, one: dict[str, Any]) -> None:
-    print(f"{head}{one_line(one['what'])}")
+    say(f"{head}{one_line(one['what'])}")
     if one["hint"]:
-        print(f"  hint: {one_line(one['hint'])}")
+        say(f"  hint: {one_line(one['hint'])}")

@@ -12,7 +12,9 @@ from danube_pkg.cli.servers import add_server_arguments
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repository", metavar="OWNER/NAME", help="only of this repository, as its forge names it")
-    parser.add_argument("--source", help="only from this source: github, gitlab, gitea, forgejo, cron or pipeline")
+    parser.add_argument(
+        "--source", help="only from this source: github, gitlab, gitea, forgejo, cron, pipeline or comparison"
+    )
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
     add_server_arguments(parser)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from danube_pkg.bootstrap.runtime import sandbox_settings
-from danube_pkg.cli.output import painted, print_json
+from danube_pkg.cli.output import painted, print_json, say
 from danube_pkg.cli.servers import data_directory
 from danube_pkg.core.configuration.settings import RuntimeSettings
 from danube_pkg.kit.records import to_builtins
@@ -37,7 +37,7 @@ def _report(findings: Sequence[CheckResult], *, as_json: bool) -> int:
     if as_json:
         print_json([to_builtins(finding) for finding in findings])
     for finding in findings if not as_json else ():
-        print(f"{painted('ok  ', '32') if finding.ok else painted('FAIL', '31')} {finding.name}: {finding.what}")
+        say(f"{painted('ok  ', '32') if finding.ok else painted('FAIL', '31')} {finding.name}: {finding.what}")
         if finding.hint:
-            print(f"       hint: {finding.hint}")
+            say(f"       hint: {finding.hint}")
     return 0 if all(finding.ok for finding in findings) else 1

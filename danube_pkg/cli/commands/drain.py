@@ -12,7 +12,7 @@ from typing import Any
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.durations import seconds
-from danube_pkg.cli.output import print_json
+from danube_pkg.cli.output import print_json, say
 from danube_pkg.cli.servers import add_server_arguments
 
 TIMEOUT_SECONDS = 3600
@@ -59,9 +59,9 @@ def main(options: argparse.Namespace) -> int:
 def print_state(state: Mapping[str, Any], *, file: Any = None) -> None:
     """Whether the server is draining."""
     if state["active"]:
-        print(f"draining since {state['since']}, by {state['by']}; danube resume ends it", file=file)
+        say(f"draining since {state['since']}, by {state['by']}; danube resume ends it", file=file)
     else:
-        print("not draining; new jobs are started", file=file)
+        say("not draining; new jobs are started", file=file)
 
 
 def _wait(client: ApiClient, limit_seconds: float) -> int:
@@ -73,7 +73,7 @@ def _wait(client: ApiClient, limit_seconds: float) -> int:
         if not left or time.monotonic() >= deadline:
             return left
         if left != shown:
-            print(f"waiting for {_jobs(left)}", file=sys.stderr)
+            say(f"waiting for {_jobs(left)}", file=sys.stderr)
             shown = left
         time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
@@ -83,7 +83,7 @@ def _choice(options: argparse.Namespace, left: int) -> str:
         return str(options.on_timeout)
     if not sys.stdin.isatty():
         return ABORT
-    print(f"the time is over, and {_jobs(left)} still run", file=sys.stderr)
+    say(f"the time is over, and {_jobs(left)} still run", file=sys.stderr)
     answer = ""
     while answer not in (CANCEL, ABORT):
         answer = input(f"{CANCEL} them, or {ABORT} the drain? ").strip().lower()
@@ -95,11 +95,11 @@ def _done(options: argparse.Namespace, state: Mapping[str, Any], left: int, *, a
     if options.json:
         print_json({**state, "active": not aborted, "running": left})
     elif aborted:
-        print(f"the drain was aborted: {_jobs(left)} still run")
+        say(f"the drain was aborted: {_jobs(left)} still run")
     elif left:
-        print(f"{_jobs(left)} still run; the server can be stopped all the same: they continue under the next one")
+        say(f"{_jobs(left)} still run; the server can be stopped all the same: they continue under the next one")
     else:
-        print("no job runs: it is safe to stop the server")
+        say("no job runs: it is safe to stop the server")
     return 1 if aborted or (left and options.timeout) else 0
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.egress_output import print_ledger
-from danube_pkg.cli.output import one_line, show
+from danube_pkg.cli.output import one_line, say, show
 from danube_pkg.cli.servers import add_server_arguments
 
 
@@ -26,6 +26,6 @@ def main(options: argparse.Namespace) -> int:
 
 def _print(found: Mapping[str, Any]) -> None:
     for line in filter(None, (found["about"], *found["lines"])):
-        print(one_line(line))
+        say(one_line(line))
     if found["hint"]:
-        print(f"  hint: {one_line(found['hint'])}")
+        say(f"  hint: {one_line(found['hint'])}")

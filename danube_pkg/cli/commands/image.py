@@ -14,7 +14,7 @@ from pathlib import Path
 from danube_pkg.adapters.images.archives import open_archive
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.cli.image_settings import image_options
-from danube_pkg.cli.output import ago, print_json, print_table, show, size
+from danube_pkg.cli.output import ago, print_json, print_table, say, show, size
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.images.ports import ImageRequester
 from danube_pkg.core.images.reference import ArchivedImage, Image, StoredImage
@@ -100,7 +100,7 @@ async def _pull(options: argparse.Namespace, store: ImageOptions) -> int:
     host = options.image.partition("/")[0]
     specs = (RegistrySpec(host, insecure=True),) if options.http else ()
     async with open_images(store, lambda: specs) as images:
-        image = await images.ensure(options.image, lambda update: print(update, file=sys.stderr), BY_HAND)
+        image = await images.ensure(options.image, lambda update: say(update, file=sys.stderr), BY_HAND)
     _print([image], "ready", as_json=options.json)
     return 0
 
@@ -118,7 +118,7 @@ def _print(images: Sequence[Image], word: str, *, as_json: bool) -> None:
         print_json([_described(image) for image in images])
         return
     for image in images:
-        print(f"{word}: {image.name} ({size(image.size_bytes)}, {image.digest})")
+        say(f"{word}: {image.name} ({size(image.size_bytes)}, {image.digest})")
 
 
 def _described(image: Image) -> dict[str, object]:

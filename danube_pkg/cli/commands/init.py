@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from danube_pkg.cli import starters
+from danube_pkg.cli.output import say
 from danube_pkg.core.errors import Conflict, Permanent
 from danube_pkg.core.repositories.urls import without_login
 
@@ -24,8 +25,8 @@ def main(options: argparse.Namespace) -> int:
     if options.config:
         files = starters.configuration(options.repository or "")
         _write(directory, files, force=options.force)
-        print("\nnext: commit it, and write danube.toml with")
-        print(
+        say("\nnext: commit it, and write danube.toml with")
+        say(
             f'  [config_repo]\n  url = "{directory.absolute()}"   # or its URL\nthen: danube serve --config danube.toml'
         )
         return 0
@@ -40,8 +41,8 @@ def main(options: argparse.Namespace) -> int:
         },
         force=options.force,
     )
-    print(f"found: {', '.join(one.name for one in found) or 'no known toolchain'}")
-    print(f"\nnext: danube run, then move {PIPELINE_FILE} to pipelines/{name}.yaml of the configuration repository")
+    say(f"found: {', '.join(one.name for one in found) or 'no known toolchain'}")
+    say(f"\nnext: danube run, then move {PIPELINE_FILE} to pipelines/{name}.yaml of the configuration repository")
     return 0
 
 
@@ -75,7 +76,7 @@ def _write(directory: Path, files: Mapping[str, str], *, force: bool) -> None:
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-            print(f"wrote {path}")
+            say(f"wrote {path}")
     except OSError as error:
         raise Permanent(
             "directory-unusable",

@@ -10,6 +10,7 @@ from typing import Any
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.commands.token import add_token_arguments, scopes_of
+from danube_pkg.cli.output import say
 from danube_pkg.cli.servers import (
     ServerAddress,
     checked_url,
@@ -39,7 +40,7 @@ def main(options: argparse.Namespace) -> int:
     client = ApiClient(options, server=replace(server, token=token))
     name = client.get("/api/v1/me")["name"]
     remember_server(url, token, name)
-    print(f"logged in at {url} as {name}; the token is in {servers_file()}", file=sys.stderr)
+    say(f"logged in at {url} as {name}; the token is in {servers_file()}", file=sys.stderr)
     return 0
 
 
@@ -64,11 +65,11 @@ def _by_device(client: ApiClient, wish: dict[str, Any]) -> str:
         hint = f"create a token on {client.server.url}, then: danube login {client.server.url} --with-token"
         raise Permanent(error.reference, error.what, cause=error.cause, hint=hint) from error
     where = begun["verification_uri_complete"] or begun["verification_uri"]
-    print(f"open {where}\nand confirm the code {begun['user_code']}", file=sys.stderr)
+    say(f"open {where}\nand confirm the code {begun['user_code']}", file=sys.stderr)
     left = min(WAIT_SECONDS, begun["expires_in_seconds"])
     deadline = time.monotonic() + left
     until = (datetime.now().astimezone() + timedelta(seconds=left)).strftime("%H:%M:%S")
-    print(f"waiting for the confirmation until {until}; ctrl-c ends it", file=sys.stderr)
+    say(f"waiting for the confirmation until {until}; ctrl-c ends it", file=sys.stderr)
     while time.monotonic() < deadline:
         time.sleep(begun["interval_seconds"])
         answer = client.post("/auth/device/token", {"handle": begun["handle"], "token": wish})

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
 from danube_pkg.cli.servers import add_server_arguments
-from danube_pkg.cli.terminal import VisibleText
+from danube_pkg.kit.terminal import VisibleText
 
 PART_BYTES = 64 * 1024
 """Read at once."""

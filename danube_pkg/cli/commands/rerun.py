@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.commands.logs import follow_to_end
-from danube_pkg.cli.output import show
+from danube_pkg.cli.output import say, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Invalid, NotFound
 
@@ -45,12 +45,12 @@ def main(options: argparse.Namespace) -> int:
 
 def print_started(job: Mapping[str, Any]) -> None:
     """The id of a new job on standard output, and how to follow it on standard error."""
-    print(job["id"])
-    print(f"  follow it: danube logs -f {job['id']}", file=sys.stderr)
+    say(job["id"])
+    say(f"  follow it: danube logs -f {job['id']}", file=sys.stderr)
 
 
 def _print(jobs: Sequence[Mapping[str, Any]]) -> None:
-    print("\n".join(job["id"] for job in jobs))
+    say("\n".join(job["id"] for job in jobs))
 
 
 def _rerun(client: ApiClient, job_id: str) -> Mapping[str, Any]:

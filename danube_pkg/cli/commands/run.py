@@ -11,9 +11,11 @@ import secrets as randomness
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from danube_pkg.adapters.git.process import Worker, worker_processes
 from danube_pkg.adapters.git.sources import WorkingTree
 from danube_pkg.bootstrap.run import RunOptions, RunParts, open_run, remove_left_pods
 from danube_pkg.cli.client import key_values
@@ -22,7 +24,7 @@ from danube_pkg.cli.durations import seconds
 from danube_pkg.cli.egress_output import allowed, print_learned
 from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
-from danube_pkg.cli.output import size
+from danube_pkg.cli.output import say, size
 from danube_pkg.cli.process_log import start_log
 from danube_pkg.core.errors import Conflict, Invalid, Retryable
 from danube_pkg.core.jobs.job import Job
@@ -56,6 +58,7 @@ class RunRequest(Record):
     network: Network
     allowlist: tuple[str, ...]
     timeout_seconds: int
+    run_as_root: bool
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +94,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long the job may take: 90, 30s, 5m, 1h30m (a day)",
     )
+    parser.add_argument(
+        "--run-as-root", action="store_true", help="as run_as_root of a pipeline: root runs steps in the image host"
+    )
     parser.add_argument("--raw", action="store_true", help="keep control sequences other than colours")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
 
@@ -123,6 +129,7 @@ def _request(options: argparse.Namespace) -> RunRequest:
         network=_network(options),
         allowlist=allowed(options.allow),
         timeout_seconds=options.timeout,
+        run_as_root=options.run_as_root,
     )
 
 
@@ -164,14 +171,16 @@ async def _run(request: RunRequest, known: KnownValues, *, as_json: bool, raw: b
     runs = _state_directory()
     await _tidy(runs)
     data = runs / sortable_id(SystemClock().now(), randomness.token_bytes(10))
-    options = RunOptions(
-        data=data,
-        known=known,
-        images=replace(image_options(None, pull_as_server=True), known=known),
-        sources=lambda temporary: WorkingTree(request.directory, _made(temporary)),
-        secrets=request.secrets,
-    )
-    async with open_run(options) as run:
+    async with AsyncExitStack() as stack:
+        worker = Worker(stack.enter_context(worker_processes()))
+        options = RunOptions(
+            data=data,
+            known=known,
+            images=replace(image_options(None, pull_as_server=True), known=known),
+            sources=lambda temporary: WorkingTree(request.directory, _made(temporary), worker),
+            secrets=request.secrets,
+        )
+        run = await stack.enter_async_context(open_run(options))
         job = await _start(run, request)
         ended = await _watch(run, job, as_json=as_json, raw=raw)
         artifacts = await run.jobs.artifacts.list(job.id)
@@ -184,7 +193,7 @@ async def _run(request: RunRequest, known: KnownValues, *, as_json: bool, raw: b
         return 0 if ended["status"] == "success" else 1
     for artifact in artifacts:
         path = run.artifact_directory / job.id / artifact.file_name
-        print(f"artifact {artifact.name}: {path} ({size(artifact.size_bytes)})", file=sys.stderr)
+        say(f"artifact {artifact.name}: {path} ({size(artifact.size_bytes)})", file=sys.stderr)
     print_learned(egress, request.network)
     return print_end(ended)
 
@@ -197,10 +206,11 @@ async def _start(run: RunParts, request: RunRequest) -> Job:
         max_duration_seconds=request.timeout_seconds,
         network=request.network,
         egress_allowlist=request.allowlist,
+        run_as_root=request.run_as_root,
     )
     pipeline = Pipeline(run.store.new_id(), request.directory.name, "", settings)
     await run.store.pipelines.apply_pipelines([pipeline], "working-tree")
-    return await start(run.jobs.engine, pipeline.name, params=request.params, actor="danube run")
+    return await start(run.jobs.engine, run.jobs.secrets, pipeline.name, params=request.params, actor="danube run")
 
 
 async def _watch(run: RunParts, job: Job, *, as_json: bool, raw: bool) -> Mapping[str, Any]:
@@ -241,7 +251,7 @@ async def _cancel(run: RunParts, job_id: str) -> None:
     try:
         await run.jobs.engine.cancel(job_id, "an interrupt")
     except (Conflict, Retryable) as error:
-        print(f"danube: {error}", file=sys.stderr)  # it ended before it could be cancelled
+        say(f"danube: {error}", file=sys.stderr)  # it ended before it could be cancelled
 
 
 def _made(directory: Path) -> Path:

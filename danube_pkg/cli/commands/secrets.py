@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import ago, print_table, show
+from danube_pkg.cli.output import ago, print_table, say, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.secrets.secret import MAX_VALUE_BYTES, check_key, check_value
 
@@ -41,7 +41,7 @@ def _set(options: argparse.Namespace) -> int:
     check_key(options.key)
     stored = ApiClient(options).put(f"{_path(options)}/{options.key}", check_value(value_from_input(options.key)))
     for warning in (stored or {}).get("warnings", ()):
-        print(f"danube: warning: {warning}", file=sys.stderr)
+        say(f"danube: warning: {warning}", file=sys.stderr)
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.commands.users import user_path
-from danube_pkg.cli.output import ago, print_table, show
+from danube_pkg.cli.output import ago, print_table, say, show
 from danube_pkg.cli.servers import add_server_arguments
 
 
@@ -36,5 +36,5 @@ def _print(sessions: Sequence[Mapping[str, Any]]) -> None:
 
 def _end(options: argparse.Namespace) -> int:
     ended = ApiClient(options).delete(user_path(options.name, "sessions"))["ended"]
-    print(f"sessions ended: {ended}; tokens still work: danube token revoke --user {options.name}")
+    say(f"sessions ended: {ended}; tokens still work: danube token revoke --user {options.name}")
     return 0

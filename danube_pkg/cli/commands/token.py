@@ -8,7 +8,7 @@ from typing import Any
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.commands.users import user_path
 from danube_pkg.cli.durations import days
-from danube_pkg.cli.output import ago, print_table, show
+from danube_pkg.cli.output import ago, print_table, say, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.identity.people import MAX_TOKEN_DAYS, TOKEN_DAYS
@@ -66,9 +66,9 @@ def _create(options: argparse.Namespace) -> int:
 
 
 def _print_made(made: Mapping[str, Any]) -> None:
-    print(made["token"])
+    say(made["token"])
     record = made["record"]
-    print(f"  {record['name']}, until {record['expires_at'][:10]}; it cannot be shown again", file=sys.stderr)
+    say(f"  {record['name']}, until {record['expires_at'][:10]}; it cannot be shown again", file=sys.stderr)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -85,7 +85,7 @@ def _print(tokens: Sequence[Mapping[str, Any]]) -> None:
 
 def _revoke(options: argparse.Namespace) -> int:
     if options.user:
-        print(f"tokens revoked: {ApiClient(options).delete(user_path(options.user, 'tokens'))['ended']}")
+        say(f"tokens revoked: {ApiClient(options).delete(user_path(options.user, 'tokens'))['ended']}")
         return 0
     ApiClient(options).delete(f"/api/v1/tokens/{options.id}")
     return 0

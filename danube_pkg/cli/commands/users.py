@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import print_table, show
+from danube_pkg.cli.output import print_table, say, show
 from danube_pkg.cli.servers import add_server_arguments
 
 
@@ -43,5 +43,5 @@ def _print(users: Sequence[Mapping[str, Any]]) -> None:
 
 def _unbind(options: argparse.Namespace) -> int:
     ended = ApiClient(options).delete(user_path(options.name, "identity"))["ended"]
-    print(f"unbound {options.name}: the next login binds anew; sessions ended: {ended}")
+    say(f"unbound {options.name}: the next login binds anew; sessions ended: {ended}")
     return 0

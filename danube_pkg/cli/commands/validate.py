@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import one_line, print_json
+from danube_pkg.cli.output import one_line, print_json, say
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.configuration.level_notes import admin_levels_without_admins
 from danube_pkg.core.configuration.planned import planned_settings
@@ -66,21 +66,21 @@ def _outline_view(outline: Outline) -> dict[str, Any]:
 def _print(found: Validation, plan: dict[str, Any] | None) -> None:
     for one in found.findings:
         hint = f"  ({one.hint})" if one.hint else ""
-        print(f"{one}{hint}")
+        say(f"{one}{hint}")
     if found.findings:
         return
     if found.state is not None:
         state = found.state
         counts = f"{len(state.users)} users, {len(state.teams)} teams, {len(state.pipelines)} pipelines"
-        print(f"configuration OK: {counts}")
+        say(f"configuration OK: {counts}")
         for setting in planned_settings(state):
-            print(f"  note: {setting}")
+            say(f"  note: {setting}")
         for sentence in admin_levels_without_admins(state):
-            print(f"  note: {sentence}")
+            say(f"  note: {sentence}")
     for path, outline in found.outlines.items():
-        print(f"{path} OK: {outline.name}")
+        say(f"{path} OK: {outline.name}")
         for warning in outline.warnings:
-            print(f"{warning.place}: warning: {warning.what}  ({warning.hint})")
+            say(f"{warning.place}: warning: {warning.what}  ({warning.hint})")
         _print_names("steps", [one.name for one in outline.steps])
         _print_names("images", outline.images)
         _print_names("secrets", [one.name for one in outline.secrets])
@@ -90,27 +90,27 @@ def _print(found: Validation, plan: dict[str, Any] | None) -> None:
 
 def _print_names(what: str, names: Sequence[str]) -> None:
     if names:
-        print(f"  {what}: {', '.join(one_line(name) for name in dict.fromkeys(names))}")
+        say(f"  {what}: {', '.join(one_line(name) for name in dict.fromkeys(names))}")
 
 
 def print_plan(plan: dict[str, Any]) -> None:
     """What the server would change, and whose access."""
     for one in plan["findings"]:
         hint = f"  ({one['hint']})" if one["hint"] else ""
-        print(f"{one['place']}: {one['what']}{hint}")
+        say(f"{one['place']}: {one['what']}{hint}")
     if not plan["ok"]:
         return
     if not plan["changes"]:
-        print("no changes")
+        say("no changes")
     for change in plan["changes"]:
         for line in change["lines"]:
-            print(one_line(line))
+            say(one_line(line))
     for grant in plan["grants"]:
         before, after = grant["before"] or "nothing", grant["after"] or "nothing"
         verb = "gains" if _gains(grant) else "loses"
-        print(f"{one_line(grant['email'])} {verb} access to {grant['pipeline']}: {before} → {after}")
+        say(f"{one_line(grant['email'])} {verb} access to {grant['pipeline']}: {before} → {after}")
     for name in plan["secrets"]:
-        print(f"the secret {one_line(name)} is new: danube secrets set {one_line(name)}")
+        say(f"the secret {one_line(name)} is new: danube secrets set {one_line(name)}")
 
 
 def _gains(grant: dict[str, Any]) -> bool:

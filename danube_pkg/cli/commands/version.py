@@ -5,7 +5,7 @@ import platform
 from collections.abc import Mapping
 
 from danube_pkg import __version__
-from danube_pkg.cli.output import show
+from danube_pkg.cli.output import say, show
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,4 +18,4 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _print(found: Mapping[str, str]) -> None:
-    print(f"danube {found['danube']} (Python {found['python']}, {found['machine']})")
+    say(f"danube {found['danube']} (Python {found['python']}, {found['machine']})")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from danube_pkg.core.artifacts.artifact import ArtifactBounds
 from danube_pkg.core.configuration.notifications import Notification
-from danube_pkg.core.configuration.pipelines import NO_KUBERNETES
+from danube_pkg.core.configuration.pipelines import NO_KUBERNETES, CatchUp
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.registries import RegistrySpec
@@ -209,6 +209,9 @@ class ConfigSpec(Record):
     ] = ()
     registries: Annotated[tuple[RegistrySpec, ...], rule("Credentials for image registries.")] = ()
     webhooks: Annotated[tuple[WebhookSpec, ...], rule("Webhooks that are accepted, by forge.")] = ()
+    catch_up: Annotated[
+        CatchUp, rule("The default of `catch_up` of pipelines: what happens to pushes that no webhook announced.")
+    ] = CatchUp.BUILD
     notifications: Annotated[
         tuple[Notification, ...], rule("Notifications about the jobs of every pipeline, beside the pipeline's own.")
     ] = ()

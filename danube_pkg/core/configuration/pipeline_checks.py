@@ -16,6 +16,7 @@ GROUP_WORDS = ("branch", "ref", "pull_request")
 """The names that `${…}` in a concurrency group may contain."""
 
 _PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _ONLY_WITH = {
     "schedule": TriggerKind.CRON,
@@ -34,8 +35,16 @@ def check_pipeline(
         _check_trigger(one, f"spec.triggers[{index}]", trigger, files.timezones, names, findings)
     for name, param in spec.params.items():
         _check_param(one, name, param, findings)
+    _check_env(one, spec, findings)
     _check_group(one, spec, findings)
     check_filters(one.document, spec, findings)
+
+
+def _check_env(one: TypedDocument, spec: PipelineSpec, findings: Findings) -> None:
+    for name in spec.env:
+        if not _VARIABLE.fullmatch(name):
+            what = f"spec.env: {name[:60]!r} cannot be the name of an environment variable"
+            findings.add(one.document.place(f"spec.env.{name}"), what, hint="letters, digits and _, no digit first")
 
 
 def _check_repository(one: TypedDocument, spec: PipelineSpec, base: str, findings: Findings) -> None:

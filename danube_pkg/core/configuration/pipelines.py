@@ -25,6 +25,14 @@ class TriggerKind(StrEnum):
     PIPELINE = "pipeline"
 
 
+class CatchUp(StrEnum):
+    """What happens to a branch or tag that moved and that no delivery announced."""
+
+    BUILD = "build"
+    LIST = "list"
+    OFF = "off"
+
+
 class ParamType(StrEnum):
     """The type of a parameter's value."""
 
@@ -160,6 +168,13 @@ class PipelineSpec(Record):
         rule("Only changes of such files start it; for repositories with several projects.", **patterns.path),
     ] = ()
     paths_ignore: Annotated[tuple[str, ...], rule("Changes of only such files do not start it.", **patterns.path)] = ()
+    catch_up: Annotated[
+        CatchUp | None,
+        rule(
+            "What the hourly comparison with the repository does about pushes and tags that no webhook announced: build "
+            "the newest commit of each, list it in `danube deliveries`, or nothing. Without it that of config.yaml."
+        ),
+    ] = None
     script: Annotated[
         str,
         rule(
@@ -178,6 +193,16 @@ class PipelineSpec(Record):
             example="python:3.12",
         ),
     ] = HOST_IMAGE
+    env: Annotated[
+        Mapping[str, str],
+        rule(
+            "Environment variables of each step, by name. Readers of the configuration see the values:"
+            " what must not be seen is a secret.",
+            pattern=r"[^\x00]{0,4096}",
+            expects="text of at most 4096 characters",
+            most=100,
+        ),
+    ] = field(default_factory=dict)
     max_duration_seconds: Annotated[
         int,
         rule(
@@ -226,7 +251,11 @@ class PipelineSpec(Record):
         default_factory=dict
     )
     run_as_root: Annotated[
-        bool, rule("On Kubernetes: run as root in the container, in a user namespace.", planned=NO_KUBERNETES)
+        bool,
+        rule(
+            "Whether steps in the image `host` run as root, with rights over the job's own files only, instead of as the"
+            " user danube. Other images have users of their own."
+        ),
     ] = False
     node_selector: Annotated[
         Mapping[str, str], rule("On Kubernetes: labels of the node.", most=20, planned=NO_KUBERNETES)

@@ -130,6 +130,8 @@ def pipeline_of(definition: PipelineDefinition, config: ConfigSpec, pipeline_id:
             log_limit_mb=spec.log_limit_mb,
             network=Network.ALLOWLIST,
             egress_allowlist=spec.egress_allowlist,
+            environment=spec.env,
+            run_as_root=spec.run_as_root,
             submodules=spec.submodules,
             max_concurrent_jobs=spec.max_concurrent_jobs,
             priority=spec.priority,

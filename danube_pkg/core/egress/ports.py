@@ -5,6 +5,7 @@ from typing import Protocol
 
 from danube_pkg.core.egress.ledger import Contact
 from danube_pkg.core.runtimes.pods import PodSockets
+from danube_pkg.kit.digests import Digest
 
 
 class EgressProxies(Protocol):
@@ -46,6 +47,10 @@ class EgressLedgers(Protocol):
 
     def read(self, job_id: str) -> Sequence[Contact]:
         """The contacts in the order of their beginning; empty for a job without a ledger."""
+        ...
+
+    def digest(self, job_id: str) -> Digest:
+        """Size and hash of its whole lines so far. It blocks for the disk: call it in a thread."""
         ...
 
     def append(self, job_id: str, contact: Contact) -> None:

@@ -12,10 +12,22 @@ class Disk(Protocol):
         """Room and a real write. Raises OSError."""
         ...
 
+    def room(self) -> DiskState:
+        """Room alone, which takes microseconds. Raises OSError."""
+        ...
+
 
 class WritableStore(Protocol):
     """The database, written to and not only read: `core.jobs.ports.ServerState` is one."""
 
     async def remember(self, name: str, value: str) -> None:
         """Raises PlatformError."""
+        ...
+
+
+class KeyFiles(Protocol):
+    """The files below `keys/`."""
+
+    def check(self) -> None:
+        """Raises Permanent for files that are missing, unusable or not those of the start; OSError. It blocks."""
         ...

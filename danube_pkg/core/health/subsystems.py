@@ -24,6 +24,9 @@ class Part(StrEnum):
     DISK = "disk"
     CONFIGURATION = "configuration"
     PODS = "pods"
+    EGRESS = "egress"
+    KEYS = "keys"
+    CLOCK = "clock"
     WEBHOOKS = "webhooks"
     SCHEDULES = "schedules"
     NOTIFICATIONS = "notifications"
@@ -31,22 +34,48 @@ class Part(StrEnum):
 
 
 class Subsystem(Record):
-    """The state of one subsystem. says: one sentence. hint: what fixes it, or ""."""
+    """The state of one subsystem. says: one sentence. hint: what fixes it, or "". since: Unix seconds; None where it is
+    not recorded."""
 
     part: Part
     ok: bool
     says: str
     hint: str = ""
+    since: float | None = None
+
+
+class PartHealth(Record):
+    """The result of a subsystem's check. since: when the check first had this result, in Unix seconds; at most since
+    the server's start. conditions: what keeps it from working."""
+
+    part: Part
+    since: float
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.conditions
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        return tuple(one.reference for one in self.conditions)
 
 
 _PART_OF: Mapping[str, Part] = {
     "disk-unwritable": Part.DISK,
     "disk-full": Part.DISK,
     "disk-inodes": Part.DISK,
+    "disk-low": Part.DISK,
     "server-restored": Part.PODS,
     "clock-not-trusted": Part.DISK,
     "retention-exceeded": Part.DISK,
     "database-unwritable": Part.DATABASE,
+    "database-log-large": Part.DATABASE,
+    "runtime-incomplete": Part.PODS,
+    "effect-stuck": Part.PODS,
+    "egress-not-answering": Part.EGRESS,
+    "keys-unusable": Part.KEYS,
+    "clock-behind": Part.CLOCK,
     "hooks-refused": Part.WEBHOOKS,
     "webhook-missing": Part.WEBHOOKS,
     "repository-renamed": Part.WEBHOOKS,
@@ -119,3 +148,12 @@ def of_pods(newest: Sequence[Reason]) -> Subsystem:
         says = f"{lost} of the last {len(newest)} jobs lost {'its pod' if lost == 1 else 'their pods'}"
     ok = not newest[0].is_of_infrastructure
     return Subsystem(Part.PODS, ok, says, "" if ok else "danube doctor")
+
+
+def of_check(health: PartHealth, well: str) -> Subsystem:
+    """A subsystem that is known by its check. well: the sentence where nothing is wrong."""
+    if health.ok:
+        return Subsystem(health.part, True, well, since=health.since)
+    first, more = health.conditions[0], len(health.conditions) - 1
+    says = f"{first.what} (and {more} more)" if more else first.what
+    return Subsystem(health.part, False, says, first.hint, health.since)

@@ -89,6 +89,8 @@ class Action(StrEnum):
     SEE_SYSTEM = "see-system"
     DRAIN = "drain"
     REAP = "reap"
+    SEE_SIGNING_KEYS = "see-signing-keys"
+    ROTATE_SIGNING_KEY = "rotate-signing-key"
 
 
 class ActionRule(Record):
@@ -133,6 +135,8 @@ RULES: Mapping[Action, ActionRule] = {
     Action.SEE_SYSTEM: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
     Action.DRAIN: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
     Action.REAP: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.SEE_SIGNING_KEYS: ActionRule(Need.NOTHING),
+    Action.ROTATE_SIGNING_KEY: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
 }
 
 

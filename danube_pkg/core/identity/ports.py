@@ -182,6 +182,10 @@ class DexRunner(Protocol):
         time after this has returned."""
         ...
 
+    def restart(self) -> None:
+        """End the process and start it again, with the same configuration."""
+        ...
+
     def last_failure(self) -> str:
         """The last output of the process before it ended by itself, even if it is running again; "" if it never
         ended."""

@@ -91,7 +91,9 @@ class ImageStore(Protocol):
     `receive_layer` are for compressed layers. `unpack` creates a root file system from layers as they arrive, the
     lowest first, and `remember` gives it a name. `hold` keeps a root until the pod's directory is removed; it returns
     None if the root was removed since `find`. `read_file` returns the beginning of a file in the image, with links
-    resolved within it; b"" if there is none. `open`, `list`, `remove` and `make_room` block for the disk.
+    resolved within it; b"" if there is none. `clean_up` removes what no pod uses, the least recently used first, until
+    it is enough, and returns how much it removed. `open`, `list`, `remove`, `make_room` and `clean_up` block for the
+    disk.
     """
 
     def open(self) -> None: ...
@@ -108,6 +110,7 @@ class ImageStore(Protocol):
     def hold(self, image: Image, pod: Path) -> Path | None: ...
     def read_file(self, image: Image, path: str) -> bytes: ...
     def make_room(self, wanted_bytes: int) -> None: ...
+    def clean_up(self, is_enough: Callable[[], bool]) -> int: ...
 
 
 class ImageRequester(Record):
@@ -128,7 +131,7 @@ class Images(Protocol):
 
     `ensure` returns when the image is in the store, and reports progress as lines for users. If it is cancelled, the
     pull stops unless another caller waits for it. Raises ImageUnavailable, also for a registry that is neither
-    configured nor in the requester's allowlist. `hold` and `read_file` as in `ImageStore`.
+    configured nor in the requester's allowlist. `hold`, `read_file` and `clean_up` as in `ImageStore`.
     """
 
     @property
@@ -139,3 +142,4 @@ class Images(Protocol):
     async def ensure(self, name: str, report: Callable[[str], None], requester: ImageRequester) -> Image: ...
     def hold(self, image: Image, pod: Path) -> Path | None: ...
     def read_file(self, image: Image, path: str) -> bytes: ...
+    async def clean_up(self, is_enough: Callable[[], bool]) -> int: ...

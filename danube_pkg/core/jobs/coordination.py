@@ -49,6 +49,7 @@ class JobContext(Record):
     pull_request: Mapping[str, Any] | None
     deadline_at: float
     default_image: str
+    job_url: str
 
 
 class StepRequest(Record):

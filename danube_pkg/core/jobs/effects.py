@@ -15,6 +15,7 @@ class EffectKind(StrEnum):
     CREATE_POD = "create-pod"
     STOP_STEPS = "stop-steps"
     CLOSE_LOG = "close-log"
+    SIGN_PROVENANCE = "sign-provenance"
     DELETE_POD = "delete-pod"
 
 

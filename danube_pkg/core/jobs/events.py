@@ -1,9 +1,11 @@
 """Everything that can happen to a job, as immutable values. `core.jobs.transitions` holds the rule of each."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.kit.records import Record, field
+from danube_pkg.kit.digests import EMPTY, Digest
+from danube_pkg.kit.records import HIDDEN, Record, field
 
 
 class StepEnd(Record):
@@ -88,6 +90,12 @@ class StepRequested(JobEvent):
     shell: str = ""
 
 
+class StepStopRequested(JobEvent):
+    """The danubefile wants a running step ended, such as a service that is not needed any more."""
+
+    sequence: int
+
+
 class StepPlaced(JobEvent):
     """The attempt is assigned to a container. It counts as started and is never given to another container.
 
@@ -98,6 +106,7 @@ class StepPlaced(JobEvent):
     attempt: int
     container: int
     memory_kills: int = 0
+    image_digest: str = ""
 
 
 class StepStarted(JobEvent):
@@ -144,10 +153,25 @@ class StepsStopped(JobEvent):
 
 class LogClosed(JobEvent):
     """The log is closed. `step_ranges`: each step's sequence and its byte range in the log. is_lost: lines that the log
-    had are gone."""
+    had are gone. log, egress: what the log is, and what the egress ledger is so far."""
 
     step_ranges: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     is_lost: bool = False
+    log: Digest = EMPTY
+    egress: Digest = EMPTY
+
+
+class ProvenanceSigned(JobEvent):
+    """A statement about the job was signed. envelope: a DSSE envelope as JSON."""
+
+    envelope: Annotated[bytes, HIDDEN]
+    key_id: str
+
+
+class SigningFailed(JobEvent):
+    """Provenance cannot be signed, and a retry would not help."""
+
+    message: str
 
 
 class PodDeleted(JobEvent):

@@ -72,13 +72,15 @@ def _obstacle(job: Job, waiting: QueuePosition) -> str:
             return f"{job.pipeline} may run {_count(waiting.limit, 'job')} at a time (max_concurrent_jobs); now {blockers}."
         case Obstacle.SERVER_LIMIT:
             return f"The server may run {_count(waiting.limit, 'job')} at a time (max_concurrent_jobs); now {blockers}."
+        case Obstacle.DISK:
+            return f"The server starts no job, because {waiting.held_by}."
     return "Nothing is in its way; it starts in a moment."
 
 
 def _way_out(waiting: QueuePosition) -> str:
     if waiting.obstacle is Obstacle.GROUP and waiting.blockers:
         return f"danube explain {waiting.blockers[0].id}"
-    return ""
+    return waiting.hint
 
 
 def _named(jobs: Sequence[Job]) -> str:

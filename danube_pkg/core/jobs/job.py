@@ -1,8 +1,10 @@
 """A job as a value: its phase, its public status and its steps. The rules of its life are in transitions.py."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from danube_pkg.core.errors import NotFound
+from danube_pkg.core.jobs.sealed_records import SealedRecord
 from danube_pkg.core.jobs.steps import (
     Step,
     StepPhase,
@@ -10,7 +12,7 @@ from danube_pkg.core.jobs.steps import (
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import HIDDEN, Record
 
 COORDINATOR_SEQUENCE = 0
 """The coordinator's program runs as a step of its container's supervisor, with this sequence number."""
@@ -23,8 +25,18 @@ class Phase(StrEnum):
     PREPARING = "preparing"
     RUNNING = "running"
     CONCLUDING = "concluding"
+    SIGNING = "signing"
     ENDED = "ended"
     CLOSED = "closed"
+
+
+class Provenance(Record):
+    """What was signed about a job. envelope: a DSSE envelope as JSON; b"" where it could not be signed, with the cause
+    in `problem`: artifacts of such a job are never released. key_id: of the key that has signed."""
+
+    envelope: Annotated[bytes, HIDDEN]
+    key_id: str = ""
+    problem: str = ""
 
 
 class Job(Record):
@@ -55,7 +67,13 @@ class Job(Record):
     """The pod that it runs in, "" while it waits; a job from before pods had ids has its own id here."""
     source_rule: str = ""
     """The rule of git_authentication that its code was read with; "" where none was needed."""
+    configuration: str = ""
+    """The revision of the configuration that it was created by; "" for a job from before that was recorded."""
     steps: tuple[Step, ...] = ()
+    records: Annotated[tuple[SealedRecord, ...], HIDDEN] = ()
+    """What has been sealed so far. A closed job is loaded without them."""
+    provenance: Provenance | None = None
+    """Set by the end of signing, and stored with it. A loaded job has none here."""
 
     def step(self, sequence: int) -> Step | None:
         return next((step for step in self.steps if step.sequence == sequence), None)

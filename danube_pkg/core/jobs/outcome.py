@@ -1,11 +1,14 @@
 """How a job ends: what decides its outcome, what it owes then, and when its status becomes public.
 
-    outcome decided ──STOP_STEPS──▶ StepsStopped ──CLOSE_LOG──▶ LogClosed ──▶ status public ──DELETE_POD──▶ closed
-       (conclude)                                              (log_closed)     (publish)
+    outcome decided ──STOP_STEPS──▶ StepsStopped ──CLOSE_LOG──▶ LogClosed ──SIGN_PROVENANCE──▶ ProvenanceSigned
+       (conclude)                                              (log_closed)                         (signed)
+                                                  closed ◀──DELETE_POD── status public, artifacts released ◀──┘
 
-What must happen between a whole log and a public status (signing of provenance, for one) is an effect of its own in
-`EFFECTS_OF_THE_END`, behind CLOSE_LOG, with a phase of its own between CONCLUDING and ENDED: `log_closed` then leads to
-that phase, and the rule of that effect's event calls `publish`.
+What is signed depends on the stored job alone, and a statement is stored in the transaction that makes the status
+public: after a crash before it the same statement is signed again, and after it none is.
+
+What must happen between a whole log and a public status is an effect of its own in `EFFECTS_OF_THE_END`, with a phase
+of its own between CONCLUDING and ENDED; the rule of the last such effect's event calls `publish`.
 """
 
 import signal as signals
@@ -13,13 +16,19 @@ import signal as signals
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import Decision, IllegalEvent, owing
 from danube_pkg.core.jobs.effects import EffectKind
-from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, Provenance
+from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, file_record, with_record
 from danube_pkg.core.jobs.steps import describe_failure
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import replace
 from danube_pkg.kit.signals import signal_name
 
-EFFECTS_OF_THE_END = (EffectKind.STOP_STEPS, EffectKind.CLOSE_LOG, EffectKind.DELETE_POD)
+EFFECTS_OF_THE_END = (
+    EffectKind.STOP_STEPS,
+    EffectKind.CLOSE_LOG,
+    EffectKind.SIGN_PROVENANCE,
+    EffectKind.DELETE_POD,
+)
 """What a job owes when its outcome is decided, in this order, each once the one before is done."""
 
 
@@ -46,8 +55,24 @@ def log_closed(job: Job, event: ev.LogClosed, now: float) -> Decision:
         else step
         for step in job.steps
     )
-    job = replace(job, steps=steps)
-    return publish(without_log(job) if event.is_lost else job, event, now)
+    records = with_record(job.id, job.records, file_record(LOG, event.log))
+    records = with_record(job.id, records, file_record(EGRESS, event.egress))
+    job = replace(job, steps=steps, records=records, phase=Phase.SIGNING, finished_at=now)
+    return without_log(job) if event.is_lost else job, ()
+
+
+def signed(job: Job, event: ev.ProvenanceSigned, now: float) -> Decision:
+    """The statement is stored together with the public status, and the artifacts are released by it."""
+    return publish(replace(job, provenance=Provenance(event.envelope, event.key_id)), event, now)
+
+
+def signing_failed(job: Job, event: ev.SigningFailed, now: float) -> Decision:
+    """Artifacts without provenance are never released, and a job that should have some is not a success."""
+    job = replace(job, provenance=Provenance(b"", problem=event.message))
+    if job.outcome is Status.SUCCESS:
+        message = f"its provenance could not be signed: {event.message}"
+        job = replace(job, outcome=Status.FAILURE, reason=Reason.SIGNING_FAILED, message=message)
+    return publish(job, event, now)
 
 
 def without_log(job: Job) -> Job:
@@ -62,12 +87,12 @@ def publish(job: Job, event: ev.JobEvent, now: float) -> Decision:
     """The outcome becomes the public status. Raises IllegalEvent where no outcome was decided."""
     if job.outcome is None:
         raise IllegalEvent(job, event)
-    return replace(job, phase=Phase.ENDED, status=job.outcome, finished_at=now), ()
+    return replace(job, phase=Phase.ENDED, status=job.outcome), ()
 
 
 def pod_deleted(job: Job, event: ev.PodDeleted, now: float) -> Decision:
-    """Nothing of the job is left outside of the store."""
-    return replace(job, phase=Phase.CLOSED), ()
+    """Nothing of the job is left outside of the store, which alone has its records and its statement from now on."""
+    return replace(job, phase=Phase.CLOSED, records=(), provenance=None), ()
 
 
 # --- what decides the outcome

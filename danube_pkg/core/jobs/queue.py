@@ -21,7 +21,7 @@ from danube_pkg.core.jobs.concurrency import group_of, is_unapproved
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.kit.records import Record, field
 
-HOLDS_A_SLOT = frozenset({Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING, Phase.ENDED})
+HOLDS_A_SLOT = frozenset({Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING, Phase.SIGNING, Phase.ENDED})
 """ENDED too: its pod uses memory and disk until it is removed."""
 
 MAX_STARTS_PASSED_OVER = 50
@@ -122,18 +122,22 @@ class Obstacle(StrEnum):
     GROUP = "group"
     PIPELINE_LIMIT = "pipeline-limit"
     SERVER_LIMIT = "server-limit"
+    DISK = "disk"
     NOTHING = "nothing"
 
 
 class QueuePosition(Record):
     """Why a job waits. position: 1 is next, 0 for a job that is not in the order of starting. limit: the limit that is
-    reached. blockers: the jobs that hold what it waits for, oldest first. group: "group NAME" or "pipeline NAME"."""
+    reached. blockers: the jobs that hold what it waits for, oldest first. group: "group NAME" or "pipeline NAME".
+    held_by, hint: why the server starts no job at all, and what ends that."""
 
     obstacle: Obstacle
     position: int = 0
     limit: int = 0
     blockers: tuple[Job, ...] = ()
     group: str = ""
+    held_by: str = ""
+    hint: str = ""
 
 
 def queue_position(job: Job, jobs: Sequence[Job], max_concurrent_jobs: int, history: StartHistory) -> QueuePosition:

@@ -46,7 +46,7 @@ def _judge(step: Step, record: StepRecord, memory_kills: int, workspace_full: st
     if record.killed:
         return Status.CANCELLED, Reason.CANCELLED, "was stopped"
     if record.exit_code == 0 and not record.signal:
-        return Status.SUCCESS, Reason.NONE, _memory_note(memory_kills)
+        return Status.SUCCESS, Reason.NONE, "; ".join(filter(None, (_memory_note(memory_kills), _left_note(record))))
     number = record.signal or 0
     if record.exit_code is not None and record.exit_code - SHELL_SIGNAL_BASE in _NAMED:
         number = record.exit_code - SHELL_SIGNAL_BASE
@@ -77,6 +77,15 @@ def _memory_note(kills: int) -> str:
         return ""
     processes = "1 process" if kills == 1 else f"{kills} processes"
     return f"{processes} of its container, which other steps may share, {'was' if kills == 1 else 'were'} killed for memory"
+
+
+def _left_note(record: StepRecord) -> str:
+    """A process in the background ends with its step, which surprises authors who start a service with `&`."""
+    if not record.leftovers:
+        return ""
+    many = record.leftovers > 1
+    which = f"{record.leftovers} processes" if many else "1 process"
+    return f"{which} that it left in the background {'were' if many else 'was'} ended (use step.service)"
 
 
 def lost_end(message: str) -> StepEnd:

@@ -6,9 +6,12 @@ from danube_pkg.core.jobs.decision import Decision, IllegalEvent, with_step
 from danube_pkg.core.jobs.effects import Effect
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, step_id
 from danube_pkg.core.jobs.outcome import coordinator_ended
+from danube_pkg.core.jobs.sealed_records import attempt_record, with_record
 from danube_pkg.core.jobs.steps import MAX_STEPS, Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import replace
+
+_STOPPED = ev.StepEnd(Status.CANCELLED, Reason.STOPPED, "was stopped by the danubefile")
 
 
 def step_asked(job: Job, event: ev.StepRequested, now: float) -> Decision:
@@ -42,12 +45,31 @@ def step_refused(job: Job, event: ev.StepRequested, now: float) -> Decision:
     raise Conflict("job-ending", f"{job.label} is ending and takes no more steps", cause=job.message)
 
 
+def step_stop_asked(job: Job, event: ev.StepStopRequested, now: float) -> Decision:
+    """A step without a container ends at once; any other is stopped by its supervisor. Raises Conflict."""
+    step = job.step(event.sequence)
+    if step is None or step.sequence == COORDINATOR_SEQUENCE:
+        raise Conflict("step-unknown", f"{job.label} has no step {event.sequence} to stop", hint="danube explain JOB")
+    if step.phase is StepPhase.ENDED or step.stopping:
+        return job, ()
+    job = with_step(job, replace(step, stopping=True))
+    if step.phase is not StepPhase.WAITING:
+        return job, ()
+    return step_ended(job, ev.StepEnded(step.sequence, step.attempt, _STOPPED), now)
+
+
 def step_placed(job: Job, event: ev.StepPlaced, now: float) -> Decision:
     """An attempt is placed once: it is never handed to a second container."""
     step = _open_attempt(job, event)
     if step is None or step.phase is not StepPhase.WAITING:
         return job, ()
-    placed = replace(step, phase=StepPhase.PLACED, container=event.container, memory_kills=event.memory_kills)
+    placed = replace(
+        step,
+        phase=StepPhase.PLACED,
+        container=event.container,
+        memory_kills=event.memory_kills,
+        image_digest=event.image_digest,
+    )
     return with_step(job, placed), ()
 
 
@@ -65,12 +87,21 @@ def step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
     step = _open_attempt(job, event)
     if step is None:
         return job, ()
-    if job.phase is Phase.RUNNING and event.end.status is not Status.SUCCESS and step.attempt <= step.retries:
+    end = event.end
+    if step.stopping and (end.status, end.reason) == (Status.CANCELLED, Reason.CANCELLED):
+        end = replace(end, reason=Reason.STOPPED, message=_STOPPED.message)
+    job = _sealed(job, step, end, now)
+    if _is_tried_again(job, step, end):
         return with_step(job, step.next_attempt()), ()
-    ended = with_step(job, step.ended(event.end, now))
+    ended = with_step(job, step.ended(end, now))
     if step.sequence == COORDINATOR_SEQUENCE and job.phase is Phase.RUNNING:
         return coordinator_ended(ended, event, now)
     return ended, ()
+
+
+def _is_tried_again(job: Job, step: Step, end: ev.StepEnd) -> bool:
+    has_failed = end.status is not Status.SUCCESS and not step.stopping
+    return has_failed and job.phase is Phase.RUNNING and step.attempt <= step.retries
 
 
 def container_lost(job: Job, event: ev.ContainerLost, now: float) -> Decision:
@@ -92,8 +123,13 @@ def steps_stopped(job: Job, event: ev.StepsStopped, now: float) -> Decision:
     for step in job.open_steps:
         reason = Reason.CANCELLED if step.sequence != COORDINATOR_SEQUENCE else Reason.NONE
         end = ev.StepEnd(status=Status.CANCELLED, reason=reason, message="stopped with its job")
-        job = with_step(job, step.ended(end, now))
+        job = with_step(_sealed(job, step, end, now), step.ended(end, now))
     return job, ()
+
+
+def _sealed(job: Job, step: Step, end: ev.StepEnd, now: float) -> Job:
+    """The job with the record of an attempt that ends now."""
+    return replace(job, records=with_record(job.id, job.records, attempt_record(step, end, now)))
 
 
 def _open_attempt(job: Job, event: ev.StepPlaced | ev.StepStarted | ev.StepEnded) -> Step | None:

@@ -22,10 +22,16 @@ class StepPhase(StrEnum):
     ENDED = "ended"
 
 
+FOLLOWED = (StepPhase.PLACED, StepPhase.STARTED)
+"""The phases in which a step may have output that was not read yet."""
+
+
 class Step(Record):
     """sequence: the coordinator's number of the call. container: the number of the container that has this attempt.
 
-    shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
+    image_digest: the digest of the image of that container, `sha256:…`; "" for the machine's own programs, and until a
+    container is found. shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`. stopping: the
+    danubefile asked for its end; an attempt that ends for that, and not by itself, fails no job.
     memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
     that this attempt needed too much.
     """
@@ -42,6 +48,8 @@ class Step(Record):
     phase: StepPhase = StepPhase.WAITING
     status: Status = Status.PENDING
     container: int | None = None
+    stopping: bool = False
+    image_digest: str = ""
     memory_kills: int = 0
     requested_at: float | None = None
     started_at: float | None = None
@@ -52,14 +60,24 @@ class Step(Record):
 
     @property
     def fails_job(self) -> bool:
-        """A checked step that has ended, and not with an authentic success."""
+        """A checked step that has ended, and neither with an authentic success nor because the danubefile stopped
+        it."""
+        if self.end is not None and self.end.reason is Reason.STOPPED:
+            return False
         return self.check and self.phase is StepPhase.ENDED and self.status is not Status.SUCCESS
 
     def ended(self, end: StepEnd, now: float) -> "Step":
         return replace(self, phase=StepPhase.ENDED, status=end.status, end=end, finished_at=now)
 
     def next_attempt(self) -> "Step":
-        return replace(self, attempt=self.attempt + 1, phase=StepPhase.WAITING, status=Status.PENDING, container=None)
+        return replace(
+            self,
+            attempt=self.attempt + 1,
+            phase=StepPhase.WAITING,
+            status=Status.PENDING,
+            container=None,
+            image_digest="",
+        )
 
 
 def describe_end(end: StepEnd) -> str:

@@ -1,7 +1,9 @@
 """The life of a job: a table of transitions and `decide(job, event, now) -> (job, effects)`. Pure.
 
-    QUEUED ─Admitted─▶ PREPARING ─PodReady─▶ RUNNING ─conclude─▶ CONCLUDING ─LogClosed─▶ ENDED ─PodDeleted─▶ CLOSED
-      └──────── CancelRequested ──────────────────────────────────────────────────────────────────────────────▲
+    QUEUED ─Admitted─▶ PREPARING ─PodReady─▶ RUNNING ─conclude─▶ CONCLUDING ─LogClosed─▶ SIGNING ─┐
+      │                      ┌──────────────── ProvenanceSigned, SigningFailed ────────────────────┘
+      │                      └─▶ ENDED ─PodDeleted─▶ CLOSED
+      └──────────────── CancelRequested ───────────────▲
 
 The rules:
 
@@ -12,7 +14,7 @@ The rules:
 4. A request that comes too late raises Conflict, since a caller waits for the answer: StepRequested, Approved.
 5. The outcome is decided once, by `outcome.conclude`. It increments the job's generation, so that effects which were
    owed before are skipped.
-6. The public status changes to an end only when the log is whole and no step is open.
+6. The public status changes to an end only when the log is whole, no step is open and provenance is signed.
 7. A job succeeds on one path only: the coordinator's Finish without a failure, no open step, and each checked step
    with an authentic record of success.
 8. An attempt of a step is placed in one container, once. Events of an attempt that has ended change nothing.
@@ -56,6 +58,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.RUNNING, ev.SourceOpened): start_transitions.source_opened,
     (Phase.RUNNING, ev.PodFailed): start_transitions.pod_failed,
     (Phase.RUNNING, ev.StepRequested): step_transitions.step_asked,
+    (Phase.RUNNING, ev.StepStopRequested): step_transitions.step_stop_asked,
     (Phase.RUNNING, ev.StepPlaced): step_transitions.step_placed,
     (Phase.RUNNING, ev.StepStarted): step_transitions.step_started,
     (Phase.RUNNING, ev.StepEnded): step_transitions.step_ended,
@@ -72,6 +75,11 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.CONCLUDING, ev.StepsStopped): step_transitions.steps_stopped,
     (Phase.CONCLUDING, ev.LogClosed): outcome.log_closed,
     #
+    (Phase.SIGNING, ev.Approved): start_transitions.no_approval,
+    (Phase.SIGNING, ev.StepRequested): step_transitions.step_refused,
+    (Phase.SIGNING, ev.ProvenanceSigned): outcome.signed,
+    (Phase.SIGNING, ev.SigningFailed): outcome.signing_failed,
+    #
     (Phase.ENDED, ev.Approved): start_transitions.no_approval,
     (Phase.ENDED, ev.StepRequested): step_transitions.step_refused,
     (Phase.ENDED, ev.PodDeleted): outcome.pod_deleted,
@@ -80,7 +88,8 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.CLOSED, ev.StepRequested): step_transitions.step_refused,
 }
 
-_OVER = (Phase.ENDED, Phase.CLOSED)
+_PUBLIC = (Phase.ENDED, Phase.CLOSED)
+_OVER = (Phase.SIGNING, *_PUBLIC)
 _DECIDED = (Phase.CONCLUDING, *_OVER)
 
 IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
@@ -92,6 +101,8 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.CancelRequested: _DECIDED,
     # The coordinator repeats a Finish whose answer was lost, or finishes while the job is being cancelled.
     ev.Finished: _DECIDED,
+    # A job that is ending stops its steps by itself.
+    ev.StepStopRequested: _DECIDED,
     # CREATE_POD returned at the moment when its generation ended.
     ev.PodReady: _DECIDED,
     ev.PodFailed: _DECIDED,
@@ -107,6 +118,8 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     # An effect whose commit seemed to fail, and had not, is performed and reported again.
     ev.StepsStopped: _OVER,
     ev.LogClosed: _OVER,
+    ev.ProvenanceSigned: _PUBLIC,
+    ev.SigningFailed: _PUBLIC,
     ev.PodDeleted: (Phase.CLOSED,),
 }
 """Events that are expected in phases where they change nothing, and why."""

@@ -6,10 +6,11 @@ from typing import Protocol
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
 from danube_pkg.core.logs.redaction import Patterns
+from danube_pkg.kit.digests import Digest
 
 
 class StepOutput(Protocol):
-    """Receives one step's raw output. Synchronous: appending to the page cache does not block for long.
+    """Receives one step's raw output. Appending to the page cache does not block for long; masking may.
 
     raw_offset: the first raw byte that is not yet in the log, from which a follower continues, also after a crash.
     """
@@ -22,8 +23,16 @@ class StepOutput(Protocol):
         StorageFull where the same bytes must be fed again later."""
         ...
 
+    async def write(self, offset: int, data: bytes | memoryview) -> None:
+        """As `feed`; output that takes long to mask (see `Patterns.mask`) is masked in a thread."""
+        ...
+
     def finish(self) -> None:
         """Write the bytes that are still held back, since the step has ended. Idempotent."""
+        ...
+
+    async def end(self) -> None:
+        """As `finish`, masked as in `write`."""
         ...
 
 
@@ -80,6 +89,10 @@ class JobLogs(Protocol):
     async def check(self, job_id: str) -> None:
         """Before the log of an ended job is read: what another program removed of it is reported in the log itself.
         Raises NotFound `log-lost` where nothing is left."""
+        ...
+
+    async def digest(self, job_id: str) -> Digest:
+        """Size and hash of the log's readable bytes."""
         ...
 
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes: ...

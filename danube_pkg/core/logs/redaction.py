@@ -16,8 +16,8 @@ from danube_pkg.core.logs.token_formats import EMAIL_BEGINNING, TokenFormat, ema
 MASK = b"***"
 
 MAX_HELD_BYTES = 64 * 1024
-"""What is held back beyond the longest form is masked in parts. It is searched again with each chunk: a job with the
-secret `0000` that prints a file of zeros must not block the server."""
+"""What is held back beyond the longest form is masked in parts, since it is searched again with each chunk. Output that
+is dense with candidates is not compared with values, so there it is the whole bound."""
 
 BEFORE_BYTES = 96
 """Emitted bytes that `Patterns.mask` wants before the raw ones: a value whose first characters ended an emitted line is
@@ -35,6 +35,12 @@ DENSE_CANDIDATES = 1000
 MAX_COMPARED_BYTES = 1024**2
 """Bytes of long values that are compared in one call; the rest of the chunk is masked as a whole. It takes a value of
 kilobytes that repeats itself to come so far."""
+
+QUICK_CANDIDATES = 64
+"""So many beginnings of values and tokens take 2 ms to compare; usual output has fewer in a chunk."""
+
+QUICK_BYTES = 48 * 1024
+"""Longer output with a candidate in it may have to be compared with a value of its length, which takes 200 ms."""
 
 MAX_DFA_BYTES = 32 * 1024
 """Up to this sum of anchors, a table of states is used: three times as fast as links between states, and 8 MB large at
@@ -92,6 +98,10 @@ class ValueSet:
         return at < len(self.anchors) and self.anchors[at].startswith(normal)
 
 
+class TakesLong(Exception):
+    """Output that takes long to mask, which an event loop must not wait for."""
+
+
 class Patterns:
     """What one log masks: some sets of values. `mask` keeps no state."""
 
@@ -116,32 +126,41 @@ class Patterns:
         sets = [one for one in every if not (one.values and any(one.values < more.values for more in every))]
         return Patterns(sets=sets, mask_emails=self._mask_emails or other._mask_emails)
 
-    def mask(self, raw: bytes, *, final: bool = False, before: bytes = b"") -> tuple[bytes, int]:
+    def mask(self, raw: bytes, *, final: bool = False, before: bytes = b"", quick: bool = False) -> tuple[bytes, int]:
         """(the masked bytes that may be emitted, how many raw bytes they cover). final: hold nothing back, since no
-        bytes follow. before: up to BEFORE_BYTES raw bytes that were emitted last."""
+        bytes follow. before: up to BEFORE_BYTES raw bytes that were emitted last. quick: raise TakesLong in place of
+        work of more than some milliseconds. Nothing is shared but what is immutable, so threads may call it."""
         if self._is_empty or not raw:
             return raw, len(raw)
         data, skipped = (before + raw, len(before)) if before else (raw, 0)
-        matches, hold = self._search(data, final)
+        normal = normalised(data)
+        found = [one.find(normal) for one in self.sets]
+        hits = sum(map(len, found))
+        if quick and (hits > QUICK_CANDIDATES or (hits and len(data) > QUICK_BYTES)):
+            raise TakesLong
+        is_dense = hits > max(DENSE_CANDIDATES, len(data) // DENSE_BYTES)
+        matches, hold = self._matches(data, found, is_dense, final)
+        hold = len(data) if final else min(hold, self._beginning(data, normal))
+        most = MAX_HELD_BYTES if is_dense else MAX_HELD_BYTES + self._longest
         united = unions([(max(start, skipped), end) for start, end in matches if end > skipped])
         growing = hold = max(hold, skipped)
         for start, end in reversed(united):
             if end <= hold:
                 break
             hold = min(hold, start)
-        if len(data) - hold > MAX_HELD_BYTES + self._longest:
+        if len(data) - hold > most:
             hold = growing
-        if len(data) - hold > MAX_HELD_BYTES + self._longest:
+        if len(data) - hold > most:
             united, hold = unions([*united, (hold, len(data))]), len(data)
         return with_masks(data, united, hold, skipped), hold - skipped
 
-    def _search(self, data: bytes, final: bool) -> tuple[list[tuple[int, int]], int]:
-        """(all matches, the leftmost offset from which one may still grow)."""
-        normal = normalised(data)
-        found = [one.find(normal) for one in self.sets]
+    def _matches(
+        self, data: bytes, found: Sequence[Sequence[tuple[int, int, int]]], is_dense: bool, final: bool
+    ) -> tuple[list[tuple[int, int]], int]:
+        """(all matches, the leftmost offset from which a candidate may still grow). found: of each set."""
         matches: list[tuple[int, int]] = []
         hold = len(data)
-        if sum(map(len, found)) > max(DENSE_CANDIDATES, len(data) // DENSE_BYTES):
+        if is_dense:
             matches = _in_output(data, unions([hit[1:] for hits in found for hit in hits]))
         else:
             for one, hits in zip(self.sets, found, strict=True):
@@ -152,7 +171,7 @@ class Patterns:
             matches += _all_of(form.value, data)
         if self._mask_emails:
             matches += emails(data)
-        return matches, len(data) if final else min(hold, self._beginning(data, normal))
+        return matches, hold
 
     def _beginning(self, data: bytes, normal: bytes) -> int:
         """The leftmost offset from which the output may be the beginning of a form, shorter than its anchor."""

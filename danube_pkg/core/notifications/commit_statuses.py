@@ -10,6 +10,7 @@ one of them is. A job that was superseded, or whose pull request was closed, cou
 
 from collections.abc import Iterable, Mapping
 
+from danube_pkg.core.jobs.environment import job_url
 from danube_pkg.core.notifications.outbox import JobNotification
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.forges import CommitState, CommitStatus
@@ -53,7 +54,7 @@ def worst_of(newest: Iterable[JobNotification]) -> JobNotification:
 def commit_status(notification: JobNotification, external_url: str) -> CommitStatus:
     """The status that a job gives its commit: state, reason and the job's page. external_url: "" where it is not
     known."""
-    url = f"{external_url.rstrip('/')}/jobs/{notification.job_id}" if external_url and notification.job_id else ""
+    url = job_url(notification.job_id, external_url)
     context = f"danube/{notification.pipeline}/{kind_of(notification)}"
     return CommitStatus(_STATES[notification.status], context, _description(notification), url, notification.ref)
 

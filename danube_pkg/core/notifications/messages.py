@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Any
 
+from danube_pkg.core.jobs.environment import job_url
 from danube_pkg.core.notifications.outbox import JobNotification
 from danube_pkg.core.reasons import HINTS, Reason, Status, reason_named
 
@@ -32,11 +33,6 @@ _HOW: Mapping[Status, str] = {
 }
 
 
-def job_url(notification: JobNotification, external_url: str) -> str:
-    """The URL of the job's page; "" where no external URL is configured."""
-    return f"{external_url.rstrip('/')}/jobs/{notification.job_id}" if external_url else ""
-
-
 def mail(
     notification: JobNotification, sender: str, receivers: tuple[str, ...], external_url: str, *, recovered: bool
 ) -> EmailMessage:
@@ -56,7 +52,7 @@ def mail(
 
 def chat(notification: JobNotification, external_url: str, *, recovered: bool) -> bytes:
     """The body for an incoming webhook in Slack's format, which Mattermost, Rocket.Chat and others accept too."""
-    url = job_url(notification, external_url)
+    url = job_url(notification.job_id, external_url)
     text = _escaped(headline(notification, recovered=recovered))
     lines = [f"{_MARK.get(notification.status, '')} {f'<{url}|{text}>' if url else text}".strip()]
     if notification.message and notification.status is not Status.SUCCESS:
@@ -92,7 +88,7 @@ def document(notification: JobNotification, external_url: str, *, recovered: boo
             "created_at": _iso(notification.created_at),
             "started_at": _iso(notification.started_at),
             "finished_at": _iso(notification.finished_at),
-            "url": job_url(notification, external_url) or None,
+            "url": job_url(notification.job_id, external_url) or None,
         },
         separators=(",", ":"),
     ).encode()
@@ -112,7 +108,7 @@ def _lines(notification: JobNotification, external_url: str, *, recovered: bool)
         hint = HINTS.get(reason_named(notification.reason, Reason.NONE))
         lines += [f"What to try: {hint}", ""] if hint else []
     lines += [f"{name + ':':<12}{value}" for name, value in facts if value]
-    url = job_url(notification, external_url)
+    url = job_url(notification.job_id, external_url)
     return [*lines, "", url or f"danube logs {notification.job_id}"]
 
 

@@ -76,6 +76,8 @@ class PodSpec(Record):
     allowlist: tuple[str, ...] = ()
     """Entries of `core.egress.policy`: enforced for Network.ALLOWLIST; for Network.LEARN they take precedence over
     learned ones."""
+    run_as_root: bool = False
+    """Root of the pod's own ids, who is not the machine's, runs the steps in the image `host`."""
 
 
 class PodSockets(Record):

@@ -72,6 +72,11 @@ class Runtime(Protocol):
         """How many processes of that container the kernel has killed for memory so far; 0 where it cannot be known."""
         ...
 
+    async def image_digest(self, container: Container) -> str:
+        """The digest of the container's image as its registry names it, `sha256:…`; "" for the machine's own programs
+        and for a container that is not known."""
+        ...
+
     async def end_container(self, container: Container, reason: Reason, message: str) -> None:
         """End every process of a container at once; returns when none is left. No error when it has ended.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from danube_pkg.core.secrets.secret import SecretName, SecretRead, StoredSecret
+from danube_pkg.core.secrets.secret import SecretName, SecretRead, SecretUse, StoredSecret
 
 
 class SecretStore(Protocol):
@@ -26,6 +26,10 @@ class SecretStore(Protocol):
         """Every value that a job of that pipeline could have read: current and retired, its own and global."""
         ...
 
+    async def every_secret(self) -> Sequence[StoredSecret]:
+        """All values, current and retired, of all pipelines."""
+        ...
+
     async def forget_retired_secrets(self, before: float) -> int:
         """Delete values that were retired before then (Unix seconds); returns their number."""
         ...
@@ -44,6 +48,14 @@ class SecretStore(Protocol):
         Raises Conflict for another key under a used number. A number whose key leads to another secret now (the
         pipeline got one of its own) is a read of that one.
         """
+        ...
+
+
+class SecretReads(Protocol):
+    """What jobs have read."""
+
+    async def uses_of(self, job_id: str) -> Sequence[SecretUse]:
+        """Every read of a job, in the order of its calls."""
         ...
 
 

@@ -40,6 +40,13 @@ class SecretRead(Record):
     at: float
 
 
+class SecretUse(Record):
+    """One read of a secret, without its value. name: as `SecretName` is written. at: Unix seconds."""
+
+    name: str
+    at: float
+
+
 class StoredSecret(Record):
     """A row. value_encrypted: nonce ‖ ciphertext ‖ tag (AES-256-GCM), with `id` and name as associated data.
     retired_at: when it was replaced or deleted; it is kept for masking. Times are Unix seconds."""

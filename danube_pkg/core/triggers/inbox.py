@@ -4,12 +4,14 @@ An entry is identified by its source and a key: the id of a webhook delivery, a 
 pipeline's job. The same entry is stored once, however often it is sent.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import cast
 
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.revisions import Revision, with_revision
+from danube_pkg.core.triggers.heads import HeadFound, is_same_repository, movement_of, moves_to, names_of
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
     Ignored,
@@ -46,6 +48,7 @@ class EntrySource(StrEnum):
     FORGEJO = Forge.FORGEJO
     CRON = "cron"
     PIPELINE = "pipeline"
+    COMPARISON = "comparison"
 
 
 class ScheduleDue(Record, tag_field="kind", tag="CronMoment"):
@@ -68,7 +71,7 @@ class PipelineEnded(Record, tag_field="kind", tag="PipelineEnded"):
     revision: Revision
 
 
-InboxEvent = WebhookEvent | ScheduleDue | PipelineEnded
+InboxEvent = WebhookEvent | ScheduleDue | PipelineEnded | HeadFound
 
 
 class Result(StrEnum):
@@ -79,11 +82,13 @@ class Result(StrEnum):
     NOT_MATCHED = "not-meant"
     REFUSED = "refused"
     KNOWN = "known"
+    LISTED = "listed"
 
 
 class PipelineOutcome(Record):
     """The effect of an entry on one pipeline. why: one sentence, "" where a job was started; job_id: that job, or
-    "". KNOWN: an earlier delivery of the same event started the job."""
+    "". KNOWN: an earlier entry of the same event started the job. LISTED: a comparison found it, and a user may start
+    it."""
 
     pipeline: str
     result: Result
@@ -117,8 +122,9 @@ def lane_of(event: InboxEvent) -> str:
     """The lane of an event. Entries of one lane are settled in the order of arrival; lanes do not wait for each
     other."""
     match event:
-        case Push() | TagPush() | BranchDeleted() | TagDeleted() | PullRequest():
-            return f"repository {event.repository.name.lower()}"
+        case Push() | TagPush() | BranchDeleted() | TagDeleted() | PullRequest() | HeadFound():
+            # The last two parts: a forge below a path of its host names its repositories without that path.
+            return f"repository {'/'.join(event.repository.name.lower().split('/')[-2:])}"
         case ScheduleDue() | PipelineEnded():
             return f"pipeline {event.pipeline}"
     return ""
@@ -128,7 +134,16 @@ def repository_of(event: InboxEvent) -> str:
     """The event's repository as its forge names it (`owner/name`); "" for an event that is not about a repository."""
     if isinstance(event, UnreadableEvent):
         return event.repository
-    return event.repository.name if isinstance(event, Push | TagPush | BranchDeleted | TagDeleted | PullRequest) else ""
+    if isinstance(event, Push | TagPush | BranchDeleted | TagDeleted | PullRequest | HeadFound):
+        return event.repository.name
+    return ""
+
+
+def names_of_event(event: InboxEvent) -> frozenset[str]:
+    """All names under which entries of the event's repository may be stored, in lower case."""
+    if isinstance(event, Push | TagPush | BranchDeleted | TagDeleted | PullRequest | HeadFound):
+        return names_of(event.repository)
+    return frozenset()
 
 
 def ref_of(event: InboxEvent) -> str:
@@ -138,7 +153,7 @@ def ref_of(event: InboxEvent) -> str:
             return f"refs/heads/{event.branch}"
         case TagPush() | TagDeleted():
             return f"refs/tags/{event.tag}"
-        case PullRequest():
+        case PullRequest() | HeadFound():
             return event.ref
     return ""
 
@@ -163,6 +178,29 @@ def _movement_of(event: InboxEvent) -> tuple[object, ...]:
             state = (event.change, event.commit_sha, event.target_branch, event.version)
             return event.repository.urls, event.number, *state
     return ()
+
+
+def reported_before(entry: InboxEntry, earlier: Sequence[InboxEntry]) -> InboxEntry | None:
+    """The earlier entry that reported the event of this one, if its ref has not moved since; None where there is none.
+
+    earlier: entries of the same ref, the newest first. Of deliveries only the last can be the same event. A head that a
+    comparison built is known whatever a late delivery says about the one before it, unless the ref has moved since to
+    just that one: then it came back.
+    """
+    event, recent = entry.event, [one for one in earlier if entry.received_at - one.received_at <= SAME_EVENT_SECONDS]
+    if recent and is_same_event(event, recent[0].event):
+        return recent[0]
+    if not isinstance(event, Push | TagPush):
+        return None
+    before, head = movement_of(event)
+    for one in recent:
+        if isinstance(one.event, HeadFound) and not is_same_repository(one.event.repository, event.repository):
+            continue  # one of that name at another forge
+        if isinstance(one.event, HeadFound) and head in (one.event.after, one.event.commit_sha):
+            return one
+        if moves_to(one.event, before):
+            return None
+    return None
 
 
 def note_of(event: InboxEvent) -> str:
@@ -195,6 +233,11 @@ def describe_event(event: InboxEvent) -> str:
             found = f"schedule of {event.pipeline}: {event.schedule}"
         case PipelineEnded():
             found = f"end of {event.pipeline} job {event.job_id}: {event.status}"
+        case HeadFound():
+            kind = "tag" if isinstance(event.movement, TagPush) else "branch"
+            found = (
+                f"{kind} {event.short_name} of {event.repository.name} at {event.commit_sha[:12]}, found by comparison"
+            )
         case Ignored():
             found = event.what
         case UnreadableEvent():

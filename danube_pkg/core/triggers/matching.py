@@ -59,7 +59,14 @@ class NotMatched(Record):
     why: str
 
 
-Match = Start | Skip | NotMatched
+class Listed(Record):
+    """A comparison found a head that would start a job, and a user decides. why: one sentence with the command."""
+
+    pipeline: str
+    why: str
+
+
+Match = Start | Skip | NotMatched | Listed
 
 
 class PipelineIndex:

@@ -1,8 +1,9 @@
 """Ports of triggers: the store of the inbox, and what Git knows about commits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+from danube_pkg.core.triggers.heads import Comparison, KnownHead, RefHead
 from danube_pkg.core.triggers.inbox import InboxEntry, InboxFilter, PipelineOutcome
 from danube_pkg.core.triggers.renames import KnownRepository
 from danube_pkg.kit.records import Record
@@ -11,9 +12,30 @@ from danube_pkg.kit.records import Record
 class InboxStore(Protocol):
     """Entries of the inbox. The job store settles them, in the transaction that creates their jobs."""
 
-    async def receive(self, entry: InboxEntry) -> bool:
+    async def receive(self, entry: InboxEntry, repositories: Collection[str] = ()) -> bool:
         """Store the entry; it is on disk when this returns. Returns False, and writes nothing, for a known source and
-        key. A settled entry that concerned no pipeline is not known: it may concern one now, and is replaced."""
+        key. A settled entry that concerned no pipeline is not known: it may concern one now, and is replaced.
+
+        repositories: the names (as `canonical` has them, in lower case) under which pipelines have the event's
+        repository; the head of its ref is recorded for each in the same transaction.
+        """
+        ...
+
+    async def known_heads(self, repository: str) -> Mapping[str, KnownHead]:
+        """What was announced of a repository's branches and tags, by ref."""
+        ...
+
+    async def record_comparison(
+        self,
+        repository: str,
+        decide: Callable[[Mapping[str, KnownHead], bool], tuple[Comparison, Sequence[InboxEntry]]],
+    ) -> Comparison:
+        """Store what a comparison decides, and its entries, in one transaction. decide: gets what is known now, and
+        whether the repository is compared for the first time; it is pure, and may run in another thread."""
+        ...
+
+    async def forget_heads(self, keep: Collection[str]) -> None:
+        """Delete what is known of the heads of all repositories but these."""
         ...
 
     async def receive_due(self, entry: InboxEntry, schedule: str, pipeline: str, moment: float) -> bool:
@@ -26,8 +48,9 @@ class InboxStore(Protocol):
 
     async def entry(self, source: str, key: str) -> InboxEntry | None: ...
 
-    async def entry_before(self, entry: InboxEntry) -> InboxEntry | None:
-        """The last entry before this one of the same source, repository and ref; None for an event without a ref."""
+    async def earlier_entries(self, entry: InboxEntry, limit: int) -> Sequence[InboxEntry]:
+        """The entries before this one of its ref, of the same source or of a comparison; newest first. None for an
+        event without a ref."""
         ...
 
     async def list_entries(self, wanted: InboxFilter) -> Sequence[InboxEntry]:
@@ -88,6 +111,15 @@ class CommitReader(Protocol):
 
     async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
         """The commit's message and author."""
+        ...
+
+
+class HeadReader(Protocol):
+    """Reads which refs a repository has."""
+
+    async def list_heads(self, repository: str) -> Sequence[RefHead]:
+        """All branches and tags, by one request. Raises Permanent or Unavailable where the repository cannot be read,
+        TooLarge where it has more than `MAX_HEADS`."""
         ...
 
 

@@ -44,6 +44,7 @@ def job_context(job: JobContext, protocol_version: int) -> pb.JobContext:
         pull_request_json=json.dumps(job.pull_request) if job.pull_request else "",
         deadline_at=job.deadline_at,
         default_image=job.default_image,
+        job_url=job.job_url,
     )
 
 
@@ -147,9 +148,15 @@ def step_result(outcome: StepOutcome) -> pb.StepResult:
     )
 
 
+def stopped_step(request: pb.StopStepRequest) -> int:
+    """The sequence of the step to stop."""
+    return int(request.sequence)
+
+
 def script_failure(request: pb.FinishRequest) -> ScriptFailure | None:
     """None where the pipeline function returned."""
     if request.success:
         return None
-    message = request.message[:MAX_FAILURE_BYTES]
-    return ScriptFailure(reason_named(request.reason, Reason.SCRIPT_ERROR), message, request.step)
+    reason = reason_named(request.reason, Reason.SCRIPT_ERROR)
+    message = request.message[:MAX_FAILURE_BYTES] or "the danubefile's process reported a failure without a message"
+    return ScriptFailure(reason if reason.is_of_scripts else Reason.SCRIPT_ERROR, message, request.step)

@@ -26,6 +26,7 @@ from danube_pkg.edges.grpc.messages import (
     start_version,
     step_request,
     step_result,
+    stopped_step,
 )
 from danube_pkg.services.jobs.coordination import Coordination
 
@@ -106,6 +107,7 @@ class CoordinatorServer:
         handlers = {
             "Start": one("Start", start_version, self._start, pb.StartRequest),
             "RunStep": one("RunStep", step_request, self._run_step, pb.RunStepRequest),
+            "StopStep": one("StopStep", stopped_step, self._stop_step, pb.StopStepRequest),
             "ReadSecret": one("ReadSecret", secret_request, self._read_secret, pb.ReadSecretRequest),
             "Finish": one("Finish", script_failure, self._finish, pb.FinishRequest),
             "UploadArtifact": grpc.stream_unary_rpc_method_handler(
@@ -145,6 +147,10 @@ class CoordinatorServer:
 
     async def _run_step(self, job_id: str, request: StepRequest) -> pb.StepResult:
         return step_result(await self._service.run_step(job_id, request))
+
+    async def _stop_step(self, job_id: str, sequence: int) -> pb.StopStepReply:
+        await self._service.stop_step(job_id, sequence)
+        return pb.StopStepReply()
 
     async def _read_secret(self, job_id: str, read: tuple[int, str]) -> pb.Secret:
         return pb.Secret(value=await self._service.read_secret(job_id, *read))

@@ -8,22 +8,26 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.identity.ports import IdempotencyStore, UpstreamHttp
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
+from danube_pkg.core.provenance.ports import SigningKeyRing
 from danube_pkg.core.store import JobStore
 from danube_pkg.core.triggers.ports import InboxStore
-from danube_pkg.edges.http.metrics import HttpMetrics
+from danube_pkg.edges.http.metrics.server_metrics import HttpMetrics
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Record, field
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.egress import Egress
-from danube_pkg.services.health import ServerConditions, ServerReadiness
+from danube_pkg.services.health import ServerConditions
+from danube_pkg.services.health.readiness import ServerReadiness
+from danube_pkg.services.health.upkeep import Upkeep
 from danube_pkg.services.identity.access import Access
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.logins import Logins
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.retention import Retention
 from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.triggers.webhooks import Webhooks
@@ -56,15 +60,18 @@ class Services(Record):
     engine: Engine
     secrets: Secrets
     artifacts: Artifacts
+    statements: Statements
     artifact_directory: str
     """The folder with the artifacts' bytes."""
     configuration: ConfigurationSync
     applied: AppliedConfiguration
     conditions: ServerConditions
     readiness: ServerReadiness
+    upkeep: Upkeep
     outlines: Outlines
     deploy_key: str
     """The public half of the server's SSH key."""
+    signing_keys: SigningKeyRing
     access: Access
     logins: Logins
     audit: Audit

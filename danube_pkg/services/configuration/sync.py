@@ -77,6 +77,10 @@ class ConfigurationSync:
         self._wanted.set()  # `follow` reports it to the forge
         return status
 
+    def retry(self) -> None:
+        """Sync soon, without waiting for the interval."""
+        self._wanted.set()
+
     async def follow(self) -> None:
         """Sync until cancelled: at each interval, and after each push; report the outcome to the forge."""
         await for_ever(

@@ -56,6 +56,10 @@ class Dex:
             raise
         self._problem = ""
 
+    def restart(self) -> None:
+        """Start Dex again: it runs, and does not answer."""
+        self._runner.restart()
+
     async def conditions(self) -> Sequence[Condition]:
         """Why users cannot log in at Dex, from its health check; empty where they can."""
         if self._problem:

@@ -211,6 +211,9 @@ class ImageService:
             made.append(image)
         return made
 
+    async def clean_up(self, is_enough: Callable[[], bool]) -> int:
+        return await asyncio.to_thread(self._store.clean_up, is_enough)
+
     async def open(self) -> None:
         """Prepares the store; the first image would do it too. Raises Permanent."""
         await asyncio.to_thread(self._store.open)

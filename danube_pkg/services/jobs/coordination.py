@@ -13,8 +13,9 @@ from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, Unauthenticated
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import JobContext, StepOutcome, StepRequest
+from danube_pkg.core.jobs.environment import job_url
 from danube_pkg.core.jobs.events import ScriptFailure
-from danube_pkg.core.jobs.job import Phase
+from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status, reason_named
 from danube_pkg.core.runtimes.pods import HOST_IMAGE
@@ -25,12 +26,15 @@ from danube_pkg.services.jobs.job_text import JobText
 from danube_pkg.services.jobs.log_lines import write_artifact
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
-from danube_pkg.services.jobs.supervisor_calls import read_output_again
+from danube_pkg.services.jobs.supervisor_calls import read_output_again, stop_step
 from danube_pkg.services.jobs.waits import EGRESS, SOURCE, Waits
 from danube_pkg.services.secrets import Secrets
 
 MAX_MESSAGE_LENGTH = 2000
 """For the message of a failure; the whole traceback is in the log."""
+
+STOP_AGAIN_SECONDS = 0.5
+"""Before a step is stopped again whose supervisor could not be reached."""
 
 _log = logging.getLogger("danube.coordination")
 
@@ -75,6 +79,7 @@ class Coordination:
             pull_request=trigger.pull_request,
             deadline_at=job.deadline_at or 0.0,
             default_image=job.settings.image,
+            job_url=job_url(job.id, self._ports.external_url),
         )
 
     async def source(self, job_id: str) -> AsyncGenerator[bytes, None]:
@@ -132,6 +137,22 @@ class Coordination:
                 await self._place(active, step)
             await active.wait_until(lambda job: self._calls_for_action(active, request.sequence))
 
+    async def stop_step(self, job_id: str, sequence: int) -> None:
+        """End a step and wait for its end. The call may be repeated at any time. Raises Conflict for no such step."""
+        active = self._engine.active_job(job_id)
+        await active.apply(ev.StepStopRequested(sequence))
+        while (step := active.step(sequence)).phase is not StepPhase.ENDED:
+            phase, attempt = step.phase, step.attempt
+            if phase is StepPhase.STARTED and not await stop_step(active.job, step, self._ports):
+                await self._ports.clock.sleep(STOP_AGAIN_SECONDS)
+                continue
+
+            def has_moved(job: Job) -> bool:
+                now = active.step(sequence)
+                return (now.phase, now.attempt) != (phase, attempt)  # noqa: B023 - awaited within this round
+
+            await active.wait_until(has_moved)
+
     def _calls_for_action(self, active: ActiveJob, sequence: int) -> bool:
         phase = active.step(sequence).phase
         return phase is StepPhase.ENDED or (phase is StepPhase.WAITING and active.job.phase is Phase.RUNNING)
@@ -155,7 +176,8 @@ class Coordination:
             await active.apply(ev.StepEnded(step.sequence, step.attempt, end))
             return
         kills = await self._ports.runtime.memory_kills(container)
-        await active.apply(ev.StepPlaced(step.sequence, step.attempt, container.number, kills))
+        digest = await self._ports.runtime.image_digest(container)
+        await active.apply(ev.StepPlaced(step.sequence, step.attempt, container.number, kills, digest))
 
     async def _outcome(self, active: ActiveJob, step: Step) -> StepOutcome:
         if step.end is None:

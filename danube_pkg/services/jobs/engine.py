@@ -18,6 +18,7 @@ from danube_pkg.core.jobs.events import CancelRequested
 from danube_pkg.core.jobs.job import Job, unknown_job
 from danube_pkg.core.jobs.ports import Listener
 from danube_pkg.core.jobs.queue import QueuePosition
+from danube_pkg.core.jobs.steps import FOLLOWED
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import FollowUp
 from danube_pkg.core.pipelines import Pipeline
@@ -26,6 +27,7 @@ from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.kit.loops import Pauses, Streak, for_ever
 from danube_pkg.kit.tasks import TaskOwner, logged
+from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
@@ -46,7 +48,7 @@ _log = logging.getLogger("danube.jobs")
 class Engine:
     """All jobs that are not closed. `async with engine.running():` owns all its tasks.
 
-    observer: also holds the applied configuration. coordinator_command: see `JobTasks`.
+    observer: also holds the applied configuration. coordinator_command: see `JobTasks`. room: no job starts without.
     """
 
     def __init__(
@@ -57,13 +59,14 @@ class Engine:
         observer: JobObserver,
         draining: Draining,
         coordinator_command: str,
+        room: DiskRoom,
     ) -> None:
         self._ports = ports
         self._resources = resources
         self._observer = observer
         self.draining = draining
         self._active: dict[str, ActiveJob] = {}
-        self._scheduler = Scheduler(self._active, observer.applied, draining, ports.timing, ports.new_id)
+        self._scheduler = Scheduler(self._active, observer.applied, draining, ports.timing, ports.new_id, room)
         self._tasks = JobTasks(self._active, ports, resources, performer, self._scheduler.wake, coordinator_command)
         self._submission = Submission(ports, observer, self._tasks, partial(self._take_up, owed=()))
         self._pods = PodReconciler(ports.runtime, ports.timing, self._active, self._tasks.ensure, resources.log)
@@ -114,6 +117,16 @@ class Engine:
     def jobs_with_tasks(self) -> int:
         """How many jobs have tasks: as many as are open, but for a moment."""
         return self._tasks.running
+
+    @property
+    def followed_steps(self) -> int:
+        """How many attempts of steps are followed at this moment."""
+        return sum(step.phase in FOLLOWED for active in self._active.values() for step in active.job.steps)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether waiting jobs are not started because the disk has no room."""
+        return self._scheduler.is_held
 
     def active_job(self, job_id: str) -> ActiveJob:
         """Raises NotFound for a job that is closed or never existed."""

@@ -15,6 +15,7 @@ from functools import partial
 from danube_pkg.core.errors import NotFound, Retryable, StorageUnwritable, Unavailable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import StepRequest
+from danube_pkg.core.jobs.environment import job_environment
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE
 from danube_pkg.core.jobs.step_records import end_of_step, lost_end
 from danube_pkg.core.jobs.steps import Step, StepPhase
@@ -48,8 +49,8 @@ COALESCE_SECONDS = 0.005
 """After a short read wait this long for more: a program that prints line by line then costs a tenth of the work."""
 
 FEED_BYTES = 32 * 1024
-"""Output that is masked at once, on the event loop. What is full of beginnings of secrets takes 60 ms for so much, and
-usual output a tenth of a millisecond."""
+"""Output that is masked at once. Usual output takes a tenth of a millisecond for so much; what is full of beginnings of
+secrets takes 60 ms, in a thread."""
 
 SHORT_READ_BYTES = 64 * 1024
 
@@ -131,6 +132,7 @@ class StepFollower:
                 await self._container_is_gone(error.what)
                 return
             except (Retryable, ProtocolViolation) as error:
+                self._ports.reconnects.count("step")
                 pause = streak.failed(error)
             else:
                 if progressed:
@@ -160,13 +162,17 @@ class StepFollower:
             await stream.close()
 
     def _spec(self, request: StepRequest | None) -> StepSpec:
-        network = self._ports.egress.environment(self._active.job, self._sequence)
+        job = self._active.job
+        around = {
+            **job_environment(job, self._ports.external_url),
+            **self._ports.egress.environment(job, self._sequence),
+        }
         return StepSpec(
             step_id=self._step_id,
             attempt=self._attempt,
             key=self._key,
             command=request.command if request else None,
-            environment={**network, **request.environment} if request else {},
+            environment={**around, **request.environment} if request else {},
             working_directory=request.working_directory if request else "",
             shell=request.shell if request else "",
             timeout_ms=request.timeout_seconds * 1000 if request else 0,
@@ -245,13 +251,9 @@ class StepFollower:
         """While the disk is full nothing is acknowledged, and the step waits."""
         self._tail.add(offset, data)
         try:
-            self._output.feed(offset, data)
+            await self._output.write(offset, data)
         except StorageUnwritable:
-
-            async def feed() -> None:
-                self._output.feed(offset, data)
-
-            await self._until_stored(feed, OUTPUT_PAUSES)
+            await self._until_stored(partial(self._output.write, offset, data), OUTPUT_PAUSES)
 
     async def _until_stored(self, work: Callable[[], Awaitable[None]], pauses: Pauses) -> None:
         streak = self._streak("step-log-write", pauses)
@@ -279,7 +281,7 @@ class StepFollower:
         """
 
         async def store() -> None:
-            self._output.finish()
+            await self._output.end()
             await self._ports.egress.note_step(self._active.job, self._log, self._sequence)
             await self._active.apply(ev.StepEnded(self._sequence, self._attempt, end))
 

@@ -14,7 +14,7 @@ from danube_pkg.core.errors import Retryable, Unavailable
 from danube_pkg.core.jobs.events import DeadlinePassed
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.ports import Listener
-from danube_pkg.core.jobs.steps import Step, StepPhase
+from danube_pkg.core.jobs.steps import FOLLOWED, Step, StepPhase
 from danube_pkg.kit.loops import Bugs, Pauses, Streak, until_done
 from danube_pkg.kit.tasks import TaskOwner, end_all, until
 from danube_pkg.services.jobs.active_job import ActiveJob
@@ -118,7 +118,7 @@ class JobTasks:
         if job.deadline_at is not None and job.phase in (Phase.PREPARING, Phase.RUNNING):
             self.ensure(active, "deadline", partial(self._deadline, active))
         for step in job.steps:
-            if step.phase in (StepPhase.PLACED, StepPhase.STARTED):
+            if step.phase in FOLLOWED:
                 self.ensure(active, f"step {step.sequence}.{step.attempt}", partial(self._follow, active, step))
 
     async def _remove(self, active: ActiveJob) -> None:

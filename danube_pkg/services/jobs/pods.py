@@ -27,7 +27,7 @@ RECONCILE_SECONDS = 60.0
 WATCH_PAUSES = Pauses(0.1, 30.0)
 """Until a watch that broke is opened again; it then reports first what was missed."""
 
-HAS_A_POD = frozenset({Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING})
+HAS_A_POD = frozenset({Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING, Phase.SIGNING})
 """Before these phases the job has no pod; after them its log is closed and no event of its pod changes anything."""
 
 _log = logging.getLogger("danube.pods")

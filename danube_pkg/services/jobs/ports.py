@@ -11,12 +11,14 @@ from danube_pkg.core.secrets.ports import SecretValues
 from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.loops import Timing
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, field
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.egress import Egress
 
 
 class EnginePorts(Record):
-    """new_id: makes ids that sort by time. timing: for pauses between retries; its clock is `clock`."""
+    """new_id: makes ids that sort by time. timing: for pauses between retries; its clock is `clock`. external_url: what
+    links to this server begin with, "" where it is not configured."""
 
     jobs: JobStore
     pipelines: PipelineStore
@@ -29,3 +31,6 @@ class EnginePorts(Record):
     clock: Clock
     timing: Timing
     new_id: Callable[[], str]
+    external_url: str = ""
+    reconnects: Tally = field(default_factory=Tally)
+    """Connections to steps that broke and are made again."""

@@ -10,10 +10,12 @@ from danube_pkg.core.jobs.trigger import Trigger, proposal_at
 from danube_pkg.core.triggers.params import read_params
 from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.secrets import Secrets
 
 
 async def start(
     engine: Engine,
+    secrets: Secrets,
     name: str,
     *,
     actor: str,
@@ -26,12 +28,15 @@ async def start(
     branch nor a tag, such as that of a pull request, is untrusted: its job waits for an approval.
 
     job_id: reserved by an earlier try of the same request; if a job has it, that job is returned. Raises NotFound,
-    ParamsInvalid, Permanent `source-unavailable`, Unavailable.
+    Invalid for a parameter or ref that holds a secret, ParamsInvalid, Permanent `source-unavailable`, Unavailable.
     """
     if job_id is not None and (known := await engine.find(job_id)) is not None:
         return known
     pipeline = await engine.triggerable(name)
-    taken = read_params(declared or {}, params or {})
+    given = params or {}
+    texts = {f"parameter {number}": f"{one} {value}" for number, (one, value) in enumerate(given.items(), 1)}
+    await secrets.refuse_clear({"the ref": ref, **texts})
+    taken = read_params(declared or {}, given)
     revision = await engine.revision(pipeline, ref)
     trigger = Trigger("manual", actor, revision, taken, proposal_at(revision))
     return await engine.submit(pipeline, trigger, job_id=job_id)

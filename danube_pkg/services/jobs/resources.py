@@ -44,6 +44,8 @@ class JobResources:
         return active.source_made_by(lambda: JobSource(self._ports.sources, active.job, submodules, opened))
 
     async def _source_opened(self, active: ActiveJob, source: SourceTree) -> None:
-        await active.apply(SourceOpened(source.rule, source.commit_sha, source.commit_message, source.commit_author))
+        log = await self.log(active)
+        message, author = log.redact(source.commit_message), log.redact(source.commit_author)
+        await active.apply(SourceOpened(source.rule, source.commit_sha, message, author))
         if source.rule or source.notices:
-            write_source(await self.log(active), active.job, source)
+            write_source(log, active.job, source)

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import Permanent, PlatformError, Retryable
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.concurrency import superseded_jobs
 from danube_pkg.core.jobs.events import Admitted, CancelRequested
 from danube_pkg.core.jobs.job import Job, Phase
-from danube_pkg.core.jobs.queue import QueuePosition, StartHistory, choose_next, queue_position
+from danube_pkg.core.jobs.queue import Obstacle, QueuePosition, StartHistory, choose_next, queue_position
 from danube_pkg.core.reasons import Reason
 from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever, until_done
+from danube_pkg.kit.records import replace
+from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.draining import Draining
 
@@ -21,8 +24,12 @@ PAUSES = Pauses(0.1, 5.0)
 _log = logging.getLogger("danube.queue")
 
 
+HELD_SECONDS = 10.0
+"""Between two checks whether what holds the queue is over."""
+
+
 class Scheduler:
-    """No job starts while the server is draining.
+    """No job starts while the server is draining, or while the disk has no room.
 
     active: the engine's jobs, a view that changes with them. new_id: makes the id of a job's pod.
     """
@@ -34,7 +41,9 @@ class Scheduler:
         draining: Draining,
         timing: Timing,
         new_id: Callable[[], str],
+        room: DiskRoom,
     ) -> None:
+        self._room = room
         self._active = active
         self._applied = applied
         self._draining = draining
@@ -44,30 +53,56 @@ class Scheduler:
         applied.listen(self.wake)
         draining.listen(self.wake)
         self._history = StartHistory()
+        self._held = ""
+        """The reference of the condition that holds the queue."""
 
     def wake(self) -> None:
         """Something may have changed."""
         self._changed.set()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether waiting jobs are not started because the disk has no room."""
+        return bool(self._held)
+
     def waiting(self, job: Job) -> QueuePosition:
         """What a waiting job waits for."""
-        return queue_position(job, self._jobs(), self._applied.config.max_concurrent_jobs, self._history)
+        found = queue_position(job, self._jobs(), self._applied.config.max_concurrent_jobs, self._history)
+        held = self._room.obstacle()
+        if held is None or found.obstacle is Obstacle.APPROVAL:
+            return found
+        return replace(found, obstacle=Obstacle.DISK, held_by=held.what, hint=held.hint)
 
     async def run(self) -> None:
         """A round after each change, until cancelled."""
         streak = Streak("scheduler", self._timing, PAUSES, log=_log)
         await for_ever(self._round, streak, self._timing, expected=(Permanent, Retryable), wake=self._changed)
 
-    async def _round(self) -> None:
+    async def _round(self) -> float | None:
         for job_id, newer in superseded_jobs(self._jobs()):
             await self._supersede(job_id, newer)
         if self._draining.active:
-            return
+            return None
+        if (held := self._room.obstacle()) is not None and any(one.phase is Phase.QUEUED for one in self._jobs()):
+            self._note_hold(held)
+            return HELD_SECONDS
+        self._note_hold(None)
         choice = choose_next(self._jobs(), self._applied.config.max_concurrent_jobs, self._history)
         self._history = choice.history
         for job_id in choice.start:
             if (active := self._active.get(job_id)) is not None:
                 await self._admit(active)
+        return None
+
+    def _note_hold(self, held: Condition | None) -> None:
+        """Log the beginning and the end of a hold, not each check."""
+        reference = held.reference if held is not None else ""
+        if reference != self._held:
+            self._held = reference
+            if held is not None:
+                _log.error("queue-held", extra={"fields": {"cause": held.what, "hint": held.hint}})
+            else:
+                _log.info("queue-resumed", extra={"fields": {}})
 
     def _jobs(self) -> list[Job]:
         return [active.job for active in self._active.values()]

@@ -67,6 +67,7 @@ class Submission:
             trigger=trigger,
             settings=pipeline.settings.allowing(self._observer.applied.config.egress_allowlist),
             created_at=self._ports.clock.now(),
+            configuration=self._observer.applied.revision.revision,
         )
 
     async def _add(self, jobs: Sequence[Job], follow_up: FollowUp, settled: Settlement | None) -> Sequence[Job]:

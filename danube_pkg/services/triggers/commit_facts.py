@@ -13,15 +13,17 @@ from danube_pkg.core.triggers.webhooks.events import PullRequest, Push, WebhookE
 from danube_pkg.core.triggers.webhooks.payload import is_none
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import replace
+from danube_pkg.services.secrets import Secrets
 
 _log = EventLog("danube.triggers")
 
 
 class CommitFacts:
-    """repository: in each method, its URL in a pipeline."""
+    """repository: in each method, its URL in a pipeline. secrets: mask what is stored."""
 
-    def __init__(self, commits: CommitReader) -> None:
+    def __init__(self, commits: CommitReader, secrets: Secrets) -> None:
         self._commits = commits
+        self._secrets = secrets
 
     async def described(self, event: WebhookEvent, repository: str) -> WebhookEvent:
         """The event with its head commit's message and author, which GitHub and Gitea do not send with a pull
@@ -29,7 +31,7 @@ class CommitFacts:
         if not isinstance(event, Push | PullRequest) or event.message:
             return event
         try:
-            found = await self._commits.commit_text(repository, event.commit_sha)
+            found = await self._secrets.masked(await self._commits.commit_text(repository, event.commit_sha))
         except PlatformError as error:
             _log.warning("commit-unknown", repository=event.repository.name, commit=event.commit_sha, cause=str(error))
             return event

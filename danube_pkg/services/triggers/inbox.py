@@ -8,9 +8,11 @@ jobs, and the next server settles it.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from danube_pkg.core.configuration.pipelines import CatchUp
+from danube_pkg.core.configuration.state import PipelineDefinition
 from danube_pkg.core.errors import Conflict, Permanent, PlatformError, Retryable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.concurrency import is_unapproved, pull_request_number
@@ -19,10 +21,12 @@ from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_f
 from danube_pkg.core.pipelines import Pipeline, PipelineStore
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.ports import Sources
+from danube_pkg.core.repositories.urls import canonical
+from danube_pkg.core.triggers.catch_up import catch_up_of, match_head
+from danube_pkg.core.triggers.heads import HeadFound
 from danube_pkg.core.triggers.inbox import (
     KEEP_SECONDS,
     KEEP_UNMATCHED_SECONDS,
-    SAME_EVENT_SECONDS,
     EntrySource,
     InboxEntry,
     InboxEvent,
@@ -30,11 +34,12 @@ from danube_pkg.core.triggers.inbox import (
     PipelineOutcome,
     Result,
     ScheduleDue,
-    is_same_event,
     lane_of,
     note_of,
+    reported_before,
 )
 from danube_pkg.core.triggers.matching import (
+    Listed,
     Match,
     NotMatched,
     Skip,
@@ -48,12 +53,16 @@ from danube_pkg.core.triggers.matching import (
 from danube_pkg.core.triggers.ports import CommitReader, InboxStore, Settlement
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import (
+    BranchDeleted,
     Ignored,
     Ping,
     PullRequest,
     PullRequestChange,
     Push,
+    TagDeleted,
+    TagPush,
     UnreadableEvent,
+    WebhookEvent,
     WebhookRepository,
 )
 from danube_pkg.kit.logs import EventLog
@@ -62,6 +71,7 @@ from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.triggers.commit_facts import CommitFacts
 from danube_pkg.services.triggers.renames import Renames
 from danube_pkg.services.triggers.trust import ProposalTrust
@@ -76,6 +86,9 @@ RETRIES = Pauses(first=0.2, cap=60.0)
 
 MAX_FAILURES = 5
 """Tries of an entry on which a bug of Danube fails: it must not block its lane for ever."""
+
+EARLIER_ENTRIES = 100
+"""Entries of a ref that are searched for the same event: a ref that moves more often in a day is not a team's."""
 
 TIDY_SECONDS = 3600.0
 TIDY_RETRIES = Pauses(first=60.0, cap=TIDY_SECONDS)
@@ -96,7 +109,8 @@ class InboxPorts(Record):
 class Inbox:
     """Receives what may start jobs, and settles it in a loop.
 
-    pushed: called with the URL and branch of each push, which may be one to the configuration repository.
+    secrets: mask what is stored of a commit. pushed: called with the URL and branch of each push, which may be one to
+    the configuration repository.
     """
 
     def __init__(
@@ -104,13 +118,14 @@ class Inbox:
         ports: InboxPorts,
         engine: Engine,
         observer: JobObserver,
+        secrets: Secrets,
         pushed: Callable[[str, str], bool] = lambda url, branch: False,
     ) -> None:
         self._ports = ports
         self._engine = engine
         self._observer = observer
         self._renames = Renames(ports.inbox, observer)
-        self._facts = CommitFacts(ports.commits)
+        self._facts = CommitFacts(ports.commits, secrets)
         self._trust = ProposalTrust(ports.sources, ports.inbox)
         self._pushed = pushed
         self._clock = ports.timing.clock
@@ -148,9 +163,16 @@ class Inbox:
             for url in event.repository.urls:
                 self._pushed(url, event.branch)
         entry = InboxEntry(EntrySource(delivery.forge), delivery.id, event, self._clock.now())
-        new = await self._ports.inbox.receive(entry)
+        new = await self._ports.inbox.receive(entry, self._names_in_pipelines(event))
         self._wake.set()
         return new
+
+    def _names_in_pipelines(self, event: WebhookEvent) -> Collection[str]:
+        """The names under which the heads of an event's repository are stored: by the URLs that pipelines use."""
+        if isinstance(event, Push | TagPush | BranchDeleted | TagDeleted):
+            found = self._observer.index.of_repository(event.repository)
+            return {canonical(one.spec.repository).lower() for one in found}
+        return ()
 
     async def receive_due(self, event: ScheduleDue, schedule: str) -> bool:
         """The same for a moment of a schedule; one that two schedules of a pipeline share is received once."""
@@ -241,8 +263,9 @@ class Inbox:
         outcomes: list[PipelineOutcome] = []
         known = await self._known_outcomes(entry)
         for verdict in await self._verdicts(entry.event):
-            if isinstance(verdict, NotMatched):
-                outcomes.append(PipelineOutcome(verdict.pipeline, Result.NOT_MATCHED, verdict.why))
+            if isinstance(verdict, NotMatched | Listed):
+                result = Result.LISTED if isinstance(verdict, Listed) else Result.NOT_MATCHED
+                outcomes.append(PipelineOutcome(verdict.pipeline, result, verdict.why))
                 continue
             pipeline = await self._ports.pipelines.load_pipeline(verdict.pipeline)
             if pipeline is None or pipeline.removed:
@@ -274,13 +297,12 @@ class Inbox:
         await self._engine.submit_all(starts, merged_follow_ups(*follow_ups), settlement)
 
     async def _known_outcomes(self, entry: InboxEntry) -> Mapping[str, PipelineOutcome]:
-        """By pipeline, the jobs that an earlier delivery of the same event started, if the ref has not moved since."""
-        before = await self._ports.inbox.entry_before(entry)
-        if before is None or entry.received_at - before.received_at > SAME_EVENT_SECONDS:
+        """By pipeline, the jobs that an earlier entry of the same event started, if the ref has not moved since."""
+        before = reported_before(entry, await self._ports.inbox.earlier_entries(entry, EARLIER_ENTRIES))
+        if before is None:
             return {}
-        if not is_same_event(entry.event, before.event):
-            return {}
-        why = f"the same event arrived as delivery {before.key}"
+        found = isinstance(before.event, HeadFound)
+        why = "a comparison found it before" if found else f"the same event arrived as delivery {before.key}"
         return {
             one.pipeline: PipelineOutcome(one.pipeline, Result.KNOWN, why, one.job_id)
             for one in before.outcomes
@@ -308,7 +330,26 @@ class Inbox:
                 return [match_pipeline_end(event, one) for one in index.after(event)]
             case Ping() | Ignored() | UnreadableEvent():
                 return []
-        definitions = index.of_repository(event.repository)
+            case HeadFound():
+                return await self._verdicts_of_head(event)
+        return await self._verdicts_of_event(event, index.of_repository(event.repository))
+
+    async def _verdicts_of_head(self, found: HeadFound) -> Sequence[Match]:
+        config = self._observer.applied.config
+        wanted = [
+            one
+            for one in self._observer.index.of_repository(found.repository)
+            if catch_up_of(one.spec, config) is not CatchUp.OFF
+        ]
+        if found.listed or all(catch_up_of(one.spec, config) is CatchUp.LIST for one in wanted):
+            return [match_head(found, one, config) for one in wanted]
+        usual = await self._verdicts_of_event(found.movement, wanted)
+        return [match_head(found, one, config, decided) for one, decided in zip(wanted, usual, strict=True)]
+
+    async def _verdicts_of_event(
+        self, event: WebhookEvent, definitions: Sequence[PipelineDefinition]
+    ) -> Sequence[Match]:
+        """What an event does to each of these pipelines of its repository, in their order."""
         included = [one for one in definitions if includes_event(event, one)]
         changed: Sequence[str] | None = None
         if included:

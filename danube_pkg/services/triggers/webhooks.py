@@ -8,12 +8,12 @@ from danube_pkg.core.errors import Permanent, PlatformError, Unauthenticated
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.inbox import describe_event
-from danube_pkg.core.triggers.webhooks.deliveries import check_forge, parse_delivery, signed_body
+from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery, check_forge, parse_delivery, signed_body
 from danube_pkg.core.triggers.webhooks.events import Ignored, Ping, UnreadableEvent, WebhookRepository
 from danube_pkg.core.triggers.webhooks.signatures import check_signature
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.logs import EventLog
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.triggers.inbox import Inbox
 
@@ -75,7 +75,7 @@ class Webhooks:
         """
         check_forge(forge, headers)
         await self._check_signature(forge, headers, body)
-        delivery = parse_delivery(forge, headers, body)
+        delivery = await self._masked(parse_delivery(forge, headers, body))
         new = await self._triggers.receive(delivery)
         what = describe_event(delivery.event)
         _log.info("hook-received", forge=forge, delivery=delivery.id, what=what, new=new)
@@ -88,6 +88,16 @@ class Webhooks:
                 return Received(delivery.id, is_meant=False)
             case event:
                 return Received(delivery.id, is_new=new, has_pipeline=self._has_pipeline(event.repository))
+
+    async def _masked(self, delivery: WebhookDelivery) -> WebhookDelivery:
+        """As it is stored: without clear values of secrets. The repository of a pipeline stays as it is, since it is
+        what events are matched by, and the configuration has it in clear."""
+        event = await self._secrets.masked(delivery.event)
+        if not isinstance(delivery.event, Ping | Ignored | UnreadableEvent):
+            repository = delivery.event.repository
+            if self._has_pipeline(repository) and not isinstance(event, Ping | Ignored | UnreadableEvent):
+                event = replace(event, repository=repository)
+        return replace(delivery, event=event)
 
     async def conditions(self) -> Sequence[Condition]:
         """Forges whose newest deliveries were refused."""

@@ -108,6 +108,7 @@ class JobContext(_message.Message):
     PULL_REQUEST_JSON_FIELD_NUMBER: _builtins.int
     DEADLINE_AT_FIELD_NUMBER: _builtins.int
     DEFAULT_IMAGE_FIELD_NUMBER: _builtins.int
+    JOB_URL_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     job_id: _builtins.str
     pipeline: _builtins.str
@@ -123,6 +124,8 @@ class JobContext(_message.Message):
     deadline_at: _builtins.float
     """Unix seconds"""
     default_image: _builtins.str
+    job_url: _builtins.str
+    """empty where the server does not know its own URL"""
     @_builtins.property
     def params(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     def __init__(
@@ -142,10 +145,11 @@ class JobContext(_message.Message):
         pull_request_json: _builtins.str = ...,
         deadline_at: _builtins.float = ...,
         default_image: _builtins.str = ...,
+        job_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit_sha", b"commit_sha", "deadline_at", b"deadline_at", "default_image", b"default_image", "job_id", b"job_id", "params", b"params", "pipeline", b"pipeline", "protocol_version", b"protocol_version", "pull_request_json", b"pull_request_json", "ref", b"ref", "repository", b"repository", "script", b"script", "tag", b"tag", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit_sha", b"commit_sha", "deadline_at", b"deadline_at", "default_image", b"default_image", "job_id", b"job_id", "job_url", b"job_url", "params", b"params", "pipeline", b"pipeline", "protocol_version", b"protocol_version", "pull_request_json", b"pull_request_json", "ref", b"ref", "repository", b"repository", "script", b"script", "tag", b"tag", "trigger", b"trigger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -319,6 +323,44 @@ class StepResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__signal) -> _WhichOneofReturnType__signal | None: ...
 
 Global___StepResult: _TypeAlias = StepResult  # noqa: Y015
+
+@_typing.final
+class StopStepRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    protocol_version: _builtins.int
+    sequence: _builtins.int
+    """of the step"""
+    def __init__(
+        self,
+        *,
+        protocol_version: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["protocol_version", b"protocol_version", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopStepRequest: _TypeAlias = StopStepRequest  # noqa: Y015
+
+@_typing.final
+class StopStepReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopStepReply: _TypeAlias = StopStepReply  # noqa: Y015
 
 @_typing.final
 class ReadSecretRequest(_message.Message):

@@ -49,6 +49,11 @@ class CoordinatorStub:
                 request_serializer=coordinator__pb2.RunStepRequest.SerializeToString,
                 response_deserializer=coordinator__pb2.StepResult.FromString,
                 _registered_method=True)
+        self.StopStep = channel.unary_unary(
+                '/danube.v1.Coordinator/StopStep',
+                request_serializer=coordinator__pb2.StopStepRequest.SerializeToString,
+                response_deserializer=coordinator__pb2.StopStepReply.FromString,
+                _registered_method=True)
         self.ReadSecret = channel.unary_unary(
                 '/danube.v1.Coordinator/ReadSecret',
                 request_serializer=coordinator__pb2.ReadSecretRequest.SerializeToString,
@@ -89,6 +94,13 @@ class CoordinatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StopStep(self, request, context):
+        """Ends a running step; returns when it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadSecret(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -124,6 +136,11 @@ def add_CoordinatorServicer_to_server(servicer, server):
                     servicer.RunStep,
                     request_deserializer=coordinator__pb2.RunStepRequest.FromString,
                     response_serializer=coordinator__pb2.StepResult.SerializeToString,
+            ),
+            'StopStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopStep,
+                    request_deserializer=coordinator__pb2.StopStepRequest.FromString,
+                    response_serializer=coordinator__pb2.StopStepReply.SerializeToString,
             ),
             'ReadSecret': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadSecret,
@@ -222,6 +239,33 @@ class Coordinator:
             '/danube.v1.Coordinator/RunStep',
             coordinator__pb2.RunStepRequest.SerializeToString,
             coordinator__pb2.StepResult.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/danube.v1.Coordinator/StopStep',
+            coordinator__pb2.StopStepRequest.SerializeToString,
+            coordinator__pb2.StopStepReply.FromString,
             options,
             channel_credentials,
             insecure,

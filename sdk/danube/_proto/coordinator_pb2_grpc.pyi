@@ -41,6 +41,8 @@ class CoordinatorStub:
     """The source tree as an uncompressed tar."""
     RunStep: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.RunStepRequest, _coordinator_pb2.StepResult]
     """Returns when the step has ended, which may take hours."""
+    StopStep: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.StopStepRequest, _coordinator_pb2.StopStepReply]
+    """Ends a running step; returns when it has ended."""
     ReadSecret: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.ReadSecretRequest, _coordinator_pb2.Secret]
     UploadArtifact: _grpc.StreamUnaryMultiCallable[_coordinator_pb2.ArtifactChunk, _coordinator_pb2.Artifact]
     Finish: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.FinishRequest, _coordinator_pb2.FinishReply]
@@ -53,6 +55,8 @@ class CoordinatorAsyncStub(CoordinatorStub):
     """The source tree as an uncompressed tar."""
     RunStep: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.RunStepRequest, _coordinator_pb2.StepResult]  # type: ignore[assignment]
     """Returns when the step has ended, which may take hours."""
+    StopStep: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.StopStepRequest, _coordinator_pb2.StopStepReply]  # type: ignore[assignment]
+    """Ends a running step; returns when it has ended."""
     ReadSecret: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.ReadSecretRequest, _coordinator_pb2.Secret]  # type: ignore[assignment]
     UploadArtifact: _aio.StreamUnaryMultiCallable[_coordinator_pb2.ArtifactChunk, _coordinator_pb2.Artifact]  # type: ignore[assignment]
     Finish: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.FinishRequest, _coordinator_pb2.FinishReply]  # type: ignore[assignment]
@@ -80,6 +84,14 @@ class CoordinatorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_coordinator_pb2.StepResult, _abc.Awaitable[_coordinator_pb2.StepResult]]:
         """Returns when the step has ended, which may take hours."""
+
+    @_abc_1.abstractmethod
+    def StopStep(
+        self,
+        request: _coordinator_pb2.StopStepRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.StopStepReply, _abc.Awaitable[_coordinator_pb2.StopStepReply]]:
+        """Ends a running step; returns when it has ended."""
 
     @_abc_1.abstractmethod
     def ReadSecret(

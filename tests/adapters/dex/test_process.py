@@ -70,3 +70,20 @@ async def test_a_program_that_cannot_be_started_is_reported(tmp_path: Path, log:
         assert dex.last_failure() == f"{tmp_path}/dex: No such file or directory"
     finally:
         await dex.close()
+
+
+async def test_a_dex_that_runs_is_ended_and_started_again_on_request(tmp_path: Path) -> None:
+    program = script(tmp_path / "dex", f"echo start >> {tmp_path}/starts\nexec sleep 60")
+    launcher = script(tmp_path / "launcher", 'shift 2; exec "$@"')
+    dex = ChildDex(DexFiles(program, launcher, tmp_path / "data"), Timing(MovedClock(0.0), lambda: 1.0))
+    starts = tmp_path / "starts"
+    try:
+        dex.restart()  # before there is a configuration: nothing to do
+        await dex.apply("{}")
+        await wait_until_async(
+            lambda: starts.exists() and starts.read_text().count("start") == 1, 20, "the first start"
+        )
+        dex.restart()
+        await wait_until_async(lambda: starts.read_text().count("start") == 2, 20, "the second start")
+    finally:
+        await dex.close()

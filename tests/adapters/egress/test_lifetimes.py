@@ -138,14 +138,21 @@ async def test_a_proxy_without_pods_and_server_ends(tmp_path: Path) -> None:
         await setup.wait_no_process()
 
 
-async def test_a_stopped_proxy_is_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with open_proxies(tmp_path, replace(proxy_settings(tmp_path), silence_seconds=1.0)) as setup:
+async def test_a_stopped_proxy_is_named_and_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_proxies(tmp_path, replace(proxy_settings(tmp_path), silence_seconds=3.0)) as setup:
         pod = await setup.pod()
         assert (await pod.connect("files.test:443")).status == 403
         (stopped,) = setup.processes()
+        assert await setup.proxies.conditions() == []
+        monkeypatch.setattr("danube_pkg.adapters.egress.proxies.PROBE_SECONDS", 0.2)
         os.kill(stopped, signal.SIGSTOP)
+        (condition,) = await setup.proxies.conditions()
+        assert condition.reference == "egress-not-answering"
         async with asyncio.timeout(SECONDS):
             await setup.proxies.wait_lost()
+        assert await setup.proxies.conditions() == []
         assert setup.processes() == []
         again = await setup.pod()
         assert (await again.connect("files.test:443")).status == 403

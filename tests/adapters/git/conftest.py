@@ -9,6 +9,7 @@ from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.core.repositories.revisions import Credential
 from tests.adapters.git.remote import TOKEN, Known
 from tests.support.git_servers import HttpServer, ServedRepository, SshServer
+from tests.support.git_worker import GIT_WORKER
 
 
 @pytest.fixture(scope="session")
@@ -45,4 +46,4 @@ def known(ssh: SshServer) -> Known:
 
 @pytest.fixture
 def sources(tmp_path: Path, ssh: SshServer, known: Known) -> GitSources:
-    return GitSources(tmp_path / "repos", known, known_hosts=[ssh.known_hosts])
+    return GitSources(tmp_path / "repos", known, known_hosts=[ssh.known_hosts], worker=GIT_WORKER)

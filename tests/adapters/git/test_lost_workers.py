@@ -8,12 +8,13 @@ import pytest
 from danube_pkg.adapters.git import process
 from danube_pkg.adapters.git.process import Worker
 from danube_pkg.core.errors import Unavailable
+from tests.support.git_worker import Spawned
 
 REQUEST = {"do": "fetch", "repository": "https://git.example.org/app"}
 
 
 def worker(program: str) -> Worker:
-    return Worker((sys.executable, "-c", f"import os, signal, sys\nsys.stdin.read()\n{program}"))
+    return Worker(Spawned((sys.executable, "-c", f"import os, signal, sys\nsys.stdin.read()\n{program}")))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])

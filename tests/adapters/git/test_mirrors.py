@@ -7,7 +7,9 @@ import pytest
 
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.errors import Permanent
+from danube_pkg.core.repositories.revisions import GitProgram
 from danube_pkg.core.repositories.urls import canonical
 from tests.adapters.git.remote import Known, mirrors, unpacked
 from tests.support.git_servers import (
@@ -148,6 +150,35 @@ async def test_a_submodule_of_a_host_that_is_not_allowed_is_not_contacted(
         await sources.open(http.url(app), commit, "", guard)
     assert "egress_allowlist: [metadata.invalid:8443]" in refusal.value.hint
     assert guard.asked == [("metadata.invalid", 8443, False)]
+
+
+@pytest.mark.parametrize("program", GitProgram)
+async def test_a_submodule_that_redirects_to_another_host_is_not_fetched_there(
+    tmp_path: Path, http: HttpServer, app: ServedRepository, known: Known, program: GitProgram
+) -> None:
+    """Only the host that .gitmodules names was decided about: the other one may be a server of the private network."""
+    other = ServedRepository(app.bare.parent / "other.git")
+    other.commit({"x": "x\n"}, "x")
+    add_submodule(app, "sub", "../moved.git", other)
+    commit = app.commit({}, "with a submodule")
+    sources = GitSources(tmp_path / "repos", known, settings=SourceSettings(git=program))
+    with HttpServer(http.root) as elsewhere:
+        http.moved[f"/{app.bare.parent.name}/moved.git"] = elsewhere.url(other)
+        with pytest.raises(Permanent, match="is not fetched: it redirects to ") as refusal:
+            await sources.open(http.url(app), commit, "", Guard(f"{http.url(app).rpartition('/')[0]}/moved.git"))
+        assert "set-url" in refusal.value.hint
+        assert elsewhere.requests == []
+
+
+async def test_a_submodule_that_was_renamed_on_its_host_is_fetched(
+    sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path
+) -> None:
+    other = ServedRepository(app.bare.parent / "other.git")
+    other.commit({"x": "x\n"}, "x")
+    add_submodule(app, "sub", "../moved.git", other)
+    http.moved[f"/{app.bare.parent.name}/moved.git"] = http.url(other)
+    source = await sources.open(http.url(app), app.commit({}, "with a submodule"))
+    assert (await unpacked(source, tmp_path / "copy") / "sub/x").exists()
 
 
 def add_submodule(where: ServedRepository, path: str, url: str, what: ServedRepository) -> None:

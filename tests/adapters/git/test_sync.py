@@ -35,6 +35,7 @@ from tests.support.git_servers import (
     SshServer,
     git,
 )
+from tests.support.git_worker import GIT_WORKER
 from tests.support.waiting import wait_until_async, wait_until_true
 
 PIPELINE = "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: NAME}\nspec: {repository: /srv/NAME}\n"
@@ -88,7 +89,7 @@ async def open_server(
 ) -> AsyncIterator[SyncedServer]:
     database = Database(tmp_path / "danube.db")
     try:
-        found = SyncedServer(database, url, sources or GitSources(tmp_path / "repos"), branch)
+        found = SyncedServer(database, url, sources or GitSources(tmp_path / "repos", worker=GIT_WORKER), branch)
         await found.open()
         yield found
     finally:
@@ -294,10 +295,11 @@ async def test_a_configuration_on_a_git_server(tmp_path: Path, kind: str) -> Non
             tmp_path / "repos",
             ByKey(Credential("deploy key", private_key_path=str(server.key))),
             known_hosts=[server.known_hosts],
+            worker=GIT_WORKER,
         )
     else:
         server = HttpServer(tmp_path / "served", lambda user, password: (user, password) == ("git", "word"))
-        sources = GitSources(tmp_path / "repos", ByKey(Credential("token", "git", "word")))
+        sources = GitSources(tmp_path / "repos", ByKey(Credential("token", "git", "word")), worker=GIT_WORKER)
     first = repository.commit({"pipelines/one.yaml": pipeline("one"), "pipelines/two.yaml": pipeline("two")})
     with server:
         async with open_server(tmp_path, server.url(repository), sources) as danube:

@@ -14,7 +14,9 @@ from tests.adapters.runtimes.sandbox.pods import has_subordinate_ids
 from tests.support.registry import Registry, serving
 
 collect_ignore = (
-    [] if os.geteuid() == 0 else ["test_as_ordinary_user.py", *(() if has_subordinate_ids() else ("test_owners.py",))]
+    []
+    if os.geteuid() == 0
+    else ["test_as_ordinary_user.py", *(() if has_subordinate_ids() else ("test_owners.py", "test_workspace.py"))]
 )
 
 

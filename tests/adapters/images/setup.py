@@ -21,7 +21,9 @@ from danube_pkg.core.images.reference import Image, ImageBounds, ImageUnavailabl
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.digests import Digest, digest_of
 from danube_pkg.kit.http_client import no_proxy
+from danube_pkg.kit.records import encode_json
 from danube_pkg.services.images.pulls import ImageLedgers, ImageService
 from danube_pkg.services.images.registries import Registries
 from tests.support.image_layouts import MACHINE
@@ -50,6 +52,9 @@ class MemoryLedgers:
 
     def read(self, job_id: str) -> Sequence[Contact]:
         return self.contacts.get(job_id, ())
+
+    def digest(self, job_id: str) -> Digest:
+        return digest_of(b"".join(encode_json(one) for one in self.read(job_id)))
 
     def append(self, job_id: str, contact: Contact) -> None:
         self.contacts.setdefault(job_id, []).append(contact)

@@ -9,6 +9,7 @@ from tests.adapters.runtimes.sandbox.as_user import ROOT, run_as_ordinary_user
 
 LENT = (
     "tests/adapters/images/test_owners.py",
+    "tests/adapters/images/test_workspace.py",
     "tests/adapters/images/test_containers.py",
     "tests/adapters/images/test_store.py",
     "tests/adapters/images/test_hostile_layers.py",

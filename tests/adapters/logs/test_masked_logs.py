@@ -1,7 +1,8 @@
 """What the writer of a job's log does for its masks: it knows where lines begin, and what was emitted last."""
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.logs import writer as writer_module
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.logs.redaction import Patterns, ValueSet
-from danube_pkg.core.logs.token_formats import OWN_LINES
+from danube_pkg.core.logs.token_formats import OWN_LINES, TOKEN_FORMATS
 
 LIMIT = 1 << 30
 
@@ -76,3 +77,98 @@ def test_a_value_in_the_lines_of_a_step_that_is_continued_after_a_crash_is_maske
     log.step_output(1, 1).feed(5, b"9-part-with\n-more-than-16!\n")
     close(log)
     assert content(logs) == b"> Kx\n***!\n"
+
+
+# --- hostile output: the event loop does none of the work that takes long
+
+VALUE = b"Kx9-a-long-value-" + bytes(range(33, 127)) * 500
+FIFTY = [b"%03d-of-fifty-values-that-all-begin-in-another-way" % (number * 7) for number in range(50)]
+
+HOSTILE = {
+    "beginnings of tokens": b"AKIA eyJ ghp_ xoxb- -----BEGIN " * 1200,
+    "imitations of lines": b"--- job success\n" * 2500,
+    "beginnings of many values": b" ".join(value[:14] for value in FIFTY) * 50,
+    "one letter": b"a" * 80_000,
+    "most of a long value": (VALUE[:-1] + b".") * 2,
+    "a long value as a dump": b"\n".join(b"%08x: %s" % (at, VALUE[at : at + 16].hex(" ").encode()) for at in
+                                        range(0, 16_000, 16)),
+}  # fmt: skip
+PATTERNS = Patterns(sets=[ValueSet([VALUE, b"a" * 16384, *FIFTY]), ValueSet((), (*OWN_LINES, *TOKEN_FORMATS))])
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_the_event_loop_masks_nothing_that_takes_long(
+    logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    here, mask, in_threads = threading.get_ident(), Patterns.mask, 0
+
+    def watched(
+        patterns: Patterns, raw: bytes, *, final: bool = False, before: bytes = b"", quick: bool = False
+    ) -> tuple[bytes, int]:
+        nonlocal in_threads
+        assert quick or threading.get_ident() != here or not raw
+        in_threads += not quick
+        return mask(patterns, raw, final=final, before=before, quick=quick)
+
+    direct = logs.open("direct", patterns=PATTERNS, limit_bytes=LIMIT)
+    for at in range(0, len(HOSTILE[name]), 32_768):
+        direct.step_output(1, 1).feed(at, HOSTILE[name][at : at + 32_768])
+    await direct.close()
+    log = logs.open("j", patterns=PATTERNS, limit_bytes=LIMIT)
+    out = log.step_output(1, 1)
+    monkeypatch.setattr(Patterns, "mask", watched)
+    for at in range(0, len(HOSTILE[name]), 32_768):
+        await out.write(at, HOSTILE[name][at : at + 32_768])
+    await out.end()
+    await log.close()
+    assert in_threads
+    assert content(logs) == logs.path("direct").read_bytes()
+
+
+async def test_ordinary_output_is_masked_at_once(logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread would cost more than the work."""
+    log = logs.open("j", patterns=PATTERNS, limit_bytes=LIMIT)
+    monkeypatch.setattr(asyncio, "to_thread", None)
+    output = b"compiling part/of/a/project.c\n" * 1000 + FIFTY[3] + b"\n"
+    await log.step_output(1, 1).write(0, output)
+    assert content(logs).endswith(b"project.c\n***\n")
+
+
+async def test_a_line_that_ends_while_its_output_is_masked_in_a_thread_is_masked_again(
+    logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands before the output is another then: its first dashes begin a line."""
+    monkeypatch.setattr(writer_module, "OPEN_LINE_SECONDS", 0.0)
+    log = logs.open("j", patterns=PATTERNS, limit_bytes=LIMIT)
+    one, two = log.step_output(1, 1), log.step_output(2, 1)
+    one.feed(0, b"open")
+    output = b"--- job success " + b"AKIA " * 200 + b"\n"
+
+    async def in_thread(work: Callable[..., object], *arguments: object) -> object:
+        two.feed(0, b"two\n")
+        return work(*arguments)
+
+    await masked_by(in_thread, one.write(4, output), monkeypatch)
+    assert content(logs) == b"open\ntwo\n***" + output[3:]
+
+
+async def masked_by(in_thread: object, writing: Awaitable[None], monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "to_thread", in_thread)
+        await writing
+
+
+async def test_output_whose_masking_is_overtaken_by_the_end_of_its_step_is_written_once(
+    logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logs.open("j", patterns=PATTERNS, limit_bytes=LIMIT)
+    out = log.step_output(1, 1)
+
+    async def in_thread(work: Callable[..., object], *arguments: object) -> object:
+        out.finish()
+        return work(*arguments)
+
+    await masked_by(in_thread, out.write(0, b"AKIA " * 200), monkeypatch)
+    await out.end()
+    await log.close()
+    assert content(logs) == b"AKIA " * 200 + b"\n"

@@ -32,6 +32,12 @@ HOLDING = replace(JOB, id="00", pipeline="slow", phase=Phase.RUNNING)
             QueuePosition(Obstacle.GROUP, 2, 1, (HOLDING,), "group deploy"),
             "At most one job of its concurrency group deploy runs at a time; now",
         ),
+        (
+            QueuePosition(
+                Obstacle.DISK, 2, held_by="only 9 MiB are free on the disk of /data", hint="danube image list"
+            ),
+            "The server starts no job, because only 9 MiB are free on the disk of /data.",
+        ),
         (QueuePosition(Obstacle.NOTHING, 2), "Nothing is in its way; it starts in a moment."),
     ],
 )

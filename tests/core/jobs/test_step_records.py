@@ -6,6 +6,7 @@ from danube_pkg.core.jobs.step_records import end_of_step
 from danube_pkg.core.jobs.steps import Step, describe_end
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.runtimes.supervisor import StepRecord
+from danube_pkg.kit.records import replace
 
 STEP = Step("j.1", 1, "Test", "host")
 NOTE = "1 process of its container, which other steps may share, was killed for memory"
@@ -49,3 +50,15 @@ def test_a_kill_that_no_counter_explains_names_memory(exit_code: int | None, sig
 def test_a_success_with_a_killed_process_is_a_success_with_a_note() -> None:
     end = end_of_step(STEP, record(0), memory_kills=1)
     assert (end.status, end.reason, end.message, describe_end(end)) == (Status.SUCCESS, Reason.NONE, NOTE, "succeeded")
+
+
+@pytest.mark.parametrize(
+    ("left", "message"),
+    [
+        (1, "1 process that it left in the background was ended (use step.service)"),
+        (3, "3 processes that it left in the background were ended (use step.service)"),
+    ],
+)
+def test_a_success_says_that_processes_in_the_background_were_ended(left: int, message: str) -> None:
+    end = end_of_step(STEP, replace(record(0), leftovers=left), memory_kills=0)
+    assert (end.status, end.message) == (Status.SUCCESS, message)

@@ -1,5 +1,6 @@
 """The rules of a job's life, by events that are passed to `decide` one after the other."""
 
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -10,8 +11,9 @@ from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import IllegalEvent
 from danube_pkg.core.jobs.effects import Effect, EffectKind
-from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, Provenance
 from danube_pkg.core.jobs.outcome import publish
+from danube_pkg.core.jobs.sealed_records import first_break
 from danube_pkg.core.jobs.steps import StepPhase
 from danube_pkg.core.jobs.transitions import IGNORED, TRANSITIONS, decide
 from danube_pkg.core.jobs.trigger import Trigger
@@ -47,19 +49,28 @@ def a_step(sequence: int, **asked: object) -> list[ev.JobEvent]:
 
 
 RUNNING: Sequence[ev.JobEvent] = (ev.Admitted("pod"), ev.PodReady(0))
-CLOSING: Sequence[ev.JobEvent] = (ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted())
+CLOSING: Sequence[ev.JobEvent] = (
+    ev.StepsStopped(),
+    ev.LogClosed({}),
+    ev.ProvenanceSigned(b"{}", "key"),
+    ev.PodDeleted(),
+)
 
 
-def test_a_job_whose_steps_succeeded_is_a_success_only_when_its_log_is_closed() -> None:
+def test_a_job_whose_steps_succeeded_is_a_success_only_when_its_provenance_is_signed() -> None:
     job, owed = after(*RUNNING, *a_step(1), ev.StepEnded(1, 1, GREEN), ev.Finished())
     assert (job.status, job.outcome, job.phase) == (Status.RUNNING, Status.SUCCESS, Phase.CONCLUDING)
     assert [effect.kind for effect in owed] == [
         EffectKind.CREATE_POD,
         EffectKind.STOP_STEPS,
         EffectKind.CLOSE_LOG,
+        EffectKind.SIGN_PROVENANCE,
         EffectKind.DELETE_POD,
     ]
     job, _ = after(ev.StepsStopped(), ev.LogClosed({1: (5, 9)}), job=job)
+    assert (job.status, job.phase, job.finished_at) == (Status.RUNNING, Phase.SIGNING, NOW + 1)
+    job, _ = after(ev.ProvenanceSigned(b"envelope", "key"), job=job)
+    assert job.provenance == Provenance(b"envelope", "key")
     assert (job.status, job.phase) == (Status.SUCCESS, Phase.ENDED)
     step = job.step(1)
     assert step is not None
@@ -130,8 +141,8 @@ def test_the_signal_that_ended_the_danubefiles_process_is_named(number: int, nam
 
 
 def test_every_reason_of_an_end_has_a_hint() -> None:
-    waits = {Reason.NONE, Reason.QUEUED, Reason.PREPARING, Reason.APPROVAL_REQUIRED, Reason.SUPERSEDED}
-    assert set(Reason) - waits == set(HINTS)
+    ends_nothing = {Reason.NONE, Reason.QUEUED, Reason.PREPARING, Reason.APPROVAL_REQUIRED, Reason.STOPPED}
+    assert set(Reason) - ends_nothing - {Reason.SUPERSEDED} == set(HINTS)
 
 
 def test_no_hint_of_a_run_needs_a_server() -> None:
@@ -167,7 +178,7 @@ def test_the_end_of_a_job_makes_earlier_effects_stale() -> None:
     job, owed = after(ev.Admitted("pod"), ev.CancelRequested("me"))
     assert owed[0].generation != job.generation
     assert all(effect.generation == job.generation for effect in owed[1:])
-    assert [effect.position for effect in owed] == [1, 2, 3, 4]
+    assert [effect.position for effect in owed] == [1, 2, 3, 4, 5]
 
 
 def test_a_job_that_is_cancelled_in_the_queue_owes_nothing() -> None:
@@ -192,6 +203,41 @@ def test_an_ending_job_takes_no_new_steps() -> None:
 
 
 ENDS = st.sampled_from([GREEN, RED, ev.StepEnd(Status.FAILURE, Reason.INFRASTRUCTURE_LOST)])
+KILLED = ev.StepEnd(Status.CANCELLED, Reason.CANCELLED, "was stopped")
+
+
+def test_a_step_that_the_danubefile_stops_fails_no_job_and_is_not_tried_again() -> None:
+    stop = ev.StepStopRequested(1)
+    job, _ = after(*RUNNING, *a_step(1, retries=2), stop, stop, ev.StepEnded(1, 1, KILLED), ev.Finished())
+    step = job.step(1)
+    assert step is not None
+    assert step.end is not None
+    assert (step.status, step.end.reason, step.attempt) == (Status.CANCELLED, Reason.STOPPED, 1)
+    assert job.outcome is Status.SUCCESS
+
+
+def test_a_step_that_fails_by_itself_fails_its_job_though_it_was_to_be_stopped() -> None:
+    job, _ = after(*RUNNING, *a_step(1), ev.StepStopRequested(1), ev.StepEnded(1, 1, RED), ev.Finished())
+    assert (job.outcome, job.reason) == (Status.FAILURE, Reason.STEP_FAILED)
+    job, _ = after(*RUNNING, *a_step(1), ev.StepEnded(1, 1, RED), ev.StepStopRequested(1), ev.Finished())
+    assert job.outcome is Status.FAILURE
+
+
+def test_a_step_that_waits_for_its_container_is_stopped_at_once() -> None:
+    asked = ev.StepRequested(1, "step 1", "host")
+    job, _ = after(*RUNNING, asked, ev.StepStopRequested(1), ev.StepPlaced(1, 1, 1), ev.Finished())
+    step = job.step(1)
+    assert step is not None
+    assert step.container is None
+    assert (step.status, job.outcome) == (Status.CANCELLED, Status.SUCCESS)
+
+
+@pytest.mark.parametrize("sequence", [0, 7])
+def test_a_step_that_is_not_the_danubefiles_cannot_be_stopped(sequence: int) -> None:
+    with pytest.raises(Conflict, match="has no step"):
+        after(*RUNNING, ev.StepStopRequested(sequence))
+
+
 EVENTS = st.one_of(
     st.just(ev.Admitted("pod")),
     st.just(ev.PodReady(0)),
@@ -201,12 +247,14 @@ EVENTS = st.one_of(
     st.builds(ev.StepRequested, st.integers(1, 2), st.just("s"), st.just("host"), st.booleans(), st.integers(0, 1)),
     st.builds(ev.StepPlaced, st.integers(1, 2), st.integers(1, 2), st.integers(1, 2)),
     st.builds(ev.StepStarted, st.integers(0, 2), st.integers(1, 2), st.just(NOW)),
+    st.builds(ev.StepStopRequested, st.integers(0, 3)),
     st.builds(ev.StepEnded, st.integers(0, 2), st.integers(1, 2), ENDS),
     st.builds(ev.ContainerLost, st.integers(0, 2), st.just(Reason.POD_LOST), st.just("gone")),
     st.just(ev.Finished()),
     st.just(ev.Finished(ev.ScriptFailure(Reason.SCRIPT_ERROR, "x"))),
     st.just(ev.StepsStopped()),
     st.just(ev.LogClosed({})),
+    st.sampled_from([ev.ProvenanceSigned(b"{}", "key"), ev.SigningFailed("why")]),
     st.just(ev.PodDeleted()),
 )
 
@@ -267,3 +315,50 @@ def test_a_late_event_changes_nothing_once_the_outcome_is_decided(late: ev.JobEv
 def test_a_status_is_not_published_without_an_outcome() -> None:
     with pytest.raises(IllegalEvent):
         publish(a_job(phase=Phase.CONCLUDING), ev.LogClosed({}), NOW)
+
+
+def test_a_job_that_cannot_be_signed_is_not_a_success() -> None:
+    job, _ = after(*RUNNING, ev.Finished(), ev.StepsStopped(), ev.LogClosed({}), ev.SigningFailed("the key is gone"))
+    assert (job.status, job.reason, job.phase) == (Status.FAILURE, Reason.SIGNING_FAILED, Phase.ENDED)
+    assert job.provenance == Provenance(b"", problem="the key is gone")
+    assert "the key is gone" in job.message
+
+
+def test_a_failed_job_that_cannot_be_signed_keeps_its_own_reason() -> None:
+    failed = ev.Finished(ev.ScriptFailure(Reason.SCRIPT_ERROR, "line 3"))
+    job, _ = after(*RUNNING, failed, ev.StepsStopped(), ev.LogClosed({}), ev.SigningFailed("the key is gone"))
+    assert (job.reason, job.message) == (Reason.SCRIPT_ERROR, "line 3")
+    assert job.provenance is not None
+    assert not job.provenance.envelope
+
+
+def test_a_statement_that_is_signed_twice_is_stored_once() -> None:
+    """A commit that seemed to fail had happened, so the effect was performed again."""
+    job, _ = after(*RUNNING, ev.Finished(), *CLOSING[:-1])
+    for late in (ev.ProvenanceSigned(b"other", "key"), ev.SigningFailed("why")):
+        assert decide(job, late, NOW + 2) == (job, ())
+
+
+def test_every_attempt_is_sealed_with_the_log_and_the_ledger_at_the_end() -> None:
+    retried = [*a_step(1, retries=1), ev.StepEnded(1, 1, RED), ev.StepPlaced(1, 2, 1), ev.StepEnded(1, 2, GREEN)]
+    job, _ = after(*RUNNING, *retried, ev.Finished())
+    assert len(job.records) == 2, "the chain grows while the job runs"
+    job, _ = after(*CLOSING[:-1], job=job)
+    found = [json.loads(record.content) for record in job.records]
+    assert [(one["kind"], one.get("sequence"), one.get("attempt"), one.get("exitCode")) for one in found] == [
+        ("step", 1, 1, 3),
+        ("step", 1, 2, 0),
+        ("step", 0, 1, None),
+        ("log", None, None, None),
+        ("egress", None, None, None),
+    ]
+    assert first_break(job.id, job.records) == 0
+    assert first_break("another job", job.records) == 1
+    for number, record in enumerate(job.records):
+        changed = replace(record, content=record.content.replace("1", "2", 1))
+        broken = (*job.records[:number], changed, *job.records[number + 1 :])
+        if changed != record:
+            assert first_break(job.id, broken) == number + 1
+        assert first_break(job.id, (*job.records[:number], *job.records[number + 1 :])) == (
+            0 if number == len(job.records) - 1 else number + 1
+        )

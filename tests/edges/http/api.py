@@ -20,13 +20,14 @@ import bcrypt
 from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.dex.upstream import HttpUpstream
 from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.adapters.keys.keys import open_deploy_key
 from danube_pkg.adapters.store import SqliteAccess, SqliteConfiguration, SqliteSessions, SqliteTokens
-from danube_pkg.bootstrap.engine import build_secrets
-from danube_pkg.bootstrap.health import build_readiness
+from danube_pkg.bootstrap.engine import EngineParts, build_secrets
+from danube_pkg.bootstrap.health import Observed, open_health
 from danube_pkg.bootstrap.http import HttpOptions, HttpParts, ServerParts, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_logins
 from danube_pkg.bootstrap.retention import build_retention
-from danube_pkg.bootstrap.store import open_store
+from danube_pkg.bootstrap.store import Store, open_store
 from danube_pkg.bootstrap.triggers import build_triggers
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.identity.access import Scope
@@ -41,14 +42,15 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 from danube_pkg.services.configuration.sync import ConfigurationSync
-from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.identity.access import Access
+from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.identity.bearer import BearerParts
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
 from danube_pkg.services.secrets import KnownValues
 from tests.fakes.sources import FakeSources
+from tests.support.git_worker import GIT_WORKER
 from tests.support.parts import engine_on, fake_runtime, limited_to
 
 PASSWORD = "correct horse battery staple"
@@ -115,6 +117,8 @@ class StandingDex:
     """`core.identity.ports.DexRunner` for a Dex that the test runs."""
 
     async def apply(self, configuration: str) -> None: ...
+
+    def restart(self) -> None: ...
 
     def last_failure(self) -> str:
         return ""
@@ -224,6 +228,14 @@ class Api:
         await log.close()
 
 
+def _observed(
+    store: Store, jobs: EngineParts, configuration: ConfigurationSync, dex: Dex | None, audit: Audit
+) -> Observed:
+    return Observed(
+        store, jobs, GitSources(store.directory / "mirrors", worker=GIT_WORKER).mirrors, configuration, dex, audit
+    )
+
+
 @asynccontextmanager
 async def open_api(
     path: Path,
@@ -249,6 +261,7 @@ async def open_api(
     async with AsyncExitStack() as stack:
         path.mkdir(exist_ok=True)
         store = await stack.enter_async_context(open_store(path))
+        open_deploy_key(path / "keys")
         applied = limited_to(0)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, KnownValues(), audit=audit)
@@ -258,7 +271,7 @@ async def open_api(
         await stack.enter_async_context(jobs.engine.running())
         repository = ConfigRepository(str(path / "config"))
         (path / "config").mkdir(exist_ok=True)
-        source = ConfigurationDirectory(repository, GitSources(path / "repos"))
+        source = ConfigurationDirectory(repository, GitSources(path / "repos", worker=GIT_WORKER))
         configured = SqliteConfiguration(store.database, store.new_id)
         configuration = ConfigurationSync(repository, source, configured, applied, store.timing)
         access = Access(SqliteAccess(store.database), applied)
@@ -273,8 +286,7 @@ async def open_api(
             triggers=build_triggers(store, jobs, sources, configuration),
             identity=await stack.enter_async_context(open_logins(store, access, own_dex, client, issuer)),
             configuration=configuration,
-            conditions=ServerConditions(*([own_dex] if own_dex is not None else [])),
-            readiness=build_readiness(store, configuration, own_dex),
+            health=await stack.enter_async_context(open_health(_observed(store, jobs, configuration, own_dex, audit))),
             audit=audit,
             retention=build_retention(store, applied, audit),
             files=sources,

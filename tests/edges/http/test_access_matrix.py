@@ -88,6 +88,9 @@ EXPECTED: Mapping[str, str] = {
     "GET /api/v1/jobs/{job}/egress": READ,
     "GET /api/v1/jobs/{job}/artifacts": READ,
     "GET /api/v1/jobs/{job}/artifacts/{artifact}": READ.replace("200", "404"),
+    "GET /api/v1/jobs/{job}/artifacts/{artifact}/provenance": READ.replace("200", "404"),
+    # The job waits in the queue.
+    "GET /api/v1/jobs/{job}/provenance": READ.replace("200", "409"),
     "GET /api/v1/jobs/{job}/secrets": READ,
     "GET /api/v1/deliveries": "401 401 200 200 403 200 200 200 200",
     "GET /api/v1/events": "401 401 200 200 403 200 200 200 200",
@@ -108,6 +111,8 @@ EXPECTED: Mapping[str, str] = {
     "POST /api/v1/config/sync": GLOBAL,
     "POST /api/v1/config/plan": GLOBAL,
     "GET /api/v1/pipelines/{pipeline}/definition": READ,
+    "GET /.well-known/danube-signing-keys.json": OPEN,
+    "POST /api/v1/keys/rotate": GLOBAL,
     "GET /api/v1/system": GLOBAL,
     "POST /api/v1/system/drain": GLOBAL,
     "POST /api/v1/system/drain/cancel": GLOBAL.replace("200", "409"),

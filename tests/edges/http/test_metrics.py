@@ -6,28 +6,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from danube_pkg.core.jobs.job import Phase
+from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Status
-from danube_pkg.edges.http.metrics import JOB_BUCKETS, PRIVATE
+from danube_pkg.edges.http.metrics.definitions import METRICS, SPECIFIED, Metric
+from danube_pkg.edges.http.metrics.server_metrics import JOB_BUCKETS, PRIVATE
 from danube_pkg.kit.records import replace
 from danube_pkg.kit.tallies import MAX_LABELS, OTHER, Tally
 from tests.edges.http.api import Api, Caller
-
-SPECIFIED: Mapping[str, tuple[str, str]] = {
-    "danube_jobs": ("counter", "status pipeline"),
-    "danube_job_duration_seconds": ("histogram", "pipeline"),
-    "danube_active_pods": ("gauge", ""),
-    "danube_database_queries": ("counter", "operation"),
-    "danube_secret_requests": ("counter", "pipeline"),
-    "danube_log_bytes_written": ("counter", ""),
-    "danube_cac_sync": ("counter", "status"),
-    "danube_cac_sync_last_success": ("gauge", ""),
-    "danube_job_timeouts": ("counter", "pipeline"),
-    "danube_k8s_api_calls": ("counter", "operation status"),
-    "danube_dex_logins": ("counter", "status"),
-    "danube_registry_pulls": ("counter", "image"),
-    "danube_registry_pushes": ("counter", "image"),
-}
-"""The specification's metrics (a counter's samples end in `_total`), with type and labels."""
 
 Samples = Mapping[tuple[str, ...], float]
 
@@ -58,10 +43,60 @@ async def end_job(api: Api, pipeline: str, status: Status, seconds: float) -> No
     api.services.metrics.job_changed(closed)
 
 
-async def test_every_metric_of_the_specification_exists_with_its_type(api: Api) -> None:
+def exposed(metric: Metric) -> str:
+    """The name of the family: a counter's samples end in `_total`."""
+    return metric.name.removesuffix("_total")
+
+
+async def test_every_metric_exists_with_its_kind_text_and_labels(api: Api, alice: Caller) -> None:
+    await end_job(api, "app", Status.SUCCESS, 1.0)
+    await api.local.get("/health/ready")
     text = (await api.anonymous.get("/metrics")).body.decode()
-    families = {family.name: family.type for family in text_string_to_metric_families(text)}
-    assert {name: families.get(name) for name in SPECIFIED} == {name: kind for name, (kind, _) in SPECIFIED.items()}
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    for one in METRICS:
+        family = families[exposed(one)]
+        assert (family.type, family.documentation) == (one.kind, one.text)
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(one.labels), one.name
+    unknown = {name for name in families if name.startswith("danube_")} - {exposed(one) for one in METRICS}
+    assert not unknown, "define them in edges/http/metrics/definitions.py"
+
+
+async def test_the_specified_metrics_exist_before_anything_has_happened(api: Api) -> None:
+    text = (await api.anonymous.get("/metrics")).body.decode()
+    families = {family.name for family in text_string_to_metric_families(text)}
+    assert {exposed(one) for one in SPECIFIED} <= families
+
+
+async def test_the_queue_the_steps_and_the_health_are_measured(api: Api, alice: Caller) -> None:
+    waiting = await api.open_job("app")
+    await api.open_job("app", fork=True)  # waits for an approval, and for nothing else
+    step = Step("01", 1, "test", "host", phase=StepPhase.ENDED, started_at=10.0, finished_at=13.0)
+    closed = replace(waiting, phase=Phase.CLOSED, started_at=waiting.created_at + 7, finished_at=None, steps=(step,))
+    api.services.metrics.job_changed(closed)
+    api.services.metrics.lag.observe(0.05)
+    api.services.upkeep.outcomes.count("make-room done")
+    api.parts.jobs.reconnects.count("step")
+    await api.local.get("/health/ready")
+    found = await scraped(alice)
+    assert found["danube_queue_length",] == 1
+    assert 0 <= found["danube_queue_oldest_seconds",] < 600
+    assert found["danube_queue_wait_seconds_sum",] == pytest.approx(7)
+    assert found["danube_step_duration_seconds_sum", "app"] == 3.0
+    assert found["danube_event_loop_lag_seconds_count",] >= 1
+    assert found["danube_repairs_total", "done", "make-room"] == 1
+    assert found["danube_step_reconnects_total",] == 1
+    assert found["danube_step_followers",] == found["danube_queue_held",] == 0
+    assert (found["danube_subsystem_ready", "database"], found["danube_subsystem_ready", "configuration"]) == (1, 0)
+    assert 0 < found["danube_disk_free_bytes",] <= found["danube_disk_size_bytes",]
+
+
+async def test_the_memory_of_secrets_is_watched(api: Api) -> None:
+    before = (await scraped(api.anonymous))["danube_secret_cache_bytes",]
+    await api.services.secrets.known.hold("token", b"x" * 100)
+    assert (await scraped(api.anonymous))["danube_secret_cache_bytes",] == before + 100
+    api.services.secrets.known.release("token")
+    assert (await scraped(api.anonymous))["danube_secret_cache_bytes",] == before
 
 
 async def test_ended_jobs_are_counted_once_with_their_durations(api: Api, alice: Caller) -> None:

@@ -183,3 +183,15 @@ async def test_all_mistakes_in_a_body_are_reported_at_once(alice: Caller) -> Non
     mistakes = [one["what"] for one in refused.json["findings"]]
     assert len(mistakes) == 4, mistakes
     assert refused.json["hint"]
+
+
+async def test_a_start_with_a_secret_in_clear_is_refused_and_not_stored(api: Api, alice: Caller) -> None:
+    """Parameters and refs are stored and shown; the answer too, with its idempotency key."""
+    value = "Kx9-clear-in-a-request"
+    await alice.send("PUT", "/api/v1/pipelines/app/secrets/KEY", data=value.encode())
+    for body in ({"params": {"token": value}}, {"params": {f"n-{value}": "x"}}, {"ref": f"b-{value}"}):
+        refused = await alice.post("/api/v1/pipelines/app/jobs", body, idempotency_key=f"{len(str(body))}")
+        assert (refused.status, refused.reference) == (400, "name-holds-secret")
+        assert "secrets.get" in refused.json["hint"]
+    everything = b"".join(path.read_bytes() for path in api.path.rglob("*") if path.is_file())
+    assert value.encode() not in everything

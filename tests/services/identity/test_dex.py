@@ -30,6 +30,8 @@ class Runner:
             raise self.failure
         self.taken.append(configuration)
 
+    def restart(self) -> None: ...
+
     def last_failure(self) -> str:
         return ""
 

@@ -9,7 +9,7 @@ from danube_pkg.adapters.logs.writer import StepWriter
 from danube_pkg.core.errors import Conflict, Unauthenticated
 from danube_pkg.core.jobs.coordination import StepOutcome, StepRequest
 from danube_pkg.core.jobs.events import ScriptFailure
-from danube_pkg.core.jobs.job import Phase, step_id
+from danube_pkg.core.jobs.job import Job, Phase, step_id
 from danube_pkg.core.jobs.steps import StepPhase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
@@ -69,6 +69,45 @@ async def test_the_shell_of_a_step_reaches_each_attempt_and_its_record(tmp_path:
         assert stored is not None
         shells = [machine.steps[step_id(job_id, 1), attempt].request.shell for attempt in (1, 2)]
         assert [*shells, stored.steps[-1].shell] == ["bash -euo pipefail"] * 3
+
+
+def has_started(job: Job) -> bool:
+    step = job.step(1)
+    return step is not None and step.phase is StepPhase.STARTED
+
+
+async def test_a_stopped_step_has_ended_when_the_call_returns(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    machine.commands["serve"] = plays(Print(b"ready\n"), Hang())
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        with pytest.raises(Conflict, match="has no step 1"):
+            await setup.coordination.stop_step(job_id, 1)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(setup.coordination.run_step(job_id, asked("serve")), name="step")
+            await setup.engine.active_job(job_id).wait_until(has_started)
+            await setup.coordination.stop_step(job_id, 1)
+            await setup.coordination.stop_step(job_id, 1)
+        end = running.result().end
+        assert (end.status, end.reason) == (Status.CANCELLED, Reason.STOPPED)
+        assert running.result().output == b"ready\n"
+        await setup.coordination.finish(job_id, None)
+        await closed(setup, job_id)
+        stored = await setup.jobs.load_job(job_id)
+        assert stored is not None
+        assert stored.status is Status.SUCCESS
+        assert [(step.sequence, step.stopping) for step in stored.steps] == [(0, False), (1, True)]
+
+
+async def test_a_steps_command_knows_its_job_and_its_own_variables_win(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    machine.commands["make"] = plays(Exit(0))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        own = replace(asked("make"), environment={"DANUBE_BRANCH": "mine"})
+        await setup.coordination.run_step(job_id, own)
+        found = machine.steps[step_id(job_id, 1), 1].request.environment
+        assert (found["DANUBE_JOB_ID"], found["DANUBE_BRANCH"]) == (job_id, "mine")
 
 
 @pytest.mark.parametrize(
@@ -175,17 +214,18 @@ async def test_kept_outputs_are_bounded_and_the_others_are_read_again(
             assert (await setup.coordination.run_step(job_id, asked(f"print {number}", number))).output == output
 
 
-async def test_other_tasks_run_while_much_output_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Output that is full of beginnings of tokens takes long to mask; the server answers others meanwhile."""
+async def test_much_output_is_masked_in_parts_between_which_other_tasks_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fed: list[tuple[int, int]] = []
     turns = 0
     loop = asyncio.get_running_loop()
     next_turn: asyncio.Handle | None = None
-    feed = StepWriter.feed
+    write = StepWriter.write
 
-    def counted(writer: StepWriter, offset: int, data: bytes | memoryview) -> None:
+    async def counted(writer: StepWriter, offset: int, data: bytes | memoryview) -> None:
         fed.append((len(data), turns))
-        feed(writer, offset, data)
+        await write(writer, offset, data)
 
     def take_turn() -> None:
         nonlocal turns, next_turn
@@ -193,7 +233,7 @@ async def test_other_tasks_run_while_much_output_is_masked(tmp_path: Path, monke
         next_turn = loop.call_soon(take_turn)
 
     take_turn()
-    monkeypatch.setattr(StepWriter, "feed", counted)
+    monkeypatch.setattr(StepWriter, "write", counted)
     machine = FakeMachine()
     output = b"eyJ" * 100_000 + b"\n"
     machine.commands["print"] = plays(Print(output))

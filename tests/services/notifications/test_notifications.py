@@ -50,7 +50,7 @@ from tests.support.trigger_server import (
 )
 
 GREEN, RED = ev.Finished(), ev.Finished(ev.ScriptFailure(Reason.SCRIPT_ERROR, "ValueError: <broken> & more"))
-CLOSING = (ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted())
+CLOSING = (ev.StepsStopped(), ev.LogClosed({}), ev.ProvenanceSigned(b"{}", "key"), ev.PodDeleted())
 SECRET = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 

@@ -77,7 +77,7 @@ async def run(danube: TriggerServer, job: Job) -> Job:
     """Run a job to its end; each status is delivered before the next one."""
     for events in (
         [ev.Admitted("pod"), ev.PodReady(0)],
-        [FINISHED, ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted()],
+        [FINISHED, ev.StepsStopped(), ev.LogClosed({}), ev.ProvenanceSigned(b"{}", "key"), ev.PodDeleted()],
     ):
         await all_sent(danube)
         job = await advance(danube, job, *events)
@@ -122,7 +122,14 @@ async def test_the_order_holds_through_an_outage(tmp_path: Path, kind: str) -> N
         forge.answers = [BAD_GATEWAY, Answer(503), Answer(500, '{"message": "oops"}'), BAD_GATEWAY, Answer(504)]
         job = await push(danube, forge)
         job = await advance(
-            danube, job, ev.Admitted("pod"), ev.PodReady(0), FINISHED, ev.StepsStopped(), ev.LogClosed({})
+            danube,
+            job,
+            ev.Admitted("pod"),
+            ev.PodReady(0),
+            FINISHED,
+            ev.StepsStopped(),
+            ev.LogClosed({}),
+            ev.ProvenanceSigned(b"{}", "key"),
         )
         await all_sent(danube, move=30)
         assert forge.answers == []

@@ -69,3 +69,13 @@ async def test_git_is_not_asked_where_no_pipeline_includes_the_event(tmp_path: P
         await danube.receive(TagPush(REPOSITORY, "v1", SHA, "alice"), "d2")
         await danube.receive(PUSH, "d3")
         assert danube.sources.requests == []
+
+
+async def test_a_secret_in_a_commit_that_git_is_asked_about_is_not_stored(tmp_path: Path) -> None:
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(a_pipeline("app", TriggerKind.PUSH))
+        await danube.secret("TOKEN", b"Kx9-clear-in-a-commit")
+        danube.sources.message = "use Kx9-clear-in-a-commit"
+        await danube.receive(replace(PUSH, message=""))
+        (job,) = await danube.jobs()
+        assert job.trigger.revision.commit_message == "use ***"

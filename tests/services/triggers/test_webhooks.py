@@ -13,6 +13,7 @@ from danube_pkg.core.configuration.config import WebhookSpec
 from danube_pkg.core.configuration.pipelines import TriggerKind
 from danube_pkg.core.errors import Invalid, Unauthenticated
 from danube_pkg.core.repositories.forges import Forge
+from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.core.triggers.inbox import InboxFilter
 from danube_pkg.services.triggers.webhooks import FORGET_SECONDS, Webhooks
 from tests.support.trigger_server import (
@@ -167,3 +168,38 @@ async def test_a_form_of_gitea_is_signed_by_its_document(tmp_path: Path) -> None
         assert (await hooks.receive(Forge.GITEA, sent, body)).is_new
         with pytest.raises(Unauthenticated):
             await hooks.receive(Forge.GITEA, sent, body.replace(b"team", b"gang"))
+
+
+async def test_no_secret_of_a_delivery_is_stored_in_clear(tmp_path: Path) -> None:
+    """Whichever pipeline's it is: the payload is stored before it is known whom it concerns."""
+    value = "Kx9-clear-in-the-payload"
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(a_pipeline("app", TriggerKind.PUSH), webhooks=WEBHOOKS)
+        await danube.secret("new", SECRET)
+        await danube.secrets.set(SecretName("another", "TOKEN"), value.encode(), "test")
+        hooks = hooks_of(danube)
+        document = {
+            **json.loads(push()),
+            "head_commit": {"id": SHA, "message": f"use {value}", "author": {"name": value}},
+        }
+        body = json.dumps({**document, "ref": f"refs/heads/b-{value}", "sender": {"login": value}}).encode()
+        assert (await hooks.receive(Forge.GITHUB, headers(body), body)).is_new
+        elsewhere = push(f"https://example.org/{value}")
+        await hooks.receive(Forge.GITHUB, headers(elsewhere, delivery="d2"), elsewhere)
+        await danube.settled()
+        (job,) = await danube.jobs()
+        assert (job.trigger.revision.branch, job.trigger.revision.commit_sha) == ("b-***", SHA)
+        assert job.trigger.revision.commit_message == "use ***"
+        everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+        assert SHA.encode() in everything
+        assert value.encode() not in everything
+
+
+async def test_the_repository_of_a_pipeline_is_found_though_a_secret_is_part_of_its_url(tmp_path: Path) -> None:
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(a_pipeline("app", TriggerKind.PUSH), webhooks=WEBHOOKS)
+        await danube.secret("new", SECRET)
+        await danube.secret("url", URL.encode())
+        await hooks_of(danube).receive(Forge.GITHUB, headers(push()), push())
+        await danube.settled()
+        assert [job.pipeline for job in await danube.jobs()] == ["app"]

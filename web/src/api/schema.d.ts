@@ -32,8 +32,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * 200 if the server can take work: database and disk can be written to, a configuration is applied and current,
-         * @description Dex answers where there is one, and it is not draining. 503 otherwise, with the references of what is wrong.
+         * 200 if the server can take work: every subsystem works, and it is not draining. 503 otherwise. Sentences and
+         * @description hints are for callers who may see the server's state; every caller gets the stable references.
          *
          *     Action: `see-health`.
          */
@@ -839,7 +839,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A job's artifacts.
+         * A job's artifacts, and whether they have provenance.
          * @description Action: `see-job`.
          */
         get: operations["getArtifactsResource"];
@@ -859,10 +859,52 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The artifact's bytes. `Range` with the ETag in `If-Range` continues a download.
-         * @description Action: `download`.
+         * The artifact's bytes, once its job has ended and its provenance is signed. `Range` with the ETag in
+         * @description `If-Range` continues a download.
+         *
+         *     Action: `download`.
          */
         get: operations["getOneArtifact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/artifacts/{artifact}/provenance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The signed statement about an artifact: that of its job, which has all of the job's artifacts.
+         * @description Action: `download`.
+         */
+        get: operations["getArtifactProvenance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/provenance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The signed statement about a job and all of its artifacts: in-toto Statement v1 with SLSA provenance v1.
+         * @description Action: `download`.
+         */
+        get: operations["getJobProvenance"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1242,6 +1284,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/.well-known/danube-signing-keys.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The public halves of the keys that sign provenance, the retired ones included. No login is needed.
+         * @description Action: `see-signing-keys`.
+         */
+        get: operations["getSigningKeysResource"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a new signing key. The old one's public half stays listed, so that what it signed is still verified.
+         * @description Action: `rotate-signing-key`.
+         */
+        post: operations["postRotateSigningKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system": {
         parameters: {
             query?: never;
@@ -1375,6 +1457,32 @@ export interface components {
              * @default []
              */
             conditions: string[];
+            /**
+             * @description The subsystems; empty in the answer of `/health`.
+             * @default []
+             */
+            parts: components["schemas"]["PartView"][];
+        };
+        /** @description A subsystem without which the server cannot do its work. */
+        PartView: {
+            /**
+             * @description Which subsystem.
+             * @enum {string}
+             */
+            part: "database" | "disk" | "configuration" | "pods" | "egress" | "keys" | "clock" | "webhooks" | "schedules" | "notifications" | "login";
+            /** @description Whether it works. */
+            ok: boolean;
+            /**
+             * Format: date-time
+             * @description Since when it is as it is; at most since the server's start.
+             */
+            since: string;
+            /** @description The stable name of what is wrong; empty if it works. */
+            reference: string;
+            /** @description What is wrong, in one sentence; empty without the right to see the server's state. */
+            reason: string;
+            /** @description How to fix it; empty without the right to see the server's state. */
+            hint: string;
         };
         /** @description The ways to log in at this server. */
         Methods: {
@@ -2101,8 +2209,17 @@ export interface components {
         };
         /** @description All artifacts of a job. */
         ArtifactList: {
+            /** @description The signed statement about the job; null until it has ended, and for jobs from before there were any. */
+            provenance: components["schemas"]["ProvenanceView"] | null;
             /** @description In the order of their upload. */
             artifacts: components["schemas"]["ArtifactView"][];
+        };
+        /** @description Whether a signed statement about a job exists. */
+        ProvenanceView: {
+            /** @description The key that has signed it; null where it could not be signed. */
+            keyid: string | null;
+            /** @description Why it could not be signed; empty where it was. */
+            problem: string;
         };
         /** @description A file or directory that a job uploaded. */
         ArtifactView: {
@@ -2137,10 +2254,10 @@ export interface components {
             /** @description Its number; it grows with arrival. */
             id: number;
             /**
-             * @description The forge, or `cron` or `pipeline`.
+             * @description The forge, `cron`, `pipeline`, or `comparison`.
              * @enum {string}
              */
-            source: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline";
+            source: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline" | "comparison";
             /** @description The source's own id: of a webhook delivery, that of the forge. */
             delivery: string;
             /** @description The event in words. */
@@ -2167,7 +2284,7 @@ export interface components {
              * @description Whether a job was started, and if not, how it was decided.
              * @enum {string}
              */
-            result: "started" | "skipped" | "not-meant" | "refused" | "known";
+            result: "started" | "skipped" | "not-meant" | "refused" | "known" | "listed";
             /** @description Why no job was started, in one sentence; empty if one was. */
             why: string;
             /** @description The id of the job that was started; null if none was. */
@@ -2441,6 +2558,22 @@ export interface components {
             /** @description The line that names it. */
             line: number;
         };
+        /** @description Every key with which this server has signed. */
+        SigningKeyList: {
+            /** @description The current key, then the retired ones, newest first. */
+            keys: components["schemas"]["SigningKeyView"][];
+        };
+        /** @description The public half of a key that signs, or signed, provenance. */
+        SigningKeyView: {
+            /** @description SHA-256 of its DER encoded SubjectPublicKeyInfo; envelopes name their key by it. */
+            keyid: string;
+            /** @description The kind of key: ed25519. */
+            algorithm: string;
+            /** @description The public key as PEM text. */
+            public_key: string;
+            /** @description When another key took its place; null for the current key. */
+            retired_at: string | null;
+        };
         /** @description What the server is doing. */
         SystemView: {
             /** @description Danube's version. */
@@ -2464,6 +2597,8 @@ export interface components {
             disk_total_bytes: number;
             /** @description The parts of the server. */
             subsystems: components["schemas"]["SubsystemView"][];
+            /** @description The last repairs since the server's start, newest first. */
+            repairs: components["schemas"]["RepairView"][];
         };
         /** @description Whether the server is draining: it starts no new jobs, and running ones continue. */
         DrainView: {
@@ -2480,13 +2615,37 @@ export interface components {
              * @description Which part.
              * @enum {string}
              */
-            part: "database" | "disk" | "configuration" | "pods" | "webhooks" | "schedules" | "notifications" | "login";
+            part: "database" | "disk" | "configuration" | "pods" | "egress" | "keys" | "clock" | "webhooks" | "schedules" | "notifications" | "login";
             /** @description Whether it works. */
             ok: boolean;
             /** @description Its state in one sentence. */
             says: string;
             /** @description How to fix it; empty if it works. */
             hint: string;
+            /**
+             * @description Since when; null for parts whose state is not recorded.
+             * @default null
+             */
+            since: string | null;
+        };
+        /** @description A repair that the server has tried by itself. */
+        RepairView: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /**
+             * @description What was done.
+             * @enum {string}
+             */
+            repair: "make-room" | "restart-dex" | "retry-sync" | "resume-effects" | "clear-locks" | "checkpoint-database";
+            /** @description The reference of the condition that it was for. */
+            why: string;
+            /** @description done or failed. */
+            outcome: string;
+            /** @description One sentence about it. */
+            what: string;
         };
         /** @description Jobs that are ended because the server is drained. */
         DrainCancelView: {
@@ -5959,8 +6118,176 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The range begins behind the end. */
             416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getArtifactProvenance: {
+        parameters: {
+            query?: {
+                /** @description `intoto`: a DSSE envelope in one line. `bundle`: a Sigstore bundle, version 0.3. */
+                format?: "intoto" | "bundle";
+            };
+            header?: never;
+            path: {
+                job: string;
+                artifact: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": unknown;
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getJobProvenance: {
+        parameters: {
+            query?: {
+                /** @description `intoto`: a DSSE envelope in one line. `bundle`: a Sigstore bundle, version 0.3. */
+                format?: "intoto" | "bundle";
+            };
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": unknown;
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6050,7 +6377,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only entries from this source. */
-                source?: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline";
+                source?: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline" | "comparison";
                 /** @description Only events of this repository: owner/name, as its forge has it. */
                 repository?: string;
                 /** @description The `cursor` of the page before. */
@@ -7290,6 +7617,112 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ConfigurationView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSigningKeysResource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningKeyList"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postRotateSigningKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningKeyView"];
                 };
             };
             /** @description The request is invalid; `findings` names each mistake. */

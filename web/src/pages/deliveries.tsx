@@ -18,6 +18,7 @@ const RESULTS: Record<Outcome["result"], string> = {
   "not-meant": "not matched",
   refused: "refused",
   known: "known",
+  listed: "listed",
 };
 
 export function Deliveries() {

@@ -1,7 +1,7 @@
 /** The column beside the log: steps, artifacts, provenance, network, secrets, details. */
 import { For, Show } from "solid-js";
 import { jobPath } from "../api/client";
-import type { Artifact, JobDetail } from "../api/types";
+import type { Artifact, JobDetail, Provenance } from "../api/types";
 import { bytes } from "../kit/sizes";
 import { exact } from "../kit/time";
 import { Fact } from "../parts/facts";
@@ -12,6 +12,7 @@ import { JobSteps, type JobStepsProps } from "./job-steps";
 
 export interface JobSideProps extends JobStepsProps {
   artifacts: readonly Artifact[];
+  provenance: Provenance | null;
   /** Names of the secrets that the job has read. */
   secrets: readonly string[];
 }
@@ -21,10 +22,7 @@ export function JobSide(props: JobSideProps) {
     <aside class="job-side" aria-label="Steps and artifacts">
       <JobSteps job={props.job} only={props.only} onStep={props.onStep} onOnly={props.onOnly} />
       <Artifacts job={props.job} artifacts={props.artifacts} />
-      <section>
-        <h2>Provenance</h2>
-        <p class="quiet">No provenance is stored for this job.</p>
-      </section>
+      <Signed job={props.job} provenance={props.provenance} />
       <JobEgress job={props.job} />
       <Secrets keys={props.secrets} />
       <Details job={props.job} />
@@ -57,6 +55,30 @@ function Artifacts(props: { job: JobDetail; artifacts: readonly Artifact[] }) {
             )}
           </For>
         </ul>
+      </Show>
+    </section>
+  );
+}
+
+function Signed(props: { job: JobDetail; provenance: Provenance | null }) {
+  return (
+    <section>
+      <h2>Provenance</h2>
+      <Show
+        when={props.provenance?.keyid}
+        fallback={<p class="quiet">{props.provenance?.problem ? `It could not be signed: ${props.provenance.problem}` : "No provenance is stored for this job."}</p>}
+      >
+        {(keyid) => (
+          <ul class="artifacts">
+            <li>
+              <a href={jobPath(props.job.id, "/provenance")} rel="external" download={`${props.job.id}.intoto.jsonl`} title={`signed with key ${keyid()}`}>
+                <Icon name="file" />
+                <span class="artifact-name">Signed statement</span>
+              </a>
+              <span class="quiet">in-toto, SLSA</span>
+            </li>
+          </ul>
+        )}
       </Show>
     </section>
   );

@@ -1,10 +1,10 @@
 /** The names of secrets: set and removed here. Values are write-only. */
 import { A, useSearchParams } from "@solidjs/router";
-import { createMemo, For, Show } from "solid-js";
+import { createMemo, createSignal, For, Show } from "solid-js";
 import { API, pipelinePath, secretsPath, write } from "../api/client";
 import { createData } from "../api/data";
 import { may } from "../api/session";
-import type { PipelineDetail, PipelinePage, Secret } from "../api/types";
+import type { PipelineDetail, PipelinePage, Secret, SecretStored } from "../api/types";
 import { useTab } from "../parts/tab";
 import { Action, createForm } from "../parts/action";
 import { Empty } from "../parts/empty";
@@ -12,6 +12,7 @@ import { ErrorNotice } from "../parts/error-notice";
 import { Loaded } from "../parts/loaded";
 import { PageHead } from "../parts/page-head";
 import { RelativeTime } from "../parts/relative-time";
+import { noticeOf, type SecretNotice } from "./secret-notice";
 
 export default function Secrets() {
   const [query, setQuery] = useSearchParams<{ pipeline?: string }>();
@@ -24,9 +25,10 @@ export default function Secrets() {
   useTab(() => "Secrets");
 
   const pathOf = (key: string): string => `${base() ?? ""}/${encodeURIComponent(key)}`;
-  async function set(key: string, value: string): Promise<void> {
-    await write("PUT", pathOf(key), new TextEncoder().encode(value));
+  async function set(key: string, value: string): Promise<SecretNotice> {
+    const stored = await write<SecretStored>("PUT", pathOf(key), new TextEncoder().encode(value));
     secrets.reload();
+    return noticeOf(key, stored);
   }
   async function remove(key: string): Promise<void> {
     await write("DELETE", pathOf(key));
@@ -133,10 +135,12 @@ function SecretRow(props: { secret: Secret; mayRemove: boolean; onRemove: (key: 
   );
 }
 
-function SecretForm(props: { onSet: (key: string, value: string) => Promise<void> }) {
+function SecretForm(props: { onSet: (key: string, value: string) => Promise<SecretNotice> }) {
   let element!: HTMLFormElement;
+  const [notice, setNotice] = createSignal<SecretNotice | undefined>(undefined);
   const form = createForm(async (fields) => {
-    await props.onSet(String(fields.get("key") ?? "").trim(), String(fields.get("value") ?? ""));
+    setNotice(undefined);
+    setNotice(await props.onSet(String(fields.get("key") ?? "").trim(), String(fields.get("value") ?? "")));
     element.reset();
   });
   return (
@@ -156,6 +160,14 @@ function SecretForm(props: { onSet: (key: string, value: string) => Promise<void
         </button>
       </form>
       <Show when={form.problem()}>{(problem) => <ErrorNotice problem={problem()} />}</Show>
+      <Show when={notice()}>
+        {(one) => (
+          <div class="notice" classList={{ "is-good": one().warnings.length === 0 }} role="status">
+            <p class="notice-title">{one().title}</p>
+            <For each={one().warnings}>{(warning) => <p>{warning}</p>}</For>
+          </div>
+        )}
+      </Show>
     </section>
   );
 }

@@ -14,6 +14,9 @@ export function SystemSide(props: { system: System; onChange: () => void }) {
     <>
       <Drain draining={props.system.draining} onChange={props.onChange} />
       <Health subsystems={props.system.subsystems} />
+      <Show when={props.system.repairs.length}>
+        <Repairs repairs={props.system.repairs} />
+      </Show>
       <Server system={props.system} />
     </>
   );
@@ -77,6 +80,26 @@ function Health(props: { subsystems: System["subsystems"] }) {
                   {" "}
                   <span class="subsystem-hint">{one.hint}</span>
                 </Show>
+              </span>
+            </li>
+          )}
+        </For>
+      </ul>
+    </section>
+  );
+}
+
+function Repairs(props: { repairs: System["repairs"] }) {
+  return (
+    <section>
+      <h2>Repairs</h2>
+      <ul class="subsystems">
+        <For each={props.repairs}>
+          {(one) => (
+            <li class="subsystem" classList={{ "is-unhealthy": one.outcome !== "done" }}>
+              <Icon name={one.outcome === "done" ? "check" : "stop"} />
+              <span>
+                <b>{one.repair}</b> <RelativeTime at={one.at} /> <span class="quiet">{one.what}</span>
               </span>
             </li>
           )}

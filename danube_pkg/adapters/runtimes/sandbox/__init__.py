@@ -6,6 +6,7 @@ job's state, only pods; what all runtimes share is pure and belongs to `core/run
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
+from danube_pkg.adapters.runtimes.sandbox.checks import SandboxPrograms
 from danube_pkg.adapters.runtimes.sandbox.file_permissions import unreadable_for_pods
 from danube_pkg.adapters.runtimes.sandbox.id_maps import map_of_user
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import PROXY_USER, has_ids_for_pods
@@ -18,6 +19,7 @@ from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 __all__ = [
     "PROXY_USER",
     "PodDisks",
+    "SandboxPrograms",
     "SandboxRuntime",
     "SandboxSettings",
     "find_bubblewrap",

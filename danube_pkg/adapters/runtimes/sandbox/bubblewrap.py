@@ -45,6 +45,8 @@ class Mount(Record):
     source: Path
     target: str
     writable: bool = False
+    owners: tuple[str, str] | None = None
+    """Maps of users and groups (`workspace_owners.exchange`) where other owners are shown than those on the disk."""
 
 
 class ContainerPlan(Record):
@@ -66,6 +68,7 @@ class ContainerPlan(Record):
     working_directory: str = "/workspace"
     user: str = ""
     """`uid:gid,group,…` that the supervisor changes to; "" to keep the ids that it is started with."""
+    umask: int = 0o022
 
     def all_mounts(self) -> Sequence[Mount]:
         """In the order in which they are mounted: the root first."""
@@ -119,7 +122,8 @@ def _parents(plan: ContainerPlan) -> list[str]:
 
 
 def prepare_root(directory: Path, owner: int) -> None:
-    """A container's root, /tmp and home, which are removed with the pod; on disk, so that they use no memory."""
+    """A container's root, /tmp and home, which are removed with the pod; on disk, so that they use no memory. owner: of
+    the root, as this machine counts; 0 for the server's user."""
     for path, mode in ((directory / "root", 0o755), (directory / "tmp", 0o1777), (directory / "home", 0o755)):
         path.mkdir(exist_ok=True)
         path.chmod(mode)

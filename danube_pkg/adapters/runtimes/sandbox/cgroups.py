@@ -19,6 +19,9 @@ from danube_pkg.core.runtimes.pods import Limits
 from danube_pkg.kit.records import Record
 
 _ROOT = Path("/sys/fs/cgroup")
+
+CONTROLLERS = ("memory", "pids", "cpu")
+"""Those with a limit of a pod."""
 _PERIOD_US = 100_000
 
 _SHARES_OF_PODS, _SHARES_OF_PROXIES = 1024, 8192
@@ -38,6 +41,12 @@ class Cgroups(Record):
     hierarchies: tuple[Path, ...]
     unified: bool
     directory: str = ""
+
+    def limits_with(self, controller: str) -> bool:
+        """Whether pods have limits by that controller: a kernel, or the unit of a container, may lack each of them."""
+        if self.unified:
+            return any(controller in _controllers(hierarchy) for hierarchy in self.hierarchies)
+        return any(hierarchy.name == controller for hierarchy in self.hierarchies)
 
     def make(self, pod_id: str, name: str, limits: Limits) -> Sequence[Path]:
         """Make a group of a pod, with the pod's limits; the `cgroup.procs` files to join, one for each hierarchy.
@@ -80,9 +89,10 @@ class Cgroups(Record):
         return parent
 
     def _enable_controllers(self, directory: Path) -> None:
-        if self.unified:
-            with contextlib.suppress(OSError):  # pods run without the limits of a missing controller
-                (directory / "cgroup.subtree_control").write_text("+memory +pids +cpu")
+        """Each by itself: the kernel refuses a line with one that it lacks as a whole."""
+        for name in CONTROLLERS if self.unified else ():
+            with contextlib.suppress(OSError):  # it is missing: see `limits_with`
+                (directory / "cgroup.subtree_control").write_text(f"+{name}")
 
     def _weight(self, shares: int) -> Mapping[str, int]:
         return {"cpu.weight": shares * 100 // _SHARES_OF_WEIGHT_100} if self.unified else {"cpu.shares": shares}
@@ -137,6 +147,14 @@ class Cgroups(Record):
                 group.parent.rmdir()
 
 
+def _controllers(group: Path) -> Sequence[str]:
+    """Those of version 2 that a group can have; none for a group of version 1."""
+    try:
+        return (group / "cgroup.controllers").read_text().split()
+    except FileNotFoundError:
+        return ()
+
+
 def tree_of(group: Path) -> Iterator[Path]:
     """A group and all in it, inner ones before outer ones."""
     for inner in list(group.iterdir()):
@@ -159,10 +177,9 @@ def find_cgroups(directory: str = "") -> Cgroups:
     """
     if os.geteuid() != 0:
         return Cgroups((), unified=False)
-    controllers = _ROOT / "cgroup.controllers"
     writable = os.access(_ROOT / "cgroup.procs", os.W_OK)  # not for root in a container without delegated groups
-    if writable and controllers.exists() and "memory" in controllers.read_text().split():
+    if writable and "memory" in _controllers(_ROOT):
         return Cgroups((_ROOT,), unified=True, directory=directory)
-    known = ("memory", "pids", "cpu", "freezer")
+    known = (*CONTROLLERS, "freezer")
     usable = [_ROOT / name for name in known if os.access(_ROOT / name / "cgroup.procs", os.W_OK)]
     return Cgroups(tuple(usable), unified=False, directory=directory)

@@ -24,12 +24,21 @@ _log = logging.getLogger("danube.sandbox")
 
 
 class ContainerRoot(Record):
-    """files: what bubblewrap mounts. overlay: mounted before that. user: ids that `danube-step` takes, "" for none."""
+    """files: what bubblewrap mounts. overlay: mounted before that. user, groups: whose the programs are; the first
+    group is the primary one."""
 
     files: RootFileSystem
     overlay: Overlay | None = None
-    user: str = ""
+    user: int = 0
+    groups: tuple[int, ...] = (0,)
     working_directory: str = WORKSPACE
+
+    def program_user(self, record: PodRecord) -> str:
+        """The ids that `danube-step` changes to, "" for none: as root it keeps the rights that it has."""
+        if not record.full_ids or not self.user:
+            return ""
+        groups = (*self.groups, record.tree_owner) if record.shares_by_group else self.groups
+        return f"{self.user}:{','.join(map(str, dict.fromkeys(groups)))}"
 
 
 class HeldImage(Record):
@@ -71,7 +80,8 @@ class ContainerRoots:
         """Directories, user and environment of a container of that image, with mount points for these mounts."""
         image, owner, directory = held.image, record.user_base, pod.container(number)
         user = self._user(image)
-        files = image_root(image, user, host_network=record.host_network)
+        own_tree = record.mapped_owners or not record.full_ids or user.user == record.tree_owner
+        files = image_root(image, user, host_network=record.host_network, own_tree=own_tree)
         overlay = overlay_of(directory, held.root, owner)
         problem = await self.overlay_problem(overlay, record)
         if problem:
@@ -96,7 +106,8 @@ class ContainerRoots:
         return ContainerRoot(
             files=files,
             overlay=None if problem else overlay,
-            user=str(user) if record.full_ids and user.user else "",
+            user=user.user,
+            groups=user.groups,
             working_directory=start,
         )
 

@@ -23,11 +23,18 @@ from danube_pkg.adapters.runtimes.sandbox.mount_points import WORKSPACE
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ContainerRecord, PodDirectory, PodRecord, ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.pods import SandboxPods, write_token
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
+from danube_pkg.adapters.runtimes.sandbox.workspace_owners import OWN_UMASK, SHARED_UMASK, exchange, give
 from danube_pkg.core.egress.policy import proxy_environment
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, ContainerRole
+from danube_pkg.kit.records import replace
 
 SUPERVISOR_PATH = "/.danube/danube-step"
 """Where the supervisor is mounted in every container."""
+
+SHARED_NOTICE = (
+    "ids: files cannot be shown with other owners on this machine, so that the image's user writes to /workspace by its"
+    " group, with the umask 002"
+)
 
 Notify = Callable[[PodRecord, str], None]
 """Publishes a line for the log of a pod's job."""
@@ -63,9 +70,9 @@ class SandboxContainers:
     async def create_coordinator(self, pod: PodDirectory, record: PodRecord, token: str) -> Container:
         """The coordinator's container, with its program, its token and the server's socket."""
         container = Container(pod.pod_id, 0, ContainerRole.COORDINATOR, HOST_IMAGE)
-        directory = self._make_directory(pod, record, container)
+        directory = await self._make_directory(pod, record, container)
         mounts = [
-            Mount(write_token(directory, token, record.user_base), "/.danube/token"),
+            Mount(write_token(directory, token), "/.danube/token"),
             Mount(self._settings.grpc_directory, "/.danube/run"),
             *(Mount(source, target) for source, target in self._settings.program.mounts),
         ]
@@ -77,13 +84,15 @@ class SandboxContainers:
     ) -> Container:
         """A new worker. held: the image; None for the machine's own programs."""
         container = Container(pod.pod_id, max([0, *pod.numbers()]) + 1, ContainerRole.WORKER, image)
-        self._make_directory(pod, record, container)
+        await self._make_directory(pod, record, container)
         return await self._create(pod, record, container, (), (), held)
 
-    def _make_directory(self, pod: PodDirectory, record: PodRecord, container: Container) -> Path:
+    async def _make_directory(self, pod: PodDirectory, record: PodRecord, container: Container) -> Path:
         directory = pod.container(container.number)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         prepare_root(directory, record.user_base)
+        if (user := _user_of_host(record, container)) and container.image == HOST_IMAGE:
+            await give(directory / "home", user, record.user_base, self._pods.chown_command)
         return directory
 
     async def _create(
@@ -98,21 +107,21 @@ class SandboxContainers:
         """own_mounts, own_environment: what this container has and others of the pod have not."""
         directory = pod.container(container.number)
         supervisor = await asyncio.to_thread(self._supervisor_copy)
+        workspace = Mount(pod.workspace, WORKSPACE, writable=True)
         mounts = [
             Mount(supervisor, SUPERVISOR_PATH),
-            Mount(pod.workspace, WORKSPACE, writable=True),
             *(scratch_mounts(directory) if held is None else ()),
             *own_mounts,
         ]
         if held is None:
-            root = self._host_root(record)
+            root = self._host_root(record, _user_of_host(record, container))
         else:
-            root = await self._image_root(held, pod, record, container.number, mounts)
+            root = await self._image_root(held, pod, record, container.number, [workspace, *mounts])
         proxy = proxy_environment(None).items() if record.network.through_proxy else ()
         plan = ContainerPlan(
             root=directory / "root",
             image=root.files,
-            mounts=mounts,
+            mounts=[replace(workspace, owners=_owners(record, root)), *mounts],
             environment=(*proxy, *own_environment),
             full_id_map=record.full_ids,
             staged=record.user_base != 0,
@@ -120,17 +129,20 @@ class SandboxContainers:
             shared_memory_bytes=shared_memory_of(record.limits),
             overlay=root.overlay,
             working_directory=root.working_directory,
-            user=root.user,
+            user=root.program_user(record),
+            umask=SHARED_UMASK if record.shares_by_group else OWN_UMASK,
         )
-        await self._start(pod, record, container, plan)
+        await self._start(pod, record, container, plan, held.image.digest if held is not None else "")
         return container
 
-    def _host_root(self, record: PodRecord) -> ContainerRoot:
+    def _host_root(self, record: PodRecord, user: int) -> ContainerRoot:
         """The machine's own programs."""
-        user = 0 if record.full_ids else UNPRIVILEGED_USER
         settings = self._settings
+        shown = user if record.full_ids else UNPRIVILEGED_USER
         return ContainerRoot(
-            host_root(settings.python_prefix, settings.extra_host_paths, user=user, host_network=record.host_network)
+            host_root(settings.python_prefix, settings.extra_host_paths, user=shown, host_network=record.host_network),
+            user=user,
+            groups=(user,),
         )
 
     async def _image_root(
@@ -142,11 +154,16 @@ class SandboxContainers:
         if not record.full_ids:
             ids = self._pods.shared_ids
             notify(f"ids: {ids.problem}, so images have one user, who is not root; {ids.hint}")
-        return await self._roots.make(held, pod, record, number, mounts, notify)
+        root = await self._roots.make(held, pod, record, number, mounts, notify)
+        if record.shares_by_group and root.user != record.tree_owner:
+            notify(SHARED_NOTICE)
+        return root
 
-    async def _start(self, pod: PodDirectory, record: PodRecord, container: Container, plan: ContainerPlan) -> None:
+    async def _start(
+        self, pod: PodDirectory, record: PodRecord, container: Container, plan: ContainerPlan, image_digest: str
+    ) -> None:
         def write_record(init: ProcessMark) -> None:
-            known = ContainerRecord(container, record.job_id, init)
+            known = ContainerRecord(container, record.job_id, init, image_digest)
             pod.write_container(known)
             self._watch.add(known)
 
@@ -173,3 +190,17 @@ class SandboxContainers:
             temporary.chmod(0o111)
             os.replace(temporary, copy)
         return copy
+
+
+def _user_of_host(record: PodRecord, container: Container) -> int:
+    """The user of the pod who runs the image `host`, and the coordinator, which is never root: it runs a program of the
+    repository."""
+    return record.tree_owner if container.role is ContainerRole.COORDINATOR else record.host_user
+
+
+def _owners(record: PodRecord, root: ContainerRoot) -> tuple[str, str] | None:
+    """How the workspace is shown to the user of a container."""
+    if not record.mapped_owners or (root.user, root.groups[0]) == (record.tree_owner, record.tree_owner):
+        return None
+    users, groups = (exchange(record.user_base, record.tree_owner, one) for one in (root.user, root.groups[0]))
+    return users, groups

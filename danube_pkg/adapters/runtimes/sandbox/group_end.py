@@ -29,6 +29,9 @@ _CHECK_SECONDS = 0.01
 _AT_ONCE = 256
 """Descriptors that are open at the same time; a process may have 1024."""
 
+KILL_FILE = "cgroup.kill"
+"""Version 2 has it since Linux 5.14."""
+
 _LIFTED = {"cpu.max": "max", "cpu.cfs_quota_us": "-1"}
 
 
@@ -62,7 +65,7 @@ async def end_groups(groups: Sequence[Path], name: str) -> None:
 
 
 async def _end_once(groups: Sequence[Path]) -> None:
-    kill_files = [group / "cgroup.kill" for group in groups if (group / "cgroup.kill").exists()]
+    kill_files = [group / KILL_FILE for group in groups if (group / KILL_FILE).exists()]
     if kill_files:
         for file in kill_files:
             file.write_text("1")

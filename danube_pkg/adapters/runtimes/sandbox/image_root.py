@@ -34,13 +34,14 @@ class Overlay(Record):
         return [str(path) for path in (self.target, self.lower, self.upper, self.work)]
 
 
-def image_root(image: Image, user: ImageUser, *, host_network: bool) -> RootFileSystem:
-    """What every container has beside its image's files: the environment, the host's name and addresses."""
+def image_root(image: Image, user: ImageUser, *, host_network: bool, own_tree: bool) -> RootFileSystem:
+    """What every container has beside its image's files: the environment, the host's name and addresses. own_tree: the
+    user owns the workspace."""
     environment = dict(image.config.environment)
     environment.setdefault("PATH", _PATH)
     environment.setdefault("HOME", user.home)
-    if user.user != 0 and "GIT_CONFIG_COUNT" not in environment:
-        # The workspace belongs to root, and Git trusts only trees of the user who runs it unless configured otherwise.
+    if not own_tree and "GIT_CONFIG_COUNT" not in environment:
+        # Git trusts only trees of the user who runs it unless configured otherwise.
         environment |= {
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": "safe.directory",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import (
     ContainerPlan,
+    Mount,
     bubblewrap_arguments,
     find_bubblewrap,
     home_of,
@@ -176,7 +177,7 @@ async def _start_init(
     mounts = plan.all_mounts()
     staged = plan.staged
     sources = [f"/mnt/{index}" if staged else str(mount.source) for index, mount in enumerate(mounts)]
-    stages = [word for mount in mounts for word in ("--stage", str(mount.source))] if staged else []
+    stages = [word for mount in mounts for word in _stage(mount)] if staged else []
     bubblewrap = find_bubblewrap()
     if staged:  # a checkout below /root has it where the pod's user cannot read
         stages += ["--stage", str(home_of(bubblewrap))]
@@ -192,7 +193,7 @@ async def _start_init(
             process = await asyncio.create_subprocess_exec(
                 str(program), *joined, *stages, "--", str(bubblewrap), *arguments,
                 stdin=asyncio.subprocess.DEVNULL, stdout=errors, stderr=errors, env={}, cwd="/",
-                pass_fds=(listening.fileno(), info_write, confirm_fd, *filters, *files),
+                pass_fds=(listening.fileno(), info_write, confirm_fd, *filters, *files), umask=plan.umask,
             )  # fmt: skip
             await process.wait()
     finally:
@@ -205,6 +206,12 @@ async def _start_init(
         raise Unavailable(
             "container-slow", "the container did not start in time", cause=_start_log(directory)
         ) from error
+
+
+def _stage(mount: Mount) -> Sequence[str]:
+    if mount.owners is None:
+        return ("--stage", str(mount.source))
+    return ("--mapped", str(mount.source), *mount.owners)
 
 
 async def _child_pid(descriptor: int) -> int:

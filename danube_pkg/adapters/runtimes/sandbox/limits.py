@@ -26,10 +26,11 @@ class PodLimits:
 
     def notice(self, limits: Limits) -> str:
         """What the job's log should say about its limits; "" where all of them apply to the whole pod."""
-        if self._cgroups.hierarchies:
+        if self._cgroups.limits_with("memory"):
             return ""
         memory = f"memory of each process {limits.memory_bytes >> 20} MB, " if limits.memory_bytes else ""
-        return f"limits: {memory}no control groups without root, so no memory bound for the whole pod"
+        lack = "no control groups for memory" if self._cgroups.hierarchies else "no control groups without root"
+        return f"limits: {memory}{lack}, so no memory bound for the whole pod"
 
     def holder_groups(self, pod_id: str, limits: Limits) -> Sequence[Path]:
         """Makes the pod's control groups; the `cgroup.procs` files that its holder joins."""
@@ -46,8 +47,9 @@ class PodLimits:
         use.
         """
         found = ["core=0"]
-        if not self._cgroups.hierarchies:
-            found += [f"as={limits.memory_bytes}"] if limits.memory_bytes else []
+        if limits.memory_bytes and not self._cgroups.limits_with("memory"):
+            found.append(f"as={limits.memory_bytes}")
+        if not self._cgroups.limits_with("pids"):
             found.append(f"nproc={effective_limits(limits).processes}")
         return found
 

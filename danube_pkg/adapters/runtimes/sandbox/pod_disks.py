@@ -7,22 +7,24 @@ accepts what it writes and loses it. Where that space is missing, or anything el
 measured (`workspace_sizes.py`).
 """
 
-import asyncio
 import contextlib
 import logging
 import os
 import platform
 import re
 import secrets
-import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from danube_pkg.adapters.runtimes.sandbox.disk_commands import (
+    DiskRefused,
+    check_installed,
+    run_blocking,
+    run_command,
+)
+from danube_pkg.adapters.runtimes.sandbox.disk_images import DiskImages, ImageSize
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import has_ids_for_pods
-from danube_pkg.core.health.subsystems import LOW_DISK_BYTES, LOW_DISK_SHARE
 from danube_pkg.core.runtimes.pods import Limits
-from danube_pkg.kit.full_disk import is_full
 
 MARGIN_BYTES = 1 << 20
 """A pod that is so near to its bound is at it: what it writes next is larger than that."""
@@ -33,24 +35,11 @@ space."""
 
 TRIED_BYTES = 16 << 20
 
-COMMAND_SECONDS = 30.0
-"""For mkfs, mount and umount, which take some hundredths of a second."""
-
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-_ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C"}
-
-_MOUNT = ("mount", "-t", "ext4", "-o", "nodev,nosuid,noatime,noinit_itable")
-"""noinit_itable: the kernel would write all tables of inodes in the background."""
-
-_MKFS = ("mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "1", "-O", "^has_journal,^resize_inode", "-E", "nodiscard")
-"""Without a journal, since a pod does not survive the machine. One per cent is for root: the server can still write its
-records of a pod whose disk is full."""
+_MOUNT = ("mount", "-t", "ext4", "-o", "nodev,nosuid,noatime,noinit_itable,nobarrier")
+"""noinit_itable: the kernel would write all tables of inodes in the background. nobarrier: `fsync` in a pod, mount and
+umount do not wait until the machine's disk has written what all others wrote; a pod does not survive the machine."""
 
 _log = logging.getLogger("danube.sandbox")
-
-
-class DiskRefused(Exception):
-    """This machine does not give a pod a file system of its own. The message says why."""
 
 
 class PodDisks:
@@ -59,6 +48,7 @@ class PodDisks:
     def __init__(self, data: Path) -> None:
         self._directory = data / "disks"
         self._pods = data / "pods"
+        self._images = DiskImages(self._directory)
 
     def _image(self, pod_id: str) -> Path:
         return self._directory / f"{pod_id}.ext4"
@@ -87,7 +77,7 @@ class PodDisks:
             _check_machine()
             top.mkdir(parents=True)
             await self._mount_new(image, top, TRIED_BYTES, 1000)
-            await _run("umount", str(top))
+            await run_command("umount", str(top))
         except (DiskRefused, OSError) as error:
             return str(error)
         finally:
@@ -100,9 +90,8 @@ class PodDisks:
     async def _mount_new(self, image: Path, top: Path, size_bytes: int, inodes: int) -> None:
         self._directory.mkdir(mode=0o700, exist_ok=True)
         image.unlink(missing_ok=True)
-        await asyncio.to_thread(_reserve, image, size_bytes)
-        await _run(*_MKFS, "-N", str(inodes), str(image))
-        await _run(*_MOUNT, "-o", "loop", str(image), str(top))
+        await self._images.make(image, ImageSize(size_bytes, inodes))
+        await run_command(*_MOUNT, "-o", "loop", str(image), str(top))
         image.unlink()
         top.chmod(0o700)
         with contextlib.suppress(OSError):
@@ -113,9 +102,9 @@ class PodDisks:
         top = self._pods / pod_id
         while os.path.ismount(top):  # twice if two servers mounted it
             try:
-                await _run("umount", str(top))
+                await run_command("umount", str(top))
             except DiskRefused:  # a process of the machine, such as an operator's shell, is in it
-                await _run("umount", "--lazy", str(top))
+                await run_command("umount", "--lazy", str(top))
         self._image(pod_id).unlink(missing_ok=True)
 
     def restore(self) -> None:
@@ -130,10 +119,10 @@ class PodDisks:
         for top in sorted(self._pods.iterdir()):
             device = devices.get(f"{self._image(top.name).resolve()} (deleted)")
             if device is not None and not os.path.ismount(top):
-                words = [*_MOUNT, device, str(top)]
-                done = subprocess.run(words, env=_ENVIRONMENT, cwd="/", capture_output=True, text=True, check=False)
-                if done.returncode:
-                    fields = {"pod": top.name, "cause": _cause(words, done.stderr)}
+                try:
+                    run_blocking(*_MOUNT, device, str(top))
+                except DiskRefused as error:
+                    fields = {"pod": top.name, "cause": str(error)}
                     _log.error("pod-disk-not-mounted", extra={"fields": fields})
 
     def excess(self, top: Path, limits: Limits) -> str | None:
@@ -161,26 +150,7 @@ def _check_machine() -> None:
         raise DiskRefused("only root can give each pod a file system")
     if numbers < LEAST_KERNEL:
         raise DiskRefused(f"Linux {platform.release()} is older than {'.'.join(map(str, LEAST_KERNEL))}")
-    for program in ("mkfs.ext4", "mount", "umount"):
-        if shutil.which(program, path=_PATH) is None:
-            raise DiskRefused(f"{program} is not installed")
-
-
-def _reserve(image: Path, size_bytes: int) -> None:
-    """Make a file that has its blocks. Raises DiskRefused where the server would be short of space afterwards."""
-    disk = os.statvfs(image.parent)
-    left = disk.f_bavail * disk.f_frsize - size_bytes
-    if left < LOW_DISK_BYTES or left < LOW_DISK_SHARE * disk.f_blocks * disk.f_frsize:
-        raise DiskRefused(f"the disk has no room to reserve {size_bytes >> 20} MB")
-    descriptor = os.open(image, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.posix_fallocate(descriptor, 0, size_bytes)
-    except OSError as error:
-        if not is_full(error):
-            raise
-        raise DiskRefused(f"the disk has no room to reserve {size_bytes >> 20} MB") from error
-    finally:
-        os.close(descriptor)
+    check_installed("mkfs.ext4", "mount", "umount")
 
 
 def _loop_devices() -> Mapping[str, str]:
@@ -190,24 +160,3 @@ def _loop_devices() -> Mapping[str, str]:
         with contextlib.suppress(OSError):  # it was released meanwhile
             found[backing.read_text().rstrip("\n")] = f"/dev/{backing.parts[3]}"
     return found
-
-
-async def _run(*words: str) -> None:
-    """Run a program. Raises DiskRefused with what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        *words, env=_ENVIRONMENT, cwd="/",
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            _, errors = await process.communicate()
-    except TimeoutError as error:
-        process.kill()
-        raise DiskRefused(f"{words[0]} took longer than {COMMAND_SECONDS:.0f} s") from error
-    if process.returncode:
-        raise DiskRefused(_cause(words, errors.decode(errors="replace")))
-
-
-def _cause(words: Sequence[str], printed: str) -> str:
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    return lines[0][:200] if lines else f"{words[0]} failed"

@@ -72,7 +72,9 @@ class PodRecord(Record):
     """What is recorded of a pod.
 
     data_id: the identity of its data directory. user_base: the host's user id for the pod's root; 0 where the pod runs
-    as the server's own user. full_ids: the pod has all ids that images use.
+    as the server's own user. full_ids: the pod has all ids that images use. tree_owner, host_user: the users in the pod
+    who own the workspace, and who run the image `host`; root in pods of older versions. mapped_owners: each image's
+    user sees the workspace as its own.
     """
 
     pod_id: str
@@ -84,6 +86,14 @@ class PodRecord(Record):
     allowlist: tuple[str, ...]
     limits: Limits
     full_ids: bool
+    tree_owner: int = 0
+    host_user: int = 0
+    mapped_owners: bool = False
+
+    @property
+    def shares_by_group(self) -> bool:
+        """Whether steps of different users write to the workspace by its group (`workspace_owners.py`)."""
+        return self.full_ids and self.tree_owner != 0 and not self.mapped_owners
 
     @property
     def has_subordinate_ids(self) -> bool:
@@ -96,11 +106,13 @@ class PodRecord(Record):
 
 
 class ContainerRecord(Record):
-    """One container instance, the job of its pod ("" for none), and its PID 1."""
+    """One container instance, the job of its pod ("" for none), its PID 1, and the digest of its image ("" for the
+    machine's own programs)."""
 
     container: Container
     job_id: str
     init: ProcessMark
+    image_digest: str = ""
 
 
 class PodDirectory:
@@ -132,7 +144,20 @@ class PodDirectory:
         base = data["user_base"]
         full = data.get("full_ids", base != 0)
         allowlist = tuple(data["allowlist"])
-        return PodRecord(self.pod_id, self._data_id, data["job_id"], holder, base, network, allowlist, limits, full)
+        return PodRecord(
+            self.pod_id,
+            self._data_id,
+            data["job_id"],
+            holder,
+            base,
+            network,
+            allowlist,
+            limits,
+            full,
+            tree_owner=int(data.get("tree_owner", 0)),
+            host_user=int(data.get("host_user", 0)),
+            mapped_owners=bool(data.get("mapped_owners", False)),
+        )
 
     def _read_own(self) -> dict[str, Any] | None:
         """The record; {} without one, None for that of another data directory. One without an identity is older."""
@@ -142,6 +167,7 @@ class PodDirectory:
     def write_container(self, record: ContainerRecord) -> None:
         container = record.container
         state = {"pid": record.init.pid, "start": record.init.start, "image": container.image, "role": container.role}
+        state["image_digest"] = record.image_digest
         write_atomically(self.container(container.number) / "container.json", json.dumps(state).encode())
 
     def containers(self) -> Iterator[ContainerRecord]:
@@ -154,7 +180,8 @@ class PodDirectory:
 
             def record(data: dict[str, Any], number: int = number) -> ContainerRecord:
                 container = Container(self.pod_id, number, ContainerRole(data["role"]), data["image"])
-                return ContainerRecord(container, job_id, ProcessMark(data["pid"], data["start"]))
+                mark = ProcessMark(data["pid"], data["start"])
+                return ContainerRecord(container, job_id, mark, data.get("image_digest", ""))
 
             found = _readable(self.container(number) / "container.json", record)
             if found is not None:

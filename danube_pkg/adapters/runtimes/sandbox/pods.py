@@ -8,15 +8,23 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.container_watch import ContainerWatch
+from danube_pkg.adapters.runtimes.sandbox.disk_commands import DiskRefused
 from danube_pkg.adapters.runtimes.sandbox.disk_usage import descendants
 from danube_pkg.adapters.runtimes.sandbox.group_end import END_SECONDS
 from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap, map_of_pod, map_of_user
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import IdRanges, has_ids_for_pods
 from danube_pkg.adapters.runtimes.sandbox.launch import start_holder
 from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
-from danube_pkg.adapters.runtimes.sandbox.pod_disks import DiskRefused, PodDisks
+from danube_pkg.adapters.runtimes.sandbox.pod_disks import PodDisks
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord, ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
+from danube_pkg.adapters.runtimes.sandbox.workspace_owners import (
+    OWN_MODE,
+    SHARED_MODE,
+    TREE_OWNER,
+    give,
+    mount_problem,
+)
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.runtimes.pods import Container, Network, PodSpec
 
@@ -42,10 +50,13 @@ class SandboxPods:
         self.userns_command: tuple[str, ...] = ()
         """A command prefix: a program behind it may work on all files in a pod, whatever owners and modes they have. ()
         where the server itself may."""
+        self.chown_command: tuple[str, ...] = ()
+        """`userns_command` where pods have more than one id."""
         self.not_removed: dict[str, Unavailable] = {}
         """Pods whose files are left, by id: what their last removal raised."""
         if self._ranges is None:
             self.userns_command = self.shared_ids.userns_command(settings.namespaces)
+            self.chown_command = self.userns_command if self.shared_ids.is_full else ()
 
     def directory(self, pod_id: str) -> PodDirectory:
         return PodDirectory(self._directory, pod_id, self._data_id)
@@ -75,10 +86,7 @@ class SandboxPods:
         unlimited = await self.disks.make(pod.pod_id, spec.limits)
         user_base = await asyncio.to_thread(self._ranges.claim, pod.path) if self._ranges is not None else 0
         ids = map_of_pod(user_base) if user_base else self.shared_ids
-        pod.workspace.mkdir(exist_ok=True)
-        pod.workspace.chmod(0o777)  # images run as other users too; the directories above are closed to other users
-        if user_base:
-            os.chown(pod.workspace, user_base, user_base)
+        mapped = await self._make_workspace(pod, ids, user_base)
         made: list[PodRecord] = []
 
         def write_record(holder: ProcessMark) -> None:
@@ -92,6 +100,9 @@ class SandboxPods:
                 allowlist=spec.allowlist,
                 limits=spec.limits,
                 full_ids=ids.is_full,
+                tree_owner=TREE_OWNER,
+                host_user=0 if spec.run_as_root else TREE_OWNER,
+                mapped_owners=mapped,
             )
             pod.write_pod(record)
             made.append(record)
@@ -107,6 +118,14 @@ class SandboxPods:
             log=pod.path / "holder.log",
         )
         return made[0], unlimited
+
+    async def _make_workspace(self, pod: PodDirectory, ids: IdMap, user_base: int) -> bool:
+        """Whether each image's user can see it as its own."""
+        pod.workspace.mkdir(exist_ok=True)
+        problem = await mount_problem(self._namespaces, pod.workspace, user_base) if user_base else "not root"
+        pod.workspace.chmod(SHARED_MODE if ids.is_full and problem else OWN_MODE)
+        await give(pod.workspace, TREE_OWNER, user_base, self.chown_command)
+        return not problem
 
     def processes(self, pod: PodDirectory) -> Collection[int]:
         """Every process of a pod."""
@@ -161,14 +180,13 @@ class SandboxPods:
             raise Unavailable("pod-busy", f"processes of pod {pod_id} have not ended yet") from error
 
 
-def write_token(directory: Path, token: str, owner: int) -> Path:
-    """A new file with the job token that only its owner may read. owner: a user id of this machine, 0 for the
-    server's."""
+def write_token(directory: Path, token: str) -> Path:
+    """A new file with the job token, for one container to mount. Every user of that container may read it; no user of
+    this machine can, since the directories above are closed."""
     file = directory / "token"
     file.unlink(missing_ok=True)
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o400)
     with os.fdopen(descriptor, "w") as opened:
         opened.write(token)
-        if owner:
-            os.fchown(descriptor, owner, owner)
+        os.fchmod(descriptor, 0o444)
     return file

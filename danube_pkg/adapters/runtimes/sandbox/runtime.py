@@ -130,6 +130,10 @@ class SandboxRuntime:
     async def memory_kills(self, container: Container) -> int:
         return self._limits.memory_kills(container)
 
+    async def image_digest(self, container: Container) -> str:
+        known = self._pods.directory(container.pod_id).containers()
+        return next((one.image_digest for one in known if one.container.number == container.number), "")
+
     def container_process(self, container: Container) -> int | None:
         """The process id, in this machine's numbering, of a running container's PID 1."""
         for known in self._pods.directory(container.pod_id).containers():

@@ -60,13 +60,13 @@ def push_event(payload: Payload, repository: WebhookRepository, actor: str, head
     before = payload.hash("before") if payload.has_hash("before") else ""
     if ref.startswith(_TAGS) and (tag := ref.removeprefix(_TAGS)):
         if is_none(after):
-            return TagDeleted(repository, tag, actor)
+            return TagDeleted(repository, tag, actor, before)
         return TagPush(repository, tag, head.commit_sha, actor, head.message, head.subject, head.author, before, after)
     branch = ref.removeprefix(_BRANCHES)
     if not ref.startswith(_BRANCHES) or not branch:
         return Ignored(f"push to {ref}"[:MAX_WHAT])
     if is_none(after):
-        return BranchDeleted(repository, branch, actor)
+        return BranchDeleted(repository, branch, actor, before)
     head = head if head.commit_sha == after else Head(after)
     return Push(repository, branch, after, actor, head.message, head.subject, head.author, before)
 

@@ -50,19 +50,21 @@ class TagPush(Record, tag_field="kind", tag="TagPush"):
 
 
 class BranchDeleted(Record, tag_field="kind", tag="BranchDeleted"):
-    """A branch was deleted. It starts no job."""
+    """A branch was deleted. It starts no job. before: its last head, "" where it is not known."""
 
     repository: WebhookRepository
     branch: str
     actor: str
+    before: str = ""
 
 
 class TagDeleted(Record, tag_field="kind", tag="TagDeleted"):
-    """A tag was deleted. It starts no job."""
+    """A tag was deleted. It starts no job. before: the object that it named, "" where it is not known."""
 
     repository: WebhookRepository
     tag: str
     actor: str
+    before: str = ""
 
 
 class PullRequestChange(StrEnum):

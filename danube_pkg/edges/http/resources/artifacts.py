@@ -8,7 +8,7 @@ from danube_pkg.edges.http.server.caching import revalidated
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.ranges import requested_range
 from danube_pkg.edges.http.server.resource import Resource, answers
-from danube_pkg.edges.http.views.artifacts import ArtifactList, artifact_view
+from danube_pkg.edges.http.views.artifacts import ArtifactList, artifact_list
 from danube_pkg.kit.times import iso
 
 
@@ -16,17 +16,20 @@ class ArtifactsResource(Resource):
     """`/api/v1/jobs/{job}/artifacts`."""
 
     async def GET(self, request: Request) -> ArtifactList:
-        """A job's artifacts."""
-        return ArtifactList(tuple(map(artifact_view, await self.services.artifacts.list(request.job.id))))
+        """A job's artifacts, and whether they have provenance."""
+        job = request.job
+        return artifact_list(await self.services.artifacts.list(job.id), await self.services.statements.find(job))
 
 
 class OneArtifact(Resource):
     """`/api/v1/jobs/{job}/artifacts/{artifact}`."""
 
-    @answers(200, 206, 304, content="application/octet-stream", refuses=(416,))
+    @answers(200, 206, 304, content="application/octet-stream", refuses=(409, 416))
     async def GET(self, request: Request) -> Response:
-        """The artifact's bytes. `Range` with the ETag in `If-Range` continues a download."""
+        """The artifact's bytes, once its job has ended and its provenance is signed. `Range` with the ETag in
+        `If-Range` continues a download."""
         artifact = await self.services.artifacts.find(request.job.id, request.arguments["artifact"])
+        await self.services.statements.check_released(request.job)
         etag = f'"sha256:{artifact.sha256}"'
         if revalidated(request, etag):
             return Response(304, b"", (("etag", etag),))

@@ -1,9 +1,12 @@
 """Liveness and readiness, for supervisors and load balancers. They need no login."""
 
+from danube_pkg.core.errors import Unauthenticated
+from danube_pkg.core.identity.access import Action, can
 from danube_pkg.edges.http.server.bodies import json_response
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.resource import Resource, answers
-from danube_pkg.edges.http.views.health import HealthView
+from danube_pkg.edges.http.server.security import client_address
+from danube_pkg.edges.http.views.health import HealthView, part_view
 
 
 class Health(Resource):
@@ -21,12 +24,26 @@ class Readiness(Resource):
 
     @answers(200, 503)
     async def GET(self, request: Request) -> HealthView | Response:
-        """200 if the server can take work: database and disk can be written to, a configuration is applied and current,
-        Dex answers where there is one, and it is not draining. 503 otherwise, with the references of what is wrong."""
-        conditions = await self.services.readiness.conditions()
-        references = tuple(one.reference for one in conditions)
-        if self.services.draining.active:
-            return json_response(HealthView("draining", references), 503, (("retry-after", "60"),))
-        if references:
-            return json_response(HealthView("not-ready", references), 503, (("retry-after", "60"),))
-        return json_response(HealthView("ready"))
+        """200 if the server can take work: every subsystem works, and it is not draining. 503 otherwise. Sentences and
+        hints are for callers who may see the server's state; every caller gets the stable references."""
+        parts = await self.services.readiness.parts()
+        is_full = await self._may_read_sentences(request)
+        views = tuple([part_view(one, is_full=is_full) for one in parts])
+        references = tuple(reference for one in parts for reference in one.references)
+        status = "draining" if self.services.draining.active else "not-ready" if references else "ready"
+        if status != "ready":
+            return json_response(HealthView(status, references, views), 503, (("retry-after", "60"),))
+        return json_response(HealthView(status, (), views))
+
+    async def _may_read_sentences(self, request: Request) -> bool:
+        """Whether the caller has a token or the server's own socket; a wrong token is treated as none, since a monitor
+        must get its answer."""
+        header = request.headers.get("authorization")
+        if header is None:
+            return request.local
+        address = client_address(request, self.services.site)
+        try:
+            actor = await self.services.logins.tokens.find(header.removeprefix("Bearer ").strip(), address)
+        except Unauthenticated:
+            return False
+        return can(actor, Action.SEE_SYSTEM)

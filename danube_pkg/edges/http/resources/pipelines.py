@@ -121,6 +121,7 @@ class PipelineJobs(Resource):
         definition = self.services.applied.state.pipelines.get(name)
         job = await start(
             self.services.engine,
+            self.services.secrets,
             name,
             ref=body.ref,
             params=body.params,

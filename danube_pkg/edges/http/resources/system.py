@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from typing import Protocol
 
 from danube_pkg import __version__
@@ -10,8 +11,10 @@ from danube_pkg.core.errors import Conflict
 from danube_pkg.core.health.subsystems import (
     NEWEST_JOBS,
     Part,
+    PartHealth,
     Subsystem,
     from_conditions,
+    of_check,
     of_configuration,
     of_disk,
     of_pods,
@@ -22,7 +25,7 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
-from danube_pkg.edges.http.views.system import DrainCancelView, DrainView, SubsystemView, SystemView
+from danube_pkg.edges.http.views.system import DrainCancelView, DrainView, RepairView, SubsystemView, SystemView
 from danube_pkg.kit.times import iso, iso_or_none
 
 NEWEST_READ = 50
@@ -58,7 +61,15 @@ class System(Resource):
             phases={str(phase): counts[phase] for phase in Phase if phase is not Phase.CLOSED},
             disk_free_bytes=disk.free,
             disk_total_bytes=disk.total,
-            subsystems=tuple([SubsystemView(one.part, one.ok, one.says, one.hint) for one in await self._parts(disk)]),
+            subsystems=tuple(
+                [
+                    SubsystemView(one.part, one.ok, one.says, one.hint, iso_or_none(one.since))
+                    for one in await self._parts(disk)
+                ]
+            ),
+            repairs=tuple(
+                RepairView(iso(one.at), one.repair, one.why, one.outcome, one.what) for one in self.services.upkeep.done
+            ),
         )
 
     async def _parts(self, disk: DiskUsage) -> list[Subsystem]:
@@ -72,15 +83,22 @@ class System(Resource):
             of_pods(newest),
         ]
         conditions = await self.services.conditions.conditions()
+        found += [of_configuration(self.services.configuration.status, conditions), *from_conditions(conditions)]
+        checked = {one.part: one for one in await self.services.readiness.parts()}
+        known = {one.part for one in found}
         return [
-            *found,
-            of_configuration(self.services.configuration.status, conditions),
-            *from_conditions(conditions),
+            *(of_check(checked[one.part], one.says) if _is_worse(one, checked) else one for one in found),
+            *(of_check(one, "nothing is wrong") for part, one in checked.items() if part not in known),
         ]
 
     def _drain_view(self) -> DrainView:
         draining = self.services.draining
         return DrainView(draining.active, draining.by, iso_or_none(draining.since))
+
+
+def _is_worse(known: Subsystem, checked: Mapping[Part, PartHealth]) -> bool:
+    """Whether the check of that subsystem found what its other sources do not show."""
+    return known.part in checked and not checked[known.part].ok
 
 
 class Drain(System):

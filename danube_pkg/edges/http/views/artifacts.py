@@ -1,9 +1,11 @@
 """Artifacts of jobs."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.documents.marked import about
+from danube_pkg.core.jobs.job import Provenance
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.times import Time, iso
 
@@ -18,10 +20,27 @@ class ArtifactView(Record):
     created_at: Annotated[Time, about("When it was uploaded.")]
 
 
+class ProvenanceView(Record):
+    """Whether a signed statement about a job exists."""
+
+    keyid: Annotated[str | None, about("The key that has signed it; null where it could not be signed.")]
+    problem: Annotated[str, about("Why it could not be signed; empty where it was.")]
+
+
 class ArtifactList(Record):
     """All artifacts of a job."""
 
+    provenance: Annotated[
+        ProvenanceView | None,
+        about("The signed statement about the job; null until it has ended, and for jobs from before there were any."),
+    ]
     artifacts: Annotated[tuple[ArtifactView, ...], about("In the order of their upload.")]
+
+
+def artifact_list(artifacts: Sequence[Artifact], provenance: Provenance | None) -> ArtifactList:
+    """A job's artifacts, and whether it was signed."""
+    signed = ProvenanceView(provenance.key_id or None, provenance.problem) if provenance is not None else None
+    return ArtifactList(signed, tuple(map(artifact_view, artifacts)))
 
 
 def artifact_view(artifact: Artifact) -> ArtifactView:

@@ -28,7 +28,7 @@ class DeliveryView(Record):
     """An entry of the inbox."""
 
     id: Annotated[int, about("Its number; it grows with arrival.")]
-    source: Annotated[EntrySource, about("The forge, or `cron` or `pipeline`.")]
+    source: Annotated[EntrySource, about("The forge, `cron`, `pipeline`, or `comparison`.")]
     delivery: Annotated[str, about("The source's own id: of a webhook delivery, that of the forge.")]
     event: Annotated[str, about("The event in words.")]
     repository: Annotated[str, about("owner/name, as the forge has it; empty for `cron` and `pipeline`.")]

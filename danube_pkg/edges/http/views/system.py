@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from danube_pkg.core.documents.marked import about
+from danube_pkg.core.health.repairs import Repair
 from danube_pkg.core.health.subsystems import Part
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.times import Time
@@ -29,6 +30,17 @@ class SubsystemView(Record):
     ok: Annotated[bool, about("Whether it works.")]
     says: Annotated[str, about("Its state in one sentence.")]
     hint: Annotated[str, about("How to fix it; empty if it works.")]
+    since: Annotated[Time | None, about("Since when; null for parts whose state is not recorded.")] = None
+
+
+class RepairView(Record):
+    """A repair that the server has tried by itself."""
+
+    at: Annotated[Time, about("When.")]
+    repair: Annotated[Repair, about("What was done.")]
+    why: Annotated[str, about("The reference of the condition that it was for.")]
+    outcome: Annotated[str, about("done or failed.")]
+    what: Annotated[str, about("One sentence about it.")]
 
 
 class SystemView(Record):
@@ -42,3 +54,4 @@ class SystemView(Record):
     disk_free_bytes: Annotated[int, about("Free space on the disk with the artifacts.")]
     disk_total_bytes: Annotated[int, about("Size of that disk.")]
     subsystems: Annotated[tuple[SubsystemView, ...], about("The parts of the server.")]
+    repairs: Annotated[tuple[RepairView, ...], about("The last repairs since the server's start, newest first.")]

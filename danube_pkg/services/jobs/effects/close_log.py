@@ -34,4 +34,6 @@ class CloseLog:
             write_notice(log, f"{Reason.LOG_LOST}: earlier lines of this log are gone")
         write_job_end(log, without_log(job) if is_lost else job, self._ports.clock.now())
         await log.close()
-        return LogClosed({step.sequence: log.step_range(step.sequence) for step in job.steps}, is_lost)
+        ranges = {step.sequence: log.step_range(step.sequence) for step in job.steps}
+        ports = self._ports
+        return LogClosed(ranges, is_lost, await ports.logs.digest(job.id), await ports.egress.digest(job))

@@ -55,7 +55,16 @@ def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
         workspace_bytes=settings.workspace_size_gb * 1024**3,
     )
     token = ports.keys.job_token(job.id)
-    return PodSpec(job.pod_id, job.id, job.pipeline, limits, settings.network, token, settings.egress_allowlist)
+    return PodSpec(
+        job.pod_id,
+        job.id,
+        job.pipeline,
+        limits,
+        settings.network,
+        token,
+        run_as_root=settings.run_as_root,
+        allowlist=settings.egress_allowlist,
+    )
 
 
 def _pod_failed(error: Permanent) -> PodFailed:

@@ -266,7 +266,7 @@ async def test_capabilities_are_few_and_cannot_grow(pods: Pods) -> None:
             assert int(status[kind], 16) & ~ALLOWED_CAPABILITIES == 0, kind
         assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
         groups = set(status["Groups"].split())
-        assert groups <= {"0", "65534"}
+        assert groups <= {"1000", "65534"}
 
 
 async def test_kernel_settings_cannot_be_changed(pods: Pods) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.runtimes.sandbox import has_ids_for_pods, pod_disks
+from danube_pkg.adapters.runtimes.sandbox import disk_images, has_ids_for_pods, pod_disks
 from danube_pkg.adapters.runtimes.sandbox.pod_disks import PodDisks, image_bytes
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import Container, ContainerEnded, Limits, PodEvent, PodNotice
@@ -138,6 +138,14 @@ async def test_a_server_with_another_view_of_mounts_finds_the_pod(pods: Pods, li
     await restarted.close()
 
 
+async def test_fsync_in_a_pod_does_not_wait_for_the_disk_of_the_machine(pods: Pods, limited: bool) -> None:
+    """Nor do mount and umount: the kernel would write what all other processes have written first."""
+    await pods.pod(limits=SMALL)
+    with open("/proc/self/mountinfo") as lines:
+        options = [line.split()[-1] for line in lines if str(pods.data) in line]
+    assert ["nobarrier" in one.split(",") for one in options] == ([True] if limited else [])
+
+
 async def test_a_copy_of_the_data_directory_has_no_image(pods: Pods, limited: bool) -> None:
     """It would have the size of all that the pods may write."""
     await pods.pod(limits=SMALL)
@@ -162,7 +170,7 @@ async def notices(pods: Pods, limits: Limits, count: int) -> Sequence[str]:
 
 async def test_the_job_learns_where_its_disk_is_only_measured(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reservation that would leave the server without space is not made, and the pod runs all the same."""
-    monkeypatch.setattr(pod_disks, "LOW_DISK_BYTES", 1 << 60)
+    monkeypatch.setattr(disk_images, "LOW_DISK_BYTES", 1 << 60)
     is_root = has_ids_for_pods()
     found = await notices(pods, SMALL, 1 if os.geteuid() == 0 else 2)
     cause = f"the disk has no room to reserve {image_bytes(SMALL) >> 20} MB" if is_root else "only root can"

@@ -38,8 +38,9 @@ _NOT_IN_JSON = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u20
 
 
 def json_text(value: object) -> str:
-    """JSON on one line, readable, with every character that controls a terminal escaped."""
-    text = json.dumps(value, ensure_ascii=False)
+    """JSON on one line, readable, with every character that controls a terminal escaped. What JSON does not know
+    becomes its text."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
     return _NOT_IN_JSON.sub(lambda found: json.dumps(found.group())[1:-1], text)
 
 

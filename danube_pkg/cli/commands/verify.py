@@ -1,0 +1,131 @@
+"""`danube verify`: whether files were built as their provenance says, by an expected builder, from expected code.
+
+It works offline, and trusts nothing but the given key. Exit codes: 0 verified, 1 refused, 2 usage, 3 unreadable.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from danube_pkg.adapters.configuration.marked_yaml import parse_yaml
+from danube_pkg.adapters.keys.signing import is_signed_by
+from danube_pkg.cli.output import painted, print_json, print_table
+from danube_pkg.cli.trusted_keys import read_keys
+from danube_pkg.core.documents.marked import Findings
+from danube_pkg.core.documents.records import read_record
+from danube_pkg.core.errors import ConfigurationInvalid, Invalid, Permanent
+from danube_pkg.core.provenance.envelope import read_envelopes
+from danube_pkg.core.provenance.expectations import Expectations
+from danube_pkg.core.provenance.verification import FileVerdict, verify_envelopes
+from danube_pkg.kit.digests import digest_of_file
+from danube_pkg.kit.records import replace, to_builtins
+
+_IMAGE = re.compile(r"[^@]*@sha256:([0-9a-f]{64})")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a file, a directory, or IMAGE@sha256:DIGEST")
+    parser.add_argument(
+        "--provenance", required=True, metavar="FILE", help="the .intoto.jsonl file, or a Sigstore bundle"
+    )
+    parser.add_argument(
+        "--key", required=True, metavar="FILE", help="the public key: PEM, or the file of: danube keys export"
+    )
+    parser.add_argument("--policy", metavar="FILE", help="a YAML file with what is expected")
+    parser.add_argument("--repository", metavar="URL", help="the repository that it must be built from")
+    parser.add_argument("--ref", metavar="REF", help="the ref, as refs/heads/main or refs/tags/v*")
+    parser.add_argument("--builder", metavar="ID", help="the builder: a URI, or sandbox, host-image, open-network")
+    parser.add_argument("--allow-failed", action="store_true", help="accept artifacts of jobs that failed")
+    parser.add_argument("--allow-untrusted", action="store_true", help="accept artifacts of approved forks")
+    parser.add_argument("--allow-unknown", action="store_true", help="accept unknown external parameters")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def main(options: argparse.Namespace) -> int:
+    envelopes = read_envelopes(_read(options.provenance))
+    keys = read_keys(options.key)
+    expected = _expectations(options)
+    verdicts = []
+    for name, sha256 in _contents(options.files, (options.provenance, options.key)):
+        verdicts.append((name, sha256, verify_envelopes(envelopes, sha256, keys, is_signed_by, expected)))
+    if not verdicts:
+        raise Permanent("nothing-to-verify", "there is no file in the directory", hint="name the artifact's file")
+    verified = all(verdict.verified for _, _, verdict in verdicts)
+    if options.json:
+        print_json({"verified": verified, "files": [_document(*one) for one in verdicts]})
+        return 0 if verified else 1
+    for name, _, verdict in verdicts:
+        _print(name, verdict)
+    return 0 if verified else 1
+
+
+def _document(name: str, sha256: str, verdict: FileVerdict) -> dict[str, object]:
+    checks = [to_builtins(one) for one in verdict.checks]
+    return {"file": name, "sha256": sha256, "verified": verdict.verified, "checks": checks}
+
+
+def _print(name: str, verdict: FileVerdict) -> None:
+    print(f"{name}: {painted('verified', '32') if verdict.verified else painted('refused', '31')}")
+    rows = [("ok" if one.passed else "REFUSED", one.name, one.detail) for one in verdict.checks]
+    print_table(("RESULT", "CHECK", "FOUND"), rows)
+
+
+def _contents(words: Sequence[str], own: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(name, SHA-256) of each file; those of a directory without the provenance and the key themselves."""
+    skipped = {Path(one).resolve() for one in own}
+    for word in words:
+        path = Path(word)
+        if not path.exists() and (image := _IMAGE.fullmatch(word)):
+            yield word, image[1]
+        elif path.is_dir():
+            for one in sorted(path.rglob("*")):
+                if one.is_file() and one.resolve() not in skipped:
+                    yield str(one), _digest(one)
+        else:
+            yield word, _digest(path)
+
+
+def _digest(path: Path) -> str:
+    try:
+        path.stat()
+        return digest_of_file(path).sha256
+    except OSError as error:
+        raise _unreadable(str(path), error) from error
+
+
+def _read(name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> Permanent:
+    cause = error.strerror or str(error)
+    return Permanent("file-unreadable", f"{name} cannot be read", cause=cause, hint=f"check it: ls -l {name}")
+
+
+def _expectations(options: argparse.Namespace) -> Expectations:
+    """Those of the policy, with the options in place of its keys."""
+    expected = _policy(options.policy) if options.policy else Expectations()
+    given: dict[str, Any] = {
+        "repositories": (options.repository,),
+        "refs": (options.ref,),
+        "builders": (options.builder,),
+    }
+    given = {name: value for name, value in given.items() if value != (None,)}
+    given |= {name: True for name in ("allow_failed", "allow_untrusted", "allow_unknown") if getattr(options, name)}
+    return replace(expected, **given)
+
+
+def _policy(name: str) -> Expectations:
+    findings = Findings()
+    documents = parse_yaml(_read(name), name, findings)
+    found = read_record(Expectations, documents[0], findings) if len(documents) == 1 and not findings else None
+    if findings:
+        raise ConfigurationInvalid(findings.sorted())
+    if found is None:
+        raise Invalid("policy-invalid", f"{name} is not one YAML document", hint="see docs/verify.md for an example")
+    return found

@@ -1,0 +1,1 @@
+"""Provenance: states what the server recorded of a job, has it signed, and rotates the key."""

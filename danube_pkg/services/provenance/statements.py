@@ -1,0 +1,98 @@
+"""Signs what the server states about a job, and finds what was signed."""
+
+import asyncio
+
+from danube_pkg import __version__
+from danube_pkg.core.artifacts.ports import ArtifactStore
+from danube_pkg.core.errors import Conflict, NotFound
+from danube_pkg.core.jobs.job import Job, Provenance
+from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, pre_authentication_encoding
+from danube_pkg.core.provenance.ports import ProvenanceStore, Signer
+from danube_pkg.core.provenance.statement import JobFacts, statement_of
+from danube_pkg.core.secrets.ports import SecretReads
+from danube_pkg.kit.records import Record
+
+
+class StatementContext(Record):
+    """What is the same for all jobs of a server. configuration: the URL of its configuration repository, "" for none.
+    runtime: the runtime's name. is_local: the jobs are those of `danube run`."""
+
+    configuration: str = ""
+    runtime: str = ""
+    is_local: bool = False
+
+
+NO_CONTEXT = StatementContext()
+
+
+class Statements:
+    """Statements about jobs. artifacts, reads: what the server recorded of a job beside its state."""
+
+    def __init__(
+        self,
+        store: ProvenanceStore,
+        artifacts: ArtifactStore,
+        reads: SecretReads,
+        signer: Signer,
+        context: StatementContext,
+    ) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._reads = reads
+        self._signer = signer
+        self._context = context
+
+    async def signed(self, job: Job) -> Envelope:
+        """The signed statement about a job whose log is whole. Nothing is stored. Raises as `Signer.sign` does."""
+        context = self._context
+        facts = JobFacts(
+            job=job,
+            artifacts=await self._artifacts.list_artifacts(job.id),
+            secrets=await self._reads.uses_of(job.id),
+            configuration=context.configuration,
+            runtime=context.runtime,
+            version=__version__,
+            is_local=context.is_local,
+        )
+        # A job of thousands of steps has a statement of a megabyte.
+        payload = await asyncio.to_thread(statement_of, facts)
+        signature = await self._signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
+        return Envelope(payload, PAYLOAD_TYPE, (signature,))
+
+    async def check_released(self, job: Job) -> None:
+        """Raises Conflict for a job whose artifacts must not leave the server: not signed yet, or never.
+
+        Jobs that ended before the server signed have no provenance, and their artifacts stay as they are.
+        """
+        if not job.status.ended:
+            raise Conflict(
+                "artifact-not-released",
+                f"artifacts of {job.label} are not released: it has not ended",
+                cause="an artifact leaves the server with its signed provenance only",
+                hint=f"wait for its end: danube logs -f {job.id}",
+            )
+        found = await self._store.load_provenance(job.id)
+        if found is not None and not found.envelope:
+            raise Conflict(
+                "artifact-not-signed",
+                f"artifacts of {job.label} are not released: they have no provenance",
+                cause=found.problem,
+                hint=f"run it again: danube rerun {job.id}",
+            )
+
+    async def find(self, job: Job) -> Provenance | None:
+        """What was stored about a job; None for one that has not ended, or has no provenance."""
+        return await self._store.load_provenance(job.id)
+
+    async def of(self, job: Job) -> Provenance:
+        """What was signed about a job. Raises Conflict for one that has not ended, NotFound for one without."""
+        await self.check_released(job)
+        found = await self.find(job)
+        if found is None:
+            raise NotFound(
+                "provenance-missing",
+                f"{job.label} has no provenance",
+                cause="it ended before it had started, or before this server signed provenance",
+                hint=f"run it again: danube rerun {job.id}",
+            )
+        return found

@@ -1,0 +1,51 @@
+"""Each whole danubefile of docs/pipelines.md is right for `danube validate`, and green with `danube run`."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.runs import danube_run
+from tests.support.command_line import run_command
+from tests.support.server import ROOT
+
+PAGE = ROOT / "docs" / "pipelines.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+WHOLE = {re.findall(r'@pipeline\(name="([^"]+)"', block)[0]: block for block in BLOCKS if "@pipeline(" in block}
+NEEDS = {"Release": ("--secret", "PUBLISH_TOKEN=@-")}
+"""Options of `danube run` that a danubefile needs, by its name."""
+
+
+def test_the_page_has_a_danubefile_for_each_of_its_parts() -> None:
+    parts = {"First", "Steps", "Service", "Context", "Failures", "Secrets", "Artifacts", "Matrix", "Release"}
+    assert set(WHOLE) == parts
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE))
+def test_a_documented_danubefile_is_right(name: str, tmp_path: Path) -> None:
+    (tmp_path / "danubefile.py").write_text(WHOLE[name], encoding="utf-8")
+    done = run_command(["validate", str(tmp_path / "danubefile.py")], b"", {}, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(WHOLE))
+def test_a_documented_danubefile_is_green(name: str, tmp_path: Path) -> None:
+    work, state = tmp_path / "work", tmp_path / "state"
+    work.mkdir()
+    state.mkdir()
+    (work / "danubefile.py").write_text(WHOLE[name], encoding="utf-8")
+    done = danube_run(work, *NEEDS.get(name, ()), state=state, stdin="hunter22")
+    assert done.code == 0, done.everything
+
+
+def test_the_yaml_of_the_page_is_a_right_configuration(tmp_path: Path) -> None:
+    yaml = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[-1]
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "app.yaml").write_text(yaml, encoding="utf-8")
+    head = "apiVersion: danube.dev/v1\nkind: {}\nmetadata: {{name: platform}}\nspec: {}\n"
+    (tmp_path / "config.yaml").write_text(head.format("Config", "{}"), encoding="utf-8")
+    team = head.format("Team", "{members: []}")
+    (tmp_path / "teams.yaml").write_text(team, encoding="utf-8")
+    done = run_command(["validate", str(tmp_path)], b"", {}, tmp_path)
+    assert done.returncode == 0, done.stderr
