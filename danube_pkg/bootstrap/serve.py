@@ -20,6 +20,7 @@ from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
+from danube_pkg.core.errors import Permanent
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.oom_score import lower_oom_score
@@ -120,14 +121,30 @@ async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
     replaced."""
     if not lower_oom_score(INFRASTRUCTURE_OOM_SCORE):
         _log.info("oom-score-not-lowered", hint="see: danube doctor")
-    async with open_server(options) as server:
-        data = options.settings.server.data_dir
+    data = options.settings.server.data_dir
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(open_server(options))
+        except OSError as error:
+            raise _not_started(Path(data), error) from error
         _log.info("server-ready", address=server.address, data=data, process=os.getpid())
         lost = await until(stop.wait(), wait_lost(server.parts.store), name="data directory")
         if lost is not None:
             _log.error(lost.reference, what=lost.what, cause=lost.cause, hint=lost.hint)
             raise lost
         _log.info("server-stopping", jobs="continue; the next server takes them over")
+
+
+def _not_started(data: Path, error: OSError) -> Permanent:
+    """A file of the data directory that cannot be used, whichever part of the server met it."""
+    path = error.filename or data
+    return Permanent(
+        "data-directory-unusable",
+        f"the server cannot start: {path} cannot be used",
+        cause=error.strerror or str(error),
+        hint=f"check it: ls -ld {path}; move it away if it does not belong there, or restore a backup: "
+        "danube restore FILE --data DIR",
+    )
 
 
 def _http_options(options: ServerOptions, server: ServerSettings) -> HttpOptions:

@@ -151,6 +151,7 @@ ROUTES = (
     Route("POST", "/api/v1/keys/rotate", Action.ROTATE_SIGNING_KEY, keys.RotateSigningKey),
     Route("GET", "/api/v1/system", Action.SEE_SYSTEM, system.System),
     Route("POST", "/api/v1/system/drain", Action.DRAIN, system.Drain),
+    Route("POST", "/api/v1/system/drain/cancel", Action.DRAIN, system.DrainCancel),
     Route("POST", "/api/v1/system/resume", Action.DRAIN, system.Resume),
     Route("GET", "/api/v1/system/retention", Action.SEE_SYSTEM, retention.RetentionState),
     Route("POST", "/api/v1/system/reap", Action.REAP, retention.Reap),

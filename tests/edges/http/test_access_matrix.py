@@ -118,6 +118,7 @@ EXPECTED: Mapping[str, str] = {
     "POST /api/v1/keys/rotate": GLOBAL,
     "GET /api/v1/system": GLOBAL,
     "POST /api/v1/system/drain": GLOBAL,
+    "POST /api/v1/system/drain/cancel": GLOBAL.replace("200", "409"),
     "POST /api/v1/system/resume": GLOBAL,
     "GET /api/v1/system/retention": GLOBAL,
     "POST /api/v1/system/reap": GLOBAL,

@@ -1406,6 +1406,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system/drain/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel every job that runs while the server is draining. They end with the reason `drained`.
+         * @description Action: `drain`.
+         */
+        post: operations["postDrainCancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system/resume": {
         parameters: {
             query?: never;
@@ -2694,6 +2714,11 @@ export interface components {
             outcome: string;
             /** @description One sentence about it. */
             what: string;
+        };
+        /** @description Jobs that are ended because the server is drained. */
+        DrainCancelView: {
+            /** @description How many jobs are being cancelled. */
+            cancelled: number;
         };
         /** @description What a run would remove now. */
         RetentionView: {
@@ -8031,6 +8056,74 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DrainView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postDrainCancel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrainCancelView"];
                 };
             };
             /** @description The request is invalid; `findings` names each mistake. */
