@@ -82,7 +82,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         identity = await stack.enter_async_context(
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
-        retention = await stack.enter_async_context(open_retention(store, applied, audit))
+        reaping = open_retention(store, applied, audit, options.images, secrets.read_for_server)
+        retention = await stack.enter_async_context(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
             store=store,
@@ -92,6 +93,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             dex=identity.dex,
             audit=audit,
             runtime=runtime,
+            retention=retention,
             sources=(*conditions, jobs.draining, retention, *runtime.conditions),
         )
         owner = TaskOwner(logged(_log.logger))
