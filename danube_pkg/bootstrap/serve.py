@@ -82,7 +82,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         access = repositories.access(url)
         triggers = await stack.enter_async_context(open_triggers(store, jobs, access, configuration.sync))
         identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
-        retention = await stack.enter_async_context(open_retention(store, applied, audit))
+        reaping = open_retention(store, applied, audit, options.images, secrets.read_for_server)
+        retention = await stack.enter_async_context(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
             store=store,
