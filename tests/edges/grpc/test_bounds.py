@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,9 @@ from danube_pkg.services.jobs.step_memory import MAX_KEPT_REQUEST_BYTES
 from tests.fakes.runtime import FakeRuntime
 from tests.services.stores import PIPELINE
 from tests.support.engine import EngineSetup, open_engine_setup
+from tests.support.forked import fork_server
+
+_hostile = fork_server("tests.edges.grpc.hostile_coordinator")
 
 MAX_GROWTH_BYTES = 50 * 1024**2
 CONNECTIONS = 40
@@ -38,14 +40,12 @@ class Attacked:
 
     async def by(self, trick: str) -> tuple[Mapping[str, int], list[str]]:
         """How the calls ended, and the messages of the refusals."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.edges.grpc.hostile_coordinator"),
-            *(str(self.socket), self.engine.keys.job_token(self.job_id), trick),
-            stdout=asyncio.subprocess.PIPE,
-            env={"PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        output, _ = await process.communicate()
-        report: Mapping[str, Any] = json.loads(output)
+        token = self.engine.keys.job_token(self.job_id)
+        variables = {"SOCKET": str(self.socket), "TOKEN": token, "TRICK": trick}
+        process = await _hostile.start(variables, 1 << 16)
+        report: Mapping[str, Any] = json.loads(await process.stdout.read())
+        process.kill()
+        await process.wait()
         return report["ends"], report["messages"]
 
 
