@@ -129,6 +129,11 @@ class Engine:
         """How many attempts of steps are followed at this moment."""
         return sum(step.phase in FOLLOWED for active in self._active.values() for step in active.job.steps)
 
+    def source_period(self, job_id: str) -> tuple[float, float] | None:
+        """When an active job's source tree was prepared, in Unix seconds; None where that is not known."""
+        active = self._active.get(job_id)
+        return active.source_period if active is not None else None
+
     @property
     def is_held(self) -> bool:
         """Whether waiting jobs are not started because the disk has no room."""

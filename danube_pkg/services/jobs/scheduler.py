@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.errors import PlatformError, Retryable
+from danube_pkg.core.errors import Permanent, PlatformError, Retryable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.concurrency import superseded_jobs
 from danube_pkg.core.jobs.events import Admitted, CancelRequested
@@ -118,7 +118,7 @@ class Scheduler:
     async def run(self) -> None:
         """A round after each change, until cancelled."""
         streak = Streak("scheduler", self._timing, PAUSES, log=_log)
-        await for_ever(self._round, streak, self._timing, expected=(Retryable,), wake=self._changed)
+        await for_ever(self._round, streak, self._timing, expected=(Permanent, Retryable), wake=self._changed)
 
     async def _round(self) -> float | None:
         for job_id, newer in superseded_jobs(self._jobs()):

@@ -26,6 +26,7 @@ from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
+from tests.support.examples import examples
 
 MAIN = Trigger("webhook", "alice", Revision(ref="refs/heads/main", branch="main"))
 numbers = itertools.count(1)
@@ -270,7 +271,7 @@ def _by_pipeline_and_group(starts: list[Job]) -> Iterator[list[str]]:
         yield [job.id for job in starts if (job.pipeline, group_of(job)) == kind]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.integers(1, 3), st.integers(1, 5), st.sampled_from([0, 100]), st.lists(st.integers(0, 50), max_size=20))
 def test_a_lone_pipelines_job_starts_after_a_bounded_number_of_other_jobs_ends(
     most: int, others: int, priority: int, picks: list[int]
