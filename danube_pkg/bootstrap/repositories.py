@@ -16,6 +16,7 @@ from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record
 from danube_pkg.services.repositories.commit_statuses import CommitStatusReporter
 from danube_pkg.services.repositories.credentials import ConfiguredCredentials
+from danube_pkg.services.repositories.members import ForgeMembers
 from danube_pkg.services.secrets import Secrets
 
 _log = EventLog("danube.server")
@@ -26,6 +27,7 @@ class RepositoryParts(Record):
 
     sources: GitSources
     statuses: CommitStatusReporter
+    members: ForgeMembers
     forges: HttpForges
     deploy_key: str
 
@@ -53,7 +55,13 @@ async def open_repositories(
         sources = GitSources(
             store.directory / "repos", credentials, worker=worker, settings=settings, known_hosts=known_hosts
         )
-        yield RepositoryParts(sources, CommitStatusReporter(applied, credentials, forges), forges, deploy_key)
+        yield RepositoryParts(
+            sources,
+            CommitStatusReporter(applied, credentials, forges),
+            ForgeMembers(applied, credentials, forges),
+            forges,
+            deploy_key,
+        )
     finally:
         stack.close()
         await forges.close()

@@ -77,7 +77,9 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
         )
-        triggers = await stack.enter_async_context(open_triggers(store, jobs, repositories.sources, configuration.sync))
+        triggers = await stack.enter_async_context(
+            open_triggers(store, jobs, repositories.sources, repositories.members, configuration.sync)
+        )
         identity = await stack.enter_async_context(
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )

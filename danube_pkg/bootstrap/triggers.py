@@ -11,7 +11,7 @@ from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.notifications.ports import OutboundHttp
 from danube_pkg.core.notifications.rules import channels_of
-from danube_pkg.core.repositories.ports import CommitStatuses
+from danube_pkg.core.repositories.ports import CommitStatuses, Members
 from danube_pkg.core.triggers.ports import CommitReader, HeadReader, InboxStore
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
@@ -47,11 +47,11 @@ class RepositoryReader(CommitReader, HeadReader, Protocol):
 
 
 def build_triggers(
-    store: Store, jobs: EngineParts, reader: RepositoryReader, configuration: ConfigurationSync
+    store: Store, jobs: EngineParts, reader: RepositoryReader, members: Members, configuration: ConfigurationSync
 ) -> TriggerParts:
     """The parts, not running yet."""
     inbox_store = SqliteInbox(store.database)
-    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, reader, store.timing)
+    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, reader, members, store.timing)
     inbox = Inbox(ports, jobs.engine, jobs.observer, jobs.secrets, configuration.pushed)
     schedules = Schedules(inbox, inbox_store, jobs.observer, store.timing, jobs.draining)
     webhooks = Webhooks(configuration.applied, jobs.secrets, inbox, store.clock, configuration.is_own)
@@ -61,10 +61,10 @@ def build_triggers(
 
 @asynccontextmanager
 async def open_triggers(
-    store: Store, jobs: EngineParts, reader: RepositoryReader, configuration: ConfigurationSync
+    store: Store, jobs: EngineParts, reader: RepositoryReader, members: Members, configuration: ConfigurationSync
 ) -> AsyncIterator[TriggerParts]:
     """Runs until the block is left; the engine must be running already."""
-    parts = build_triggers(store, jobs, reader, configuration)
+    parts = build_triggers(store, jobs, reader, members, configuration)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(parts.inbox.running())
         owner = TaskOwner(logged(_log))

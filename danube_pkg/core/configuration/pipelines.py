@@ -124,6 +124,13 @@ class TolerationSpec(Record):
     ] = ""
 
 
+class ApprovalWaiver(StrEnum):
+    """Which untrusted pull requests run without an approval. They get no secrets all the same."""
+
+    NONE = "none"
+    MEMBERS = "members"
+
+
 class CloneSpec(Record):
     """How much history a job's `.git` has. Branches of others are never part of it."""
 
@@ -250,6 +257,14 @@ class PipelineSpec(Record):
     ] = 0
     concurrency: Annotated[ConcurrencySpec | None, rule("Jobs that must not run at the same time.")] = None
     resources: Annotated[ResourceSpec, rule("Limits of the whole pod.")] = field(default_factory=ResourceSpec)
+    trust: Annotated[
+        ApprovalWaiver,
+        rule(
+            "Untrusted pull requests that run without an approval: none, or those whose newest commit was pushed by a user"
+            " who may write to the repository, as its forge says. They get no secrets, no writable cache and no"
+            " identity all the same."
+        ),
+    ] = ApprovalWaiver.NONE
     clone: Annotated[CloneSpec, rule("How much history jobs get; by default their commit alone.")] = field(
         default_factory=CloneSpec
     )

@@ -55,9 +55,22 @@ class ForgeApi(Protocol):
         retry may help. No error quotes a token."""
         ...
 
+    async def call(self, request: ApiRequest) -> object:
+        """The same with the whole JSON document of the response; None for one without JSON."""
+        ...
+
     def app_jwt(self, app_id: str, private_key: bytes, now: float) -> str:
         """The token by which a GitHub App authenticates, valid for minutes. Raises Invalid for a key that is not
         RSA."""
+        ...
+
+
+class Members(Protocol):
+    """Whether users may write to repositories, as their forges say now."""
+
+    async def why_not_member(self, repository: str, login: str, user_id: int) -> str:
+        """Why the forge does not say that a user may write to a repository, in words that follow "since"; "" where it
+        does. login, user_id: the user's name and number, "" and 0 where they are not known."""
         ...
 
 

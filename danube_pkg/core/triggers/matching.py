@@ -204,6 +204,17 @@ def with_trust(trigger: Trigger, why_untrusted: str) -> Trigger:
     return replace(trigger, pull_request={**(trigger.pull_request or {}), **facts})
 
 
+def with_membership(trigger: Trigger, login: str, why_not: str) -> Trigger:
+    """The trigger of untrusted code after its forge was asked about the user who pushed it. why_not: why the user is
+    not known to be allowed to write, "" if the forge said so. Only the approval is waived: the code stays untrusted."""
+    facts = dict(trigger.pull_request or {})
+    if why_not:
+        facts["why_untrusted"] = f"{facts.get('why_untrusted', '')}; trust: members does not apply, since {why_not}"
+    else:
+        facts["member"] = login
+    return replace(trigger, pull_request=facts)
+
+
 def _ended_by(ended: PipelineEnded) -> str:
     return f"{ended.pipeline} job {ended.job_id}"
 

@@ -49,6 +49,7 @@ from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
 from danube_pkg.services.secrets import KnownValues
+from tests.fakes.members import FakeMembers
 from tests.fakes.sources import FakeSources
 from tests.support.git_worker import GIT_WORKER
 from tests.support.parts import engine_on, fake_runtime, limited_to
@@ -281,7 +282,7 @@ async def open_api(
         parts = ServerParts(
             store=store,
             jobs=jobs,
-            triggers=build_triggers(store, jobs, sources, configuration),
+            triggers=build_triggers(store, jobs, sources, FakeMembers(), configuration),
             identity=await stack.enter_async_context(open_logins(store, access, own_dex, client, issuer)),
             configuration=configuration,
             health=await stack.enter_async_context(open_health(_observed(store, jobs, configuration, own_dex, audit))),

@@ -83,7 +83,8 @@ class PullRequest(Record, tag_field="kind", tag="PullRequest"):
     head in the target's repository. fork: the payload does not claim that the head is a branch of the repository. The
     claim alone proves nothing: Git has to confirm it before the code is trusted. message, subject, author: the head
     commit's, "" where the forge does not report them. version: when the forge last changed the request, in its own
-    words.
+    words. pusher, pusher_id: who pushed this very head, by name and number; "" and 0 where the payload does not say
+    that: the author of a request and the user who opens it need not be the one.
     """
 
     repository: WebhookRepository
@@ -103,6 +104,8 @@ class PullRequest(Record, tag_field="kind", tag="PullRequest"):
     subject: str = ""
     author: str = ""
     version: str = ""
+    pusher: str = ""
+    pusher_id: int = 0
 
 
 class Ping(Record, tag_field="kind", tag="Ping"):

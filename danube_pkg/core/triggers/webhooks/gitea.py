@@ -68,6 +68,7 @@ def _pull_request(payload: Payload) -> WebhookEvent:
         title=pull.text("title"),
         url=pull.url("html_url"),
         version=pull.text("updated_at"),
+        pusher=_sender(payload) if action == "synchronized" else "",
     )
 
 

@@ -1,5 +1,7 @@
 """GitLab's webhooks: https://docs.gitlab.com/user/project/integrations/webhook_events/"""
 
+from typing import Any
+
 from danube_pkg.core.triggers.webhooks.commits import (
     MAX_WHAT,
     Parser,
@@ -74,7 +76,16 @@ def _merge_request(payload: Payload) -> WebhookEvent:
         subject=head.subject,
         author=head.author,
         version=request.text("updated_at"),
+        **_pusher(request, user),
     )
+
+
+def _pusher(request: Payload, user: Payload | None) -> dict[str, Any]:
+    """The user of an update that has other commits pushed them."""
+    number = id_of(user)
+    if user is None or number is None or request.text("action") != "update" or not request.value.get("oldrev"):
+        return {}
+    return {"pusher": user.text("username"), "pusher_id": number}
 
 
 _SYSTEM: dict[str, Parser] = {"push": _push, "tag_push": _push, "merge_request": _merge_request}
