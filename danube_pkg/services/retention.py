@@ -8,7 +8,7 @@ a file that is gone.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from danube_pkg.core.errors import Conflict
+from danube_pkg.core.errors import Conflict, Permanent, Retryable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.identity.audit import AuditEvent
 from danube_pkg.core.jobs.ports import ServerState
@@ -87,7 +87,9 @@ class Retention:
     async def run(self) -> None:
         """Checks until it is cancelled."""
         streak = Streak("retention", self._timing, Pauses(CHECK_SECONDS, 12 * CHECK_SECONDS), log=_log.logger)
-        await for_ever(self.check, streak, self._timing, pause_first=FIRST_SECONDS)
+        await for_ever(
+            self.check, streak, self._timing, expected=(Permanent, Retryable, OSError), pause_first=FIRST_SECONDS
+        )
 
     async def check(self) -> float:
         """Mark the clock, and remove what is due. Returns the seconds until the next check."""

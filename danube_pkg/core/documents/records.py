@@ -182,6 +182,8 @@ class _Reader:
         quiet = rules.secret or rules.hidden
         if isinstance(expected, type) and issubclass(expected, StrEnum):
             words = [one.value for one in expected]
+            if isinstance(value, bool) and (word := _WORDS_OF_BOOLEANS[value]) in words:
+                value = word
             if value in words:
                 return expected(value)
             hint = nearest(value, words) if isinstance(value, str) else ""
@@ -226,6 +228,10 @@ class _Reader:
         hint = f"for example: {examples(rules.unit).partition(',')[0]}; or a number without quotes"
         self._findings.add(node.place, f"{name} {problem}, not {_shown(node.value)}", hint=hint)
         return _WRONG
+
+
+_WORDS_OF_BOOLEANS = {True: "on", False: "off"}
+"""YAML 1.1 reads these words without quotes as booleans."""
 
 
 def _broken(value: Any, rules: FieldRule) -> str:

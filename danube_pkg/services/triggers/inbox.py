@@ -198,7 +198,7 @@ class Inbox:
             return 0.0 if len(entries) == OPEN_ENTRIES else None
 
         streak = Streak("inbox-read", self._ports.timing, RETRIES, log=_log.logger)
-        await for_ever(read_page, streak, self._ports.timing, wake=self._wake)
+        await for_ever(read_page, streak, self._ports.timing, expected=(Permanent, Retryable), wake=self._wake)
 
     async def _put_into_lane(self, entry: InboxEntry, owner: TaskOwner) -> None:
         """Waits until memory has space for it."""
@@ -255,6 +255,10 @@ class Inbox:
         _log.error("trigger-given-up", origin=entry.origin, cause=problem)
 
     async def _settle_once(self, entry: InboxEntry) -> None:
+        if isinstance(entry.event, ScheduleDue) and entry.event.skipped:
+            skipped = PipelineOutcome(entry.event.pipeline, Result.SKIPPED, entry.event.skipped)
+            await self._engine.submit_all([], NO_FOLLOW_UP, Settlement(entry, self._clock.now(), [skipped]))
+            return
         starts: list[tuple[Pipeline, Trigger]] = []
         await self._renames.note(entry)
         follow_ups: list[FollowUp] = []
