@@ -79,6 +79,20 @@ class TriggerSpec(Record):
         str, rule("With `on: pipeline`: the pipeline whose end starts this one.", pattern=f"|{patterns.NAME}")
     ] = ""
     result: Annotated[PipelineEnd, rule("With `on: pipeline`: which end.")] = PipelineEnd.SUCCESS
+    labels: Annotated[
+        tuple[str, ...],
+        rule(
+            "With `on: pull_request`: only requests that have one of these labels, also when it is added; * stands for any"
+            " text.",
+            pattern=r"\S(.*\S)?",
+            expects="a label",
+            most=50,
+            example="run-tests",
+        ),
+    ] = ()
+    skip_drafts: Annotated[
+        bool, rule("With `on: pull_request`: whether drafts start nothing, until they are ready for review.")
+    ] = False
 
 
 class PermissionSpec(Record):

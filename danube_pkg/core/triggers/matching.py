@@ -15,6 +15,7 @@ from danube_pkg.core.repositories.globs import matches
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.repositories.urls import canonical
 from danube_pkg.core.triggers.inbox import PipelineEnded
+from danube_pkg.core.triggers.requests import request_mismatch
 from danube_pkg.core.triggers.skip_marks import skip_mark
 from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
@@ -236,7 +237,9 @@ def _mismatch(event: WebhookEvent, spec: PipelineSpec) -> str:
             return "a deleted branch starts no job"
     if not _has(spec, kind):
         return f"its triggers do not include {kind}"
-    return _branch_mismatch(spec, branch) if branch and not _branch_matches(spec, branch) else ""
+    if branch and not _branch_matches(spec, branch):
+        return _branch_mismatch(spec, branch)
+    return request_mismatch(event, spec) if isinstance(event, PullRequest) else ""
 
 
 def _branch_mismatch(spec: PipelineSpec, branch: str) -> str:

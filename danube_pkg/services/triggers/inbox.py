@@ -52,6 +52,7 @@ from danube_pkg.core.triggers.matching import (
     with_trust,
 )
 from danube_pkg.core.triggers.ports import CommitReader, InboxStore, Settlement
+from danube_pkg.core.triggers.requests import started_before
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
@@ -307,7 +308,13 @@ class Inbox:
 
     async def _known_outcomes(self, entry: InboxEntry) -> Mapping[str, PipelineOutcome]:
         """By pipeline, the jobs that an earlier entry of the same event started, if the ref has not moved since."""
-        before = reported_before(entry, await self._ports.inbox.earlier_entries(entry, EARLIER_ENTRIES))
+        earlier = await self._ports.inbox.earlier_entries(entry, EARLIER_ENTRIES)
+        before = reported_before(entry, earlier)
+        if before is None and isinstance(entry.event, PullRequest):
+            return {
+                name: PipelineOutcome(name, Result.KNOWN, f"delivery {key} started this commit", one.job_id)
+                for name, (key, one) in started_before(entry.event, earlier).items()
+            }
         if before is None:
             return {}
         found = isinstance(before.event, HeadFound)
