@@ -34,6 +34,7 @@ from danube_pkg.services.jobs.masks import MaskOptions, MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import NO_CONTEXT, StatementContext, Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
 from danube_pkg.services.traces import Tracer
@@ -50,6 +51,7 @@ class EngineParts(Record):
     secrets: Secrets
     artifacts: Artifacts
     statements: Statements
+    exports: JobExports
     egress: Egress
     logs: JobLogs
     sources: Sources
@@ -94,14 +96,9 @@ def build_engine(
     ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
     ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
-    kept = SqliteArtifacts(store.database)
-    statements = Statements(
-        SqliteProvenance(store.database),
-        kept,
-        SqliteSecrets(store.database),
-        store.signing,
-        replace(context, runtime=runtime.runtime.name),
-    )
+    kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
+    context = replace(context, runtime=runtime.runtime.name)
+    statements = Statements(signed, kept, SqliteSecrets(store.database), store.signing, context)
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
@@ -120,6 +117,7 @@ def build_engine(
 
     artifacts = Artifacts(kept, files, store.clock, store.new_id, artifact_bounds)
     coordination = Coordination(engine, ports, resources, secrets, artifacts)
+    exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
         engine,
         coordination,
@@ -129,6 +127,7 @@ def build_engine(
         secrets,
         artifacts,
         statements,
+        exports,
         egress,
         logs,
         sources,

@@ -33,10 +33,9 @@ def main(options: argparse.Namespace) -> int:
 def _print(found: Mapping[str, Any]) -> None:
     say(f"the server is {found['status'].replace('-', ' ')}")
     for part in found["parts"]:
+        why = f": {one_line(part['reason'])}" if part["reason"] else ""
         mark = painted("ok  ", "32") if part["ok"] else painted("FAIL", "31")
-        say(
-            f"{mark} {part['part']}, since {ago(part['since'])}{': ' if part['reason'] else ''}{one_line(part['reason'])}"
-        )
+        say(f" {part['part']}, since {ago(part['since'])}{why}", lead=mark)
         if part["hint"]:
             say(f"       hint: {one_line(part['hint'])}")
     for one in found["repairs"]:

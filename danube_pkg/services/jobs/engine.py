@@ -39,6 +39,7 @@ from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.scheduler import Scheduler
 from danube_pkg.services.jobs.submission import Submission
+from danube_pkg.services.jobs.waits import Slots
 from danube_pkg.services.notifications.observer import JobObserver
 
 FORGET_SECONDS = 60.0
@@ -129,6 +130,11 @@ class Engine:
         oldest = min((active.job.created_at for active in self._active.values()), default=self._ports.clock.now())
         await self._ports.secrets.forget_retired(oldest)
         return FORGET_SECONDS
+
+    @property
+    def slots(self) -> Slots:
+        """Lends the slot of a job that waits for something outside of its pod."""
+        return self._scheduler
 
     # --- jobs as they are
 

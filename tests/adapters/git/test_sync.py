@@ -29,6 +29,7 @@ from danube_pkg.services.configuration.conditions import MissingSecrets, Restart
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.secrets import KnownValues, Secrets
+from tests.support.databases import open_new_database
 from tests.support.git_servers import (
     HttpServer,
     ServedRepository,
@@ -87,7 +88,7 @@ class SyncedServer:
 async def open_server(
     tmp_path: Path, url: str, sources: GitSources | None = None, branch: str = ""
 ) -> AsyncIterator[SyncedServer]:
-    database = Database(tmp_path / "danube.db")
+    database = open_new_database(tmp_path / "danube.db")
     try:
         found = SyncedServer(database, url, sources or GitSources(tmp_path / "repos", worker=GIT_WORKER), branch)
         await found.open()

@@ -51,13 +51,12 @@ def test_every_field_is_read_or_planned() -> None:
 def test_a_setting_without_effect_is_reported_with_its_path() -> None:
     state = state_of("""
         {apiVersion: danube.dev/v1, kind: Config, metadata: {name: global}, spec: {
-            retention: {registry_images_days: 1}, kubernetes: {namespace: x}}}
+            kubernetes: {namespace: x}}}
         ---
         {apiVersion: danube.dev/v1, kind: Pipeline, metadata: {name: app}, spec: {repository: /srv/app, runtime_class: gvisor}}
         """)
     assert [str(one) for one in planned_settings(state)] == [
         "config.yaml: kubernetes has no effect yet: this version has no Kubernetes runtime",
-        "config.yaml: retention.registry_images_days has no effect yet: no registry is cleaned up",
         "pipeline app: runtime_class has no effect yet: this version has no Kubernetes runtime",
     ]
 
@@ -65,7 +64,7 @@ def test_a_setting_without_effect_is_reported_with_its_path() -> None:
 async def test_the_conditions_name_settings_of_both_files() -> None:
     settings = Settings(ConfigRepository("config"), runtime=RuntimeSettings(kubeconfig="/root/kube"))
     state = state_of(
-        "{apiVersion: danube.dev/v1, kind: Config, metadata: {name: g}, spec: {retention: {registry_images_days: 2}}}"
+        "{apiVersion: danube.dev/v1, kind: Config, metadata: {name: g}, spec: {kubernetes: {namespace: x}}}"
     )
     assert [one.path for one in planned_in_file(settings)] == ["danube.toml: runtime.kubeconfig"]
     found = await PlannedSettings(settings, AppliedConfiguration(state)).conditions()
