@@ -30,7 +30,7 @@ async def configured(api: Api) -> None:
     assert (await api.parts.configuration.sync()).ok
 
 
-async def test_a_pipeline_that_nothing_has_reached_says_where_to_look(api: Api, shell: Shell) -> None:
+async def test_a_pipeline_without_events_names_what_to_check(api: Api, shell: Shell) -> None:
     await configured(api)
     shown = await shell.danube("explain", "--pipeline", "app", "--data", str(api.path))
     assert "app, of https://git.example.org/app" in shown
