@@ -19,6 +19,9 @@ READ_DELIVERIES = 200
 
 SHOWN_DELIVERIES = 10
 
+OF_FORGES = ("push", "tag", "pull_request")
+"""Kinds of triggers whose events a forge sends."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", nargs="?")
@@ -57,16 +60,22 @@ def _pipeline(client: ApiClient, name: str) -> Mapping[str, Any]:
     lines = []
     if pipeline["removed"]:
         lines.append("The configuration no longer has it: nothing starts it.")
-    lines += [f"It is started by: {one['words']}{_next(one)}." for one in pipeline["starts"]]
+    lines += [f"It is started by {_lower(one['words'])}{_next(one)}." for one in pipeline["starts"]]
+    if not pipeline["starts"]:
+        lines.append("It has no triggers.")
     if pipeline["branch_filter"]:
         lines.append(f"Only for branches like: {', '.join(pipeline['branch_filter'])}.")
     deliveries = client.listed("/api/v1/deliveries", "deliveries", limit=READ_DELIVERIES)
     events = [line for one in deliveries for line in _event(one, name)][:SHOWN_DELIVERIES]
     lines += events or ["No event that concerns it has arrived lately."]
     hint = ""
-    if not events:
+    if not events and any(one["kind"] in OF_FORGES for one in pipeline["starts"]):
         hint = f"does the forge send events of {pipeline['repository']} here? danube deliveries; danube config status"
     return {"about": f"{name}, of {pipeline['repository']}", "lines": lines, "hint": hint}
+
+
+def _lower(words: str) -> str:
+    return f"{words[:1].lower()}{words[1:]}"
 
 
 def _next(start: Mapping[str, Any]) -> str:
