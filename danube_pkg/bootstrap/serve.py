@@ -17,6 +17,7 @@ from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
+from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
 from danube_pkg.core.errors import Permanent
@@ -57,10 +58,9 @@ class RunningServer(Record):
 async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
     """Serves until the block is left; jobs continue, and the next server has them. Raises Conflict, Permanent."""
     settings = options.settings
-    repository = settings.config_repo
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(Path(settings.server.data_dir)))
-        applied = await load_applied(store, repository)
+        applied = await load_applied(store, settings.config_repo)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
@@ -68,20 +68,20 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         wanted = RuntimeOptions(options.images, settings.runtime, settings.egress)
         runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         repositories = await stack.enter_async_context(
-            open_repositories(store, applied, secrets, repository, settings.sources)
+            open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
+        tracer = await stack.enter_async_context(open_tracer(store, applied, options.known))
         server, url = configuration.settings.server, configuration.settings.server.external_url
-        observer, context = JobObserver(applied, store.clock), StatementContext(configuration=repository.url)
-        opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context)
+        observer, context = JobObserver(applied, store.clock), StatementContext(configuration=settings.config_repo.url)
+        opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context, tracer)
         jobs = await stack.enter_async_context(opening)
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
         )
-        triggers = await stack.enter_async_context(open_triggers(store, jobs, repositories.sources, configuration.sync))
-        identity = await stack.enter_async_context(
-            open_identity(store, applied, secrets, settings.dex, server.external_url)
-        )
+        access = repositories.access(url)
+        triggers = await stack.enter_async_context(open_triggers(store, jobs, access, configuration.sync))
+        identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
         reaping = open_retention(store, applied, audit, options.images, secrets.read_for_server)
         retention = await stack.enter_async_context(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
@@ -94,7 +94,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             audit=audit,
             runtime=runtime,
             retention=retention,
-            sources=(*conditions, jobs.draining, retention, *runtime.conditions),
+            sources=(*conditions, jobs.draining, retention, *runtime.conditions, tracer),
         )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
@@ -110,6 +110,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             retention=retention,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,
+            tracer=tracer,
             pulled=runtime.images.pulled if runtime.images is not None else None,
         )
         opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))

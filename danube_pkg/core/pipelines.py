@@ -27,6 +27,10 @@ class PipelineSettings(Record):
     """Steps in the image `host` are run by root of the job's own user ids."""
     submodules: tuple[str, ...] = ()
     """Repositories as HOST/PATH, with `*`, for which the server lends its credential to submodules."""
+    clone_depth: int = 1
+    """Commits of history in a job's `.git`; 0: all."""
+    clone_tags: bool = False
+    """Whether it has the tags of these commits."""
     log_limit_mb: int = 200
     """A build that prints more is most likely in a loop."""
     max_concurrent_jobs: int = 0

@@ -17,8 +17,9 @@ import bcrypt
 import pytest
 
 from tests.fakes.dex import dex_program
+from tests.support.danube_process import DANUBE
 from tests.support.ports import free_ports
-from tests.support.server import DANUBE, Installation
+from tests.support.server import Installation
 from tests.support.waiting import wait_until
 
 PASSWORDS = {"alice": "correct horse", "bob": "battery staple"}

@@ -35,6 +35,7 @@ from danube_pkg.services.triggers.catch_up import CatchUps
 from danube_pkg.services.triggers.inbox import Inbox, InboxPorts
 from danube_pkg.services.triggers.schedules import Schedules
 from tests.fakes.sources import FakeSources
+from tests.support.databases import open_new_database
 from tests.support.moved_clock import MovedClock
 from tests.support.parts import engine_on, fake_runtime, limited_to, store_on
 from tests.support.waiting import wait_until_true
@@ -138,7 +139,7 @@ async def open_trigger_server(
 ) -> AsyncIterator[TriggerServer]:
     """On a data directory, which may have been used before. running: whether the inbox's loop runs."""
     async with AsyncExitStack() as stack:
-        database = Database(path / "danube.db")
+        database = open_new_database(path / "danube.db")
         stack.push_async_callback(database.close)
         danube = TriggerServer(database, path, clock or MovedClock(NOON), FakeSources(NEWEST))
         await stack.enter_async_context(danube.engine.running())

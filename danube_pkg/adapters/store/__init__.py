@@ -8,6 +8,7 @@ from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.idempotency import SqliteIdempotency
 from danube_pkg.adapters.store.inbox import SqliteInbox
 from danube_pkg.adapters.store.jobs import SqliteJobs
+from danube_pkg.adapters.store.managed_hooks import SqliteHooks
 from danube_pkg.adapters.store.outbox import SqliteOutbox
 from danube_pkg.adapters.store.pipelines import SqlitePipelines
 from danube_pkg.adapters.store.provenance import SqliteProvenance
@@ -23,6 +24,7 @@ __all__ = [
     "SqliteArtifacts",
     "SqliteAudit",
     "SqliteConfiguration",
+    "SqliteHooks",
     "SqliteIdempotency",
     "SqliteInbox",
     "SqliteJobs",

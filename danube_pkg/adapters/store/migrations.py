@@ -248,6 +248,12 @@ INSERT INTO effects (job_id, position, generation, kind)
 UPDATE jobs SET effect_count = effect_count + 1 WHERE phase = 'concluding';
 """,
     """
+CREATE TABLE managed_hooks (
+    repository TEXT PRIMARY KEY, forge TEXT NOT NULL, marker TEXT NOT NULL UNIQUE, secret_encrypted BLOB NOT NULL,
+    url TEXT NOT NULL, hook_id TEXT NOT NULL, repository_id INTEGER NOT NULL
+) STRICT;
+""",
+    """
 CREATE TABLE registry_manifests (
     registry TEXT NOT NULL, repository TEXT NOT NULL, digest TEXT NOT NULL, seen_at REAL NOT NULL,
     PRIMARY KEY (registry, repository, digest)

@@ -17,6 +17,7 @@ from danube_pkg.core.configuration.pipelines import PipelineSpec
 from danube_pkg.core.documents.marked import Findings, nearest
 from danube_pkg.core.egress.policy import MAX_ALLOWLIST_BYTES, parse_entry
 from danube_pkg.core.errors import Invalid, SourceLocation
+from danube_pkg.core.images.reference import is_host
 from danube_pkg.core.repositories.git_authentication import SshKey
 
 MAX_PIPELINES = 10_000
@@ -117,6 +118,22 @@ def _check_teams(one: TypedDocument, spec: PipelineSpec, names: DeclaredNames, f
     _check_twice(one, "spec.permissions", "team", spec.permissions, lambda each: each.team, findings)
 
 
+def _check_webhooks(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> None:
+    for index, webhook in enumerate(spec.webhooks):
+        if not (webhook.secrets or webhook.manage):
+            place = one.document.place(f"spec.webhooks[{index}].secrets")
+            what = f"spec.webhooks[{index}].secrets is empty, so every webhook would be refused"
+            findings.add(place, what, hint='name a secret: ["github-webhook"]; or let the server make it: manage: true')
+        if webhook.manage and not any(getattr(rule, "manage", False) for rule in spec.git_authentication):
+            place = one.document.place(f"spec.webhooks[{index}].manage")
+            what = f"spec.webhooks[{index}].manage has no credential that the server may use for it"
+            findings.add(place, what, hint="in a rule of git_authentication with an API: manage: true")
+        if webhook.deploy_key and not webhook.manage:
+            place = one.document.place(f"spec.webhooks[{index}].deploy_key")
+            what = f"spec.webhooks[{index}].deploy_key needs manage"
+            findings.add(place, what, hint="add manage: true, or remove deploy_key")
+
+
 def _check_config(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> None:
     _check_twice(one, "spec.git_authentication", "name", spec.git_authentication, lambda each: each.name, findings)
     _check_twice(one, "spec.registries", "host", spec.registries, lambda each: each.host, findings)
@@ -132,11 +149,7 @@ def _check_config(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> N
                 f"{path} needs either private_key_path or private_key_secret",
                 hint="name one of them",
             )
-    for index, webhook in enumerate(spec.webhooks):
-        if not webhook.secrets:
-            place = one.document.place(f"spec.webhooks[{index}].secrets")
-            what = f"spec.webhooks[{index}].secrets is empty, so every webhook would be refused"
-            findings.add(place, what, hint='name a secret: ["github-webhook"]')
+    _check_webhooks(one, spec, findings)
     logins = [
         (f"spec.registries[{at}]", each.username, each.password_secret) for at, each in enumerate(spec.registries)
     ]
@@ -148,6 +161,15 @@ def _check_config(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> N
             findings.add(
                 one.document.place(path), what, hint="set the secret: danube secrets set NAME; and write NAME here"
             )
+    for at, registry in enumerate(spec.registries):
+        texts = {f"spec.registries[{at}].host": registry.host}
+        texts |= {
+            f"spec.registries[{at}].mirrors": url.partition("://")[2].partition("/")[0] for url in registry.mirrors
+        }
+        for path, host in texts.items():
+            if not is_host(host):
+                what = f"{path}: {host!r} is not a host, with or without a port from 1 to {MAX_PORT}"
+                findings.add(one.document.place(path), what, hint="for example: registry.example.org:5000")
     address = spec.server.bind_address
     if address and int(address.rpartition(":")[2]) > MAX_PORT:
         place = one.document.place("spec.server.bind_address")

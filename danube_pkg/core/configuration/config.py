@@ -14,8 +14,6 @@ from danube_pkg.core.retention.plan import DAY_SECONDS, RetentionLimit, Retentio
 from danube_pkg.core.retention.registry import ImagePolicy
 from danube_pkg.kit.records import Record, field
 
-NO_TRACES = "no traces are sent"
-
 
 class ServerSpec(Record):
     """Settings of the server. A flag of `danube serve` takes precedence, then danube.toml, then these."""
@@ -147,10 +145,9 @@ class ObservabilitySpec(Record):
     otel_endpoint: Annotated[
         str,
         rule(
-            "The OTLP endpoint that receives traces.",
-            restart=True,
-            planned=NO_TRACES,
-            **(patterns.web_url | {"example": "http://localhost:4317"}),
+            "The server that receives traces by OTLP over HTTP (port 4318 of most collectors); `/v1/traces` is added to "
+            "an address without a path.",
+            **(patterns.web_url | {"example": "http://localhost:4318"}),
         ),
     ] = ""
     metrics_enabled: Annotated[bool, rule("Whether /metrics is served.")] = True
@@ -161,7 +158,10 @@ class ObservabilitySpec(Record):
             "summed as `(private)`."
         ),
     ] = False
-    traces_enabled: Annotated[bool, rule("Whether traces are sent.", restart=True, planned=NO_TRACES)] = False
+    traces_enabled: Annotated[bool, rule("Whether traces are sent, and steps get a TRACEPARENT.")] = False
+    traces_sample_ratio: Annotated[
+        float, rule("The share of traces that is sent: 1 for all of them, 0.1 for a tenth.", at_least=0, at_most=1)
+    ] = 1.0
 
 
 class WebhookSpec(Record):
@@ -171,7 +171,17 @@ class WebhookSpec(Record):
     secrets: Annotated[
         tuple[str, ...],
         rule("The secrets that sign them; several while one is being replaced.", most=8, **patterns.secret),
-    ]
+    ] = ()
+    manage: Annotated[
+        bool,
+        rule(
+            "Whether the server makes and repairs the webhook of each pipeline's repository that a credential with "
+            "`manage` matches, with a secret of its own."
+        ),
+    ] = False
+    deploy_key: Annotated[
+        bool, rule("With `manage`: whether repositories that are read over ssh get the server's key, to read only.")
+    ] = False
 
 
 class SmtpSpec(Record):

@@ -124,6 +124,23 @@ class TolerationSpec(Record):
     ] = ""
 
 
+class CloneSpec(Record):
+    """How much history a job's `.git` has. Branches of others are never part of it."""
+
+    depth: Annotated[
+        int,
+        rule(
+            "Commits from the job's commit back, as `git clone --depth`; `full`: all of them. With more than one, or"
+            " with tags, the job of a pull request has its target branch too, as origin/BRANCH.",
+            at_least=1,
+            at_most=500_000,
+            words={"full": 0},
+            example="50",
+        ),
+    ] = 1
+    tags: Annotated[bool, rule("Whether it has the tags of these commits, for `git describe`.")] = False
+
+
 class ConcurrencySpec(Record):
     """A concurrency group, of which at most one job runs."""
 
@@ -233,6 +250,9 @@ class PipelineSpec(Record):
     ] = 0
     concurrency: Annotated[ConcurrencySpec | None, rule("Jobs that must not run at the same time.")] = None
     resources: Annotated[ResourceSpec, rule("Limits of the whole pod.")] = field(default_factory=ResourceSpec)
+    clone: Annotated[CloneSpec, rule("How much history jobs get; by default their commit alone.")] = field(
+        default_factory=CloneSpec
+    )
     submodules: Annotated[
         tuple[str, ...],
         rule(

@@ -133,6 +133,8 @@ def pipeline_of(definition: PipelineDefinition, config: ConfigSpec, pipeline_id:
             environment=spec.env,
             run_as_root=spec.run_as_root,
             submodules=spec.submodules,
+            clone_depth=spec.clone.depth,
+            clone_tags=spec.clone.tags,
             max_concurrent_jobs=spec.max_concurrent_jobs,
             priority=spec.priority,
             concurrency_group=spec.concurrency.group if spec.concurrency is not None else None,

@@ -67,11 +67,12 @@ class ForgeProject(Record):
 
 
 class ApiRequest(Record):
-    """A POST request with a JSON body. Its headers contain credentials, so repr() hides them."""
+    """A request, with a JSON body unless it is a GET. Its headers contain credentials, so repr() hides them."""
 
     url: str
     headers: Annotated[Mapping[str, str], HIDDEN]
     body: Mapping[str, object] = field(default_factory=dict)
+    method: str = "POST"
 
 
 _WORDS: Mapping[Forge, Mapping[CommitState, str]] = {

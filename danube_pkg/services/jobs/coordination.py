@@ -50,7 +50,7 @@ class Coordination:
         self._resources = resources
         self._secrets = secrets
         self._artifacts = artifacts
-        self._waits = Waits(ports.timing, resources.log)
+        self._waits = Waits(ports.timing, resources.log, engine.slots)
 
     def authenticate(self, token: str) -> str:
         """The id of the job that the token is for. Raises Unauthenticated, also for a job that has ended."""

@@ -26,6 +26,7 @@ from tests.support.image_layouts import (
     listing,
     packed,
     push,
+    push_by_skopeo,
     run,
 )
 from tests.support.registry import Registry
@@ -140,7 +141,7 @@ async def test_a_layer_of_several_streams(setup: ImageSetup, registry: Registry,
 async def test_docker_manifests_are_read_as_well(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "layout").image("docker", [BASE, CHANGES])
     name = f"{registry.host}/test/docker:2"
-    push(layout, "docker", name, "--format", "v2s2")
+    push_by_skopeo(layout, "docker", name, "--format", "v2s2")
     image = await setup.pull(name)
     assert listing(setup.root(image)) == expected(layout, "docker", tmp_path / "umoci")
 

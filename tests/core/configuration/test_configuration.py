@@ -10,7 +10,7 @@ from danube_pkg.adapters.configuration.marked_yaml import MAX_DEPTH, MAX_FILE_BY
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.json_schema import json_schema
 from danube_pkg.core.configuration.kinds import KINDS, ConfigurationFiles, Metadata
-from danube_pkg.core.configuration.pipelines import TriggerKind
+from danube_pkg.core.configuration.pipelines import CatchUp, TriggerKind
 from danube_pkg.core.configuration.reader import read_configuration
 from danube_pkg.core.configuration.reference_page import records_in, reference_page
 from danube_pkg.core.configuration.secret_names import NamedSecret, named_secrets
@@ -143,6 +143,13 @@ def test_a_record_stored_as_json_is_read_unchanged() -> None:
 def test_defaults_are_those_of_the_engine() -> None:
     pipeline = state_of(HEADER + "spec: {repository: ../app}\n").pipelines["app"]
     assert pipeline_of(pipeline, ConfigSpec(), "").settings == PipelineSettings("/app", network=Network.ALLOWLIST)
+
+
+@pytest.mark.parametrize("word", ["off", '"off"'])
+def test_a_word_that_yaml_reads_as_a_boolean_may_be_written_without_quotes(word: str) -> None:
+    """PyYAML follows YAML 1.1, where off is false."""
+    config = f"apiVersion: danube.dev/v1\nkind: Config\nmetadata: {{name: global}}\nspec: {{catch_up: {word}}}\n"
+    assert state_of(config).config.catch_up is CatchUp.OFF
 
 
 def test_the_servers_allowlist_precedes_the_pipelines_own() -> None:

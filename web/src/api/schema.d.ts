@@ -913,6 +913,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A tar archive with provenance, sealed records, log and egress ledger, for `danube verify --job`.
+         * @description Action: `read-log`.
+         */
+        get: operations["getJobExport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{job}/secrets": {
         parameters: {
             query?: never;
@@ -925,6 +945,28 @@ export interface paths {
          * @description Action: `see-job`.
          */
         get: operations["getJobSecrets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/forges/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check at the forges whether each repository can be read, whether its webhooks arrive, and whether commit
+         * @description statuses can be set. It changes nothing.
+         *
+         *     Action: `see-configuration`.
+         */
+        get: operations["getForgeCheck"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2241,6 +2283,32 @@ export interface components {
         UsedSecrets: {
             /** @description Their names, in the order of their first use. */
             keys: string[];
+        };
+        /** @description The check of all repositories. */
+        ForgeCheckView: {
+            /** @description Sorted by name. */
+            repositories: components["schemas"]["RepositoryCheckView"][];
+        };
+        /** @description One repository at its forge. */
+        RepositoryCheckView: {
+            /** @description HOST/PATH. */
+            repository: string;
+            /** @description The pipelines that wait for its webhooks. */
+            pipelines: string[];
+            /** @description github, gitlab, gitea or forgejo; empty if no rule of git_authentication says it. */
+            forge: string;
+            /** @description Whether nothing is left to do. */
+            good: boolean;
+            /** @description Why it cannot be read; empty if it can. */
+            read_problem: string;
+            /** @description Why webhooks do not arrive; empty if they do. */
+            webhook_problem: string;
+            /** @description Why commit statuses cannot be set; empty if they can. */
+            status_problem: string;
+            /** @description Rights that the credential lacks. */
+            missing_rights: string[];
+            /** @description When the last webhook delivery arrived; null if none did. */
+            delivered_at: string | null;
         };
         /** @description A page of the inbox. */
         DeliveryPage: {
@@ -4042,6 +4110,15 @@ export interface operations {
             };
             /** @description The request has no valid login or token. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6326,6 +6403,82 @@ export interface operations {
             };
         };
     };
+    getJobExport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": unknown;
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getJobSecrets: {
         parameters: {
             query?: never;
@@ -6375,6 +6528,62 @@ export interface operations {
             };
             /** @description It does not exist, or the caller may not see it. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getForgeCheck: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForgeCheckView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
