@@ -113,7 +113,7 @@ class HistoryPack:
         write_pack_index_v2(index, rows, checksum)
         return checksum, index.getvalue()
 
-    def _write(self, data: bytes) -> int:
+    def _write(self, data: bytes | bytearray | memoryview) -> int:
         self._written += len(data)
         if self._written > MAX_HISTORY_BYTES:
             raise _too_large(f"more than {MAX_HISTORY_BYTES >> 30} GiB")

@@ -13,6 +13,7 @@ from danube_pkg.core.errors import TooLarge
 from danube_pkg.core.repositories.revisions import GitProgram, History
 from tests.adapters.git.remote import Known, unpacked
 from tests.support.git_servers import HttpServer, ServedRepository, SshServer, git
+from tests.support.git_worker import GIT_WORKER
 
 WAYS = ("local", "http", "ssh", "host")
 """A directory; protocol 2; protocol 0; the machine's own git."""
@@ -32,7 +33,7 @@ def reader(
     if request.node.callspec.params["url"] != "host":
         return sources
     settings = SourceSettings(git=GitProgram.HOST)
-    return GitSources(tmp_path / "repos", known, settings=settings, known_hosts=[ssh.known_hosts])
+    return GitSources(tmp_path / "repos", known, settings=settings, known_hosts=[ssh.known_hosts], worker=GIT_WORKER)
 
 
 @pytest.fixture
