@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.figures import Figure
-from danube_pkg.adapters.git.process import Worker, worker_command
+from danube_pkg.adapters.git.process import WORKER_MODULE, Worker
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.repositories.revisions import GitProgram
@@ -23,6 +23,7 @@ from tests.support.git_servers import (
     ServedRepository,
     git,
 )
+from tests.support.git_worker import Spawned
 
 Answer = TypeVar("Answer")
 
@@ -68,7 +69,7 @@ async def _measure_program(
     directory: Path, repository: ServedRepository, url: str, program: GitProgram, clone_seconds: float
 ) -> list[Figure]:
     memory = directory / f"memory-{program}"
-    worker = Worker([sys.executable, "-c", _MEASURED, str(memory), *worker_command()])
+    worker = Worker(Spawned([sys.executable, "-c", _MEASURED, str(memory), sys.executable, "-P", "-m", WORKER_MODULE]))
     sources = GitSources(directory / f"repos-{program}", settings=SourceSettings(git=program), worker=worker)
     commit = git(repository.bare, "rev-parse", "main")
     mirror, source = await _timed(sources.open(url, commit))

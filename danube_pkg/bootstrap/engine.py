@@ -21,6 +21,7 @@ from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.jobs.clock_watch import ClockWatch
 from danube_pkg.services.jobs.coordination import Coordination
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.effects.close_log import CloseLog
@@ -38,6 +39,7 @@ from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import NO_CONTEXT, StatementContext, Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
+from danube_pkg.services.traces import Tracer
 
 
 class EngineParts(Record):
@@ -89,11 +91,13 @@ def build_engine(
     logs: JobLogs,
     external_url: str = "",
     context: StatementContext = NO_CONTEXT,
+    tracer: Tracer | None = None,
 ) -> EngineParts:
     """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
-    what is stated about all jobs; the runtime is added."""
+    what is stated about all jobs; the runtime is added. tracer: None for jobs without traces."""
     egress = Egress(runtime.proxies, runtime.ledgers, secrets)
     ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
+    ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
     kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
     context = replace(context, runtime=runtime.runtime.name)
@@ -165,6 +169,7 @@ def _ports(
         timing=store.timing,
         new_id=store.new_id,
         external_url=external_url,
+        clock_watch=ClockWatch(SqliteServerState(store.database), store.read_clocks) if store.read_clocks else None,
     )
 
 
@@ -178,13 +183,16 @@ async def open_engine(
     observer: JobObserver,
     external_url: str = "",
     context: StatementContext = NO_CONTEXT,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[EngineParts]:
     """The engine, running and reachable by coordinators; jobs continue when the block is left. external_url: as for
     `build_engine`."""
     async with AsyncExitStack() as stack:
         logs = FileJobLogs(store.directory / "logs", store.clock.now)
         stack.callback(logs.abandon)
-        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, external_url, context)
+        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, external_url, context, tracer)
+        if tracer is not None:
+            parts.engine.listen(lambda job: tracer.job_changed(job, parts.engine.source_period(job.id)))
         await parts.draining.recall()
         await stack.enter_async_context(CoordinatorServer(parts.coordination).serving(store.directory / "run" / "grpc"))
         await stack.enter_async_context(parts.engine.running())

@@ -9,6 +9,7 @@ CODE = ("danube_pkg/", "sdk/", "build_steps/", "bench/", "build.py", "danube.py"
 ENVIRONMENT_READERS = {
     "danube_pkg/pod/coordinator.py": "a process of its own, which gets its settings this way",
     "danube_pkg/adapters/git/process.py": "hands the path of programs on to its child",
+    "danube_pkg/kit/fork_server.py": "sets that of the processes that it starts",
     "build_steps/": "no part of the server",
     "bench/": "no part of the server",
 }

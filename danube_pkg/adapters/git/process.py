@@ -1,20 +1,26 @@
-"""The server's side of the worker: starts it, sends a request, reads the answer with backpressure, raises its error."""
+"""The server's side of the worker: sends a request, reads the answer with backpressure, raises its error.
+
+Each request has a process of its own. A fork server starts it: the imports of dulwich take longer than most answers.
+"""
 
 import asyncio
 import contextlib
 import json
 import os
-import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import danube_pkg
 from danube_pkg.adapters.git.limits import CHUNK_BYTES, NOTICE
 from danube_pkg.core import errors
 from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.repositories.urls import without_login
+from danube_pkg.kit.forking import ForkServer
 from danube_pkg.kit.signals import signal_name
+from danube_pkg.kit.stopped import without_stops
+
+WORKER_MODULE = "danube_pkg.adapters.git.worker"
 
 ANSWER_TIMEOUT_SECONDS = 900.0
 """Until the first byte: a shallow fetch of a large repository over a slow line takes some minutes."""
@@ -27,16 +33,44 @@ MAX_STDERR_BYTES = 64 * 1024
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "SSL_CERT_FILE")
 
 
-def worker_command() -> Sequence[str]:
-    """The worker, with this Python. -P: modules of the server's working directory are never imported."""
-    return (sys.executable, "-P", "-m", "danube_pkg.adapters.git.worker")
+class WorkerProcess(Protocol):
+    """A started worker."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def stdin(self) -> asyncio.StreamWriter | None: ...
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
+
+    @property
+    def stderr(self) -> asyncio.StreamReader | None: ...
+
+    async def wait(self) -> int:
+        """Its exit code, negative for a signal."""
+
+    def kill(self) -> None: ...
+
+
+class WorkerStarter(Protocol):
+    """Starts workers: a `ForkServer` of `WORKER_MODULE`."""
+
+    async def start(self, environment: Mapping[str, str], limit_bytes: int) -> WorkerProcess:
+        """limit_bytes: what is read ahead of each pipe."""
+
+
+def worker_processes() -> ForkServer:
+    """What starts workers. To be closed by its owner."""
+    return ForkServer(WORKER_MODULE, worker_environment())
 
 
 class Worker:
     """Starts one process for each request."""
 
-    def __init__(self, command: Sequence[str] | None = None) -> None:
-        self._command = tuple(command or worker_command())
+    def __init__(self, processes: WorkerStarter) -> None:
+        self._processes = processes
 
     async def ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """A short answer, as JSON."""
@@ -49,37 +83,40 @@ class Worker:
 
         The worker is killed when the reader stops early. Its error is raised where its output ends.
         """
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=CHUNK_BYTES,
-            env=_environment(),
-            cwd="/",
-            start_new_session=True,
-        )
+        process = await self._start()
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise errors.Defect("worker-pipes", "the source worker has no pipes")
         stderr = asyncio.create_task(_tail(process.stderr), name="git-worker-stderr")
+        async with without_stops("Git worker", process.pid):
+            try:
+                process.stdin.write(json.dumps(request).encode())
+                process.stdin.close()
+                chunk = await _read(process.stdout, request, ANSWER_TIMEOUT_SECONDS)
+                while chunk:
+                    yield chunk
+                    chunk = await _read(process.stdout, request, CHUNK_TIMEOUT_SECONDS)
+                code = await process.wait()
+                if code:
+                    raise _error(code, await stderr)
+                if notices is not None:
+                    notices += _notices(await stderr)
+            finally:
+                # Where the answer was complete, the process has exited already.
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                stderr.cancel()
+                await process.wait()
+
+    async def _start(self) -> WorkerProcess:
         try:
-            process.stdin.write(json.dumps(request).encode())
-            process.stdin.close()
-            chunk = await _read(process.stdout, request, ANSWER_TIMEOUT_SECONDS)
-            while chunk:
-                yield chunk
-                chunk = await _read(process.stdout, request, CHUNK_TIMEOUT_SECONDS)
-            code = await process.wait()
-            if code:
-                raise _error(code, await stderr)
-            if notices is not None:
-                notices += _notices(await stderr)
-        finally:
-            # Where the answer was complete, the process has exited already.
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            stderr.cancel()
-            await process.wait()
+            return await self._processes.start(worker_environment(), CHUNK_BYTES)
+        except OSError as error:
+            raise Unavailable(
+                "git-worker-lost",
+                "a Git worker could not be started",
+                cause=error.strerror or str(error),
+                hint="try again; whether memory was short, the kernel says: journalctl -k",
+            ) from error
 
 
 async def _read(output: asyncio.StreamReader, request: Mapping[str, Any], seconds: float) -> bytes:
@@ -132,7 +169,7 @@ def _error(code: int, stderr: bytes) -> PlatformError:
     return found
 
 
-def _environment() -> Mapping[str, str]:
+def worker_environment() -> Mapping[str, str]:
     """The variables that Git and TLS need, and the path of this program; no others of the server's."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     home = str(Path(danube_pkg.__file__).absolute().parents[1])

@@ -107,7 +107,7 @@ def _keep_to_host(client: Urllib3HttpGitClient, url: str) -> None:
             raise redirected(url, target)
         return send(method, target, *arguments, **options)
 
-    client.pool_manager.urlopen = send_to_host  # type: ignore[method-assign]
+    client.pool_manager.urlopen = send_to_host  # type: ignore[method-assign, union-attr]
 
 
 def redirected(url: str, target: str) -> Permanent:

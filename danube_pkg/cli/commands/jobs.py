@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.file_output import copy_output
-from danube_pkg.cli.output import ago, duration, print_table, show
+from danube_pkg.cli.output import ago, duration, print_table, say, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Invalid
 
@@ -90,8 +90,8 @@ def _print_one(job: Mapping[str, Any]) -> None:
 def _print_kept(state: Mapping[str, Any]) -> None:
     removed = [name for name in ("log", "artifacts") if state[f"{name}_removed_at"]]
     if removed:
-        print(f"removed already: {' and '.join(removed)}")
-    print(f"kept by {state['kept_by']}" if state["kept_by"] else "not kept: its files are removed when they are due")
+        say(f"removed already: {' and '.join(removed)}")
+    say(f"kept by {state['kept_by']}" if state["kept_by"] else "not kept: its files are removed when they are due")
 
 
 def _source(job: Mapping[str, Any]) -> str:

@@ -11,9 +11,11 @@ import secrets as randomness
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from danube_pkg.adapters.git.process import Worker, worker_processes
 from danube_pkg.adapters.git.sources import WorkingTree
 from danube_pkg.bootstrap.run import RunOptions, RunParts, open_run, remove_left_pods
 from danube_pkg.cli.client import key_values
@@ -169,14 +171,16 @@ async def _run(request: RunRequest, known: KnownValues, *, as_json: bool, raw: b
     runs = _state_directory()
     await _tidy(runs)
     data = runs / sortable_id(SystemClock().now(), randomness.token_bytes(10))
-    options = RunOptions(
-        data=data,
-        known=known,
-        images=replace(image_options(None, pull_as_server=True), known=known),
-        sources=lambda temporary: WorkingTree(request.directory, _made(temporary)),
-        secrets=request.secrets,
-    )
-    async with open_run(options) as run:
+    async with AsyncExitStack() as stack:
+        worker = Worker(stack.enter_context(worker_processes()))
+        options = RunOptions(
+            data=data,
+            known=known,
+            images=replace(image_options(None, pull_as_server=True), known=known),
+            sources=lambda temporary: WorkingTree(request.directory, _made(temporary), worker),
+            secrets=request.secrets,
+        )
+        run = await stack.enter_async_context(open_run(options))
         job = await _start(run, request)
         ended = await _watch(run, job, as_json=as_json, raw=raw)
         artifacts = await run.jobs.artifacts.list(job.id)

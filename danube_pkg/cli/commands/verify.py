@@ -87,7 +87,7 @@ def _document(name: str, sha256: str, verdict: FileVerdict) -> dict[str, object]
 
 
 def _print(name: str, verdict: FileVerdict) -> None:
-    say(f"{name}: {painted('verified', '32') if verdict.verified else painted('refused', '31')}")
+    say(f" {name}", lead=painted("verified", "32") if verdict.verified else painted("refused", "31"))
     rows = [("ok" if one.passed else "REFUSED", one.name, one.detail) for one in verdict.checks]
     print_table(("RESULT", "CHECK", "FOUND"), rows)
 

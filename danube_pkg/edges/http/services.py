@@ -1,6 +1,7 @@
 """The dependencies of the HTTP edge: ports to read from and services to call."""
 
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.retention import Retention
 from danube_pkg.services.secrets import Secrets
+from danube_pkg.services.traces import Tracer
+from danube_pkg.services.triggers.forge_check import ForgeChecks
 from danube_pkg.services.triggers.webhooks import Webhooks
 
 
@@ -40,6 +43,8 @@ class Site(Record):
 
     external_url: str = ""
     """The URL in front of a reverse proxy; "" for the host that a request names."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Reverse proxies on other machines."""
     tls: bool = False
     """Whether the server itself speaks TLS."""
     dex: UpstreamHttp | None = None
@@ -89,7 +94,9 @@ class Services(Record):
     """The OpenAPI document of all routes."""
     egress: Egress
     webhooks: Webhooks
+    forge_checks: ForgeChecks
     retention: Retention
+    tracer: Tracer
     site: Site = field(default_factory=Site)
     dex: Dex | None = None
     """None if danube.toml configures no Dex."""

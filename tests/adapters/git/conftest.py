@@ -9,6 +9,7 @@ from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.core.repositories.revisions import Credential
 from tests.adapters.git.remote import TOKEN, Known
 from tests.support.git_servers import HttpServer, ServedRepository, SshServer
+from tests.support.git_worker import GIT_WORKER
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +29,18 @@ def http(served: Path) -> Iterator[HttpServer]:
         yield server
 
 
-@pytest.fixture
-def app(served: Path) -> ServedRepository:
-    app = ServedRepository(served / f"{len(list(served.iterdir()))}" / "app.git")
+@pytest.fixture(scope="session")
+def first_app(tmp_path_factory: pytest.TempPathFactory) -> ServedRepository:
+    app = ServedRepository(tmp_path_factory.mktemp("first") / "app.git")
     app.commit({"README": "first\n", "large": "x" * 400_000}, "first")
     app.commit({"README": "second\n"}, "second")
     return app
+
+
+@pytest.fixture
+def app(served: Path, first_app: ServedRepository) -> ServedRepository:
+    """A repository of the test's own, with two commits."""
+    return first_app.copy(served / f"{len(list(served.iterdir()))}" / "app.git")
 
 
 @pytest.fixture
@@ -45,4 +52,4 @@ def known(ssh: SshServer) -> Known:
 
 @pytest.fixture
 def sources(tmp_path: Path, ssh: SshServer, known: Known) -> GitSources:
-    return GitSources(tmp_path / "repos", known, known_hosts=[ssh.known_hosts])
+    return GitSources(tmp_path / "repos", known, known_hosts=[ssh.known_hosts], worker=GIT_WORKER)

@@ -23,6 +23,7 @@ from tests.support.git_servers import (
     git,
     make_key,
 )
+from tests.support.git_worker import GIT_WORKER
 
 
 @pytest.mark.parametrize("program", GitProgram)
@@ -36,7 +37,13 @@ async def test_a_private_repository_is_read_with_its_credential(
     kind: str,
     program: GitProgram,
 ) -> None:
-    sources = GitSources(tmp_path / "repos", known, settings=SourceSettings(git=program), known_hosts=[ssh.known_hosts])
+    sources = GitSources(
+        tmp_path / "repos",
+        known,
+        settings=SourceSettings(git=program),
+        known_hosts=[ssh.known_hosts],
+        worker=GIT_WORKER,
+    )
     url = ssh.url(app) if kind == "ssh" else http.url(app)
     revision = await sources.resolve(url, "main")
     assert (revision.commit_sha, revision.branch) == (git(app.work, "rev-parse", "HEAD"), "main")
@@ -126,7 +133,13 @@ async def test_a_mirrored_commit_is_read_without_the_server(
 async def test_an_older_commit_is_found_where_the_server_provides_only_refs(
     ssh: SshServer, app: ServedRepository, known: Known, tmp_path: Path, program: GitProgram
 ) -> None:
-    sources = GitSources(tmp_path / "repos", known, settings=SourceSettings(git=program), known_hosts=[ssh.known_hosts])
+    sources = GitSources(
+        tmp_path / "repos",
+        known,
+        settings=SourceSettings(git=program),
+        known_hosts=[ssh.known_hosts],
+        worker=GIT_WORKER,
+    )
     first = git(app.work, "rev-parse", "HEAD~1")
     copy = await unpacked(await sources.open(ssh.url(app), first), tmp_path / "copy")
     assert (copy / "README").read_text() == "first\n"
@@ -207,12 +220,12 @@ async def test_an_unknown_host_key_is_refused(
 ) -> None:
     hosts = tmp_path / "known_hosts"
     hosts.write_text("")
-    error = await refusal(GitSources(tmp_path / "repos", known, known_hosts=[hosts]), ssh.url(app))
+    error = await refusal(GitSources(tmp_path / "repos", known, known_hosts=[hosts], worker=GIT_WORKER), ssh.url(app))
     assert error.reference == "host-key-unknown"
     assert f"ssh-keyscan -p {ssh.port} 127.0.0.1 >> {hosts}" in error.hint
     other = make_key(tmp_path / "other").with_suffix(".pub").read_text()
     hosts.write_text(f"[127.0.0.1]:{ssh.port} {other}")
-    error = await refusal(GitSources(tmp_path / "repos", known, known_hosts=[hosts]), ssh.url(app))
+    error = await refusal(GitSources(tmp_path / "repos", known, known_hosts=[hosts], worker=GIT_WORKER), ssh.url(app))
     assert error.reference == "host-key-unknown"
 
 

@@ -20,6 +20,7 @@ from danube_pkg.adapters.git.limits import CHUNK_BYTES
 from danube_pkg.adapters.git.sources import GitSources, WorkingTree
 from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.repositories.ports import Sources, SourceTree
+from tests.support.git_worker import GIT_WORKER
 
 _QUIET = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -71,7 +72,7 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sources(tmp_path: Path) -> GitSources:
-    return GitSources(tmp_path / "repos")
+    return GitSources(tmp_path / "repos", worker=GIT_WORKER)
 
 
 async def read(source: SourceTree) -> bytes:
@@ -286,7 +287,7 @@ async def test_a_working_tree_is_what_git_would_see(repository: Path, tmp_path: 
     (repository / "README").write_text("as it is on disk\n")
     (repository / "run.sh").unlink()
 
-    tree = WorkingTree(repository, tmp_path)
+    tree = WorkingTree(repository, tmp_path, GIT_WORKER)
     revision = await tree.resolve("", "")
     assert (revision.commit_sha, revision.branch) == (git(repository, "rev-parse", "HEAD"), "main")
     copy = await unpacked(await tree.open("", revision.commit_sha), tmp_path / "copy")
@@ -304,7 +305,7 @@ async def test_a_working_tree_is_what_git_would_see(repository: Path, tmp_path: 
 async def test_a_working_tree_outside_a_repository_is_all_files(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "danubefile.py").write_text("")
-    tree = WorkingTree(tmp_path / "app", tmp_path)
+    tree = WorkingTree(tmp_path / "app", tmp_path, GIT_WORKER)
     assert (await tree.resolve("", "")).commit_sha == ""
     with tarfile.open(fileobj=io.BytesIO(await read(await tree.open("", "")))) as tar:
         assert tar.getnames() == ["danubefile.py"]
@@ -374,9 +375,18 @@ async def test_the_worker_ends_when_its_reader_stops(sources: GitSources, tmp_pa
     stream = (await sources.open(str(directory), "")).stream()
     assert hashlib.sha256(await anext(stream)).digest()
     await stream.aclose()
-    own = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in own]
-    assert not [one for one in commands if b"danube_pkg.adapters.git.worker" in one]
+    servers = [pid for pid in children("self") if b"danube_pkg.adapters.git.worker" in command_line(pid)]
+    assert servers
+    assert [children(pid) for pid in servers] == [[] for _ in servers]
+
+
+def children(pid: str) -> list[str]:
+    """The child processes of every thread of a process."""
+    return [child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+
+
+def command_line(pid: str) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def implements(sources: GitSources, tree: WorkingTree) -> tuple[Sources, Sources]:

@@ -29,12 +29,14 @@ from danube_pkg.services.configuration.conditions import MissingSecrets, Restart
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.secrets import KnownValues, Secrets
+from tests.support.databases import open_new_database
 from tests.support.git_servers import (
     HttpServer,
     ServedRepository,
     SshServer,
     git,
 )
+from tests.support.git_worker import GIT_WORKER
 from tests.support.waiting import wait_until_async, wait_until_true
 
 PIPELINE = "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: NAME}\nspec: {repository: /srv/NAME}\n"
@@ -86,9 +88,9 @@ class SyncedServer:
 async def open_server(
     tmp_path: Path, url: str, sources: GitSources | None = None, branch: str = ""
 ) -> AsyncIterator[SyncedServer]:
-    database = Database(tmp_path / "danube.db")
+    database = open_new_database(tmp_path / "danube.db")
     try:
-        found = SyncedServer(database, url, sources or GitSources(tmp_path / "repos"), branch)
+        found = SyncedServer(database, url, sources or GitSources(tmp_path / "repos", worker=GIT_WORKER), branch)
         await found.open()
         yield found
     finally:
@@ -208,16 +210,16 @@ async def test_a_secret_that_is_not_set_is_a_condition_and_not_an_error(tmp_path
 
 
 async def test_a_setting_that_needs_a_restart_is_a_condition_until_then(tmp_path: Path) -> None:
-    head = "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {observability: "
+    head = "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {kubernetes: "
     config = write(tmp_path / "config", one=pipeline("one"))
-    (config / "config.yaml").write_text(f"{head}{{traces_enabled: false}}}}\n")
+    (config / "config.yaml").write_text(f"{head}{{}}}}\n")
     async with open_server(tmp_path, str(config)) as danube:
         await danube.configuration.sync()
         danube.started_with = replace(danube.started_with, config=danube.configuration.applied.config)
-        (config / "config.yaml").write_text(f"{head}{{traces_enabled: true, metrics_enabled: false}}}}\n")
+        (config / "config.yaml").write_text(f"{head}{{namespace: builds}}}}\n")
         await danube.configuration.sync()
-        (waits,) = await danube.conditions()
-        assert waits.what == "observability.traces_enabled was False at the start, and is True now"
+        (waits,) = [one for one in await danube.conditions() if one.reference == "restart-needed"]
+        assert waits.what == "kubernetes.namespace was danube-jobs at the start, and is builds now"
         (config / "config.yaml").unlink()
         await danube.configuration.sync()
         assert await danube.conditions() == []
@@ -294,10 +296,11 @@ async def test_a_configuration_on_a_git_server(tmp_path: Path, kind: str) -> Non
             tmp_path / "repos",
             ByKey(Credential("deploy key", private_key_path=str(server.key))),
             known_hosts=[server.known_hosts],
+            worker=GIT_WORKER,
         )
     else:
         server = HttpServer(tmp_path / "served", lambda user, password: (user, password) == ("git", "word"))
-        sources = GitSources(tmp_path / "repos", ByKey(Credential("token", "git", "word")))
+        sources = GitSources(tmp_path / "repos", ByKey(Credential("token", "git", "word")), worker=GIT_WORKER)
     first = repository.commit({"pipelines/one.yaml": pipeline("one"), "pipelines/two.yaml": pipeline("two")})
     with server:
         async with open_server(tmp_path, server.url(repository), sources) as danube:

@@ -14,6 +14,7 @@ from dulwich.repo import Repo
 from danube_pkg.adapters.git.sources import GitSources
 from tests.adapters.git.remote import unpacked
 from tests.support.git_servers import git
+from tests.support.git_worker import GIT_WORKER
 
 CONTENTS = [
     b"",
@@ -115,7 +116,7 @@ def tree_of(path: Path) -> dict[bytes, tuple[int, bytes]]:
 async def test_the_tree_is_that_of_git_clone(tmp_path: Path, seed: int) -> None:
     commit = furnish(tmp_path / "app", seed)
     git(tmp_path, "clone", "-q", "app", "clone")
-    source = await GitSources(tmp_path / "repos").open(str(tmp_path / "app"), commit)
+    source = await GitSources(tmp_path / "repos", worker=GIT_WORKER).open(str(tmp_path / "app"), commit)
     await unpacked(source, tmp_path / "job")
     assert tree_of(tmp_path / "job") == tree_of(tmp_path / "clone")
     assert git(tmp_path / "job", "status", "--porcelain") == git(tmp_path / "clone", "status", "--porcelain")

@@ -21,6 +21,8 @@ from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.configuration.sync import ConfigurationSync
+from tests.support.databases import open_new_database
+from tests.support.git_worker import GIT_WORKER
 from tests.support.moved_clock import MovedClock
 from tests.support.waiting import wait_until_async
 
@@ -50,7 +52,7 @@ class Desk:
         self.store.failures = []
         self.applied = 0
         self.repository = ConfigRepository(str(self.directory), sync_interval=1)
-        self.sources = GitSources(path / "repos")
+        self.sources = GitSources(path / "repos", worker=GIT_WORKER)
 
     async def open(self) -> None:
         """Load what was applied last, as a server does at its start."""
@@ -73,7 +75,7 @@ class Desk:
 
 @asynccontextmanager
 async def a_desk(path: Path) -> AsyncIterator[Desk]:
-    database = Database(path / "danube.db")
+    database = open_new_database(path / "danube.db")
     desk = Desk(path, database)
     await desk.open()
     try:
@@ -203,9 +205,9 @@ def is_waiting(source: Unreachable, clock: MovedClock, tries: int) -> bool:
 
 
 async def test_an_unreachable_repository_is_tried_again_soon_and_then_less_often(tmp_path: Path) -> None:
-    database, clock = Database(tmp_path / "danube.db"), MovedClock(1000.0)
+    database, clock = open_new_database(tmp_path / "danube.db"), MovedClock(1000.0)
     repository = ConfigRepository("https://git.example.org/config", sync_interval=600)
-    source = Unreachable(repository, GitSources(tmp_path / "repos"))
+    source = Unreachable(repository, GitSources(tmp_path / "repos", worker=GIT_WORKER))
     store = SqliteConfiguration(database, lambda: "id")
     sync = ConfigurationSync(repository, source, store, AppliedConfiguration(), Timing(clock, lambda: 1.0))
     following = asyncio.create_task(sync.follow(), name="follow")

@@ -39,6 +39,8 @@ from danube_pkg.services.health.checks import (
 )
 from danube_pkg.services.health.readiness import ServerReadiness
 from tests.edges.http.api import open_api
+from tests.support.databases import open_new_database
+from tests.support.git_worker import GIT_WORKER
 from tests.support.moved_clock import MovedClock
 
 ROOM = DiskState(100 * 1024**3, 200 * 1024**3, 1_000_000, 2_000_000)
@@ -77,7 +79,7 @@ class Setup:
     def new_sync(self) -> ConfigurationSync:
         """The sync of a server that has applied nothing."""
         repository = ConfigRepository(str(self.config), sync_interval=60)
-        source = ConfigurationDirectory(repository, GitSources(self.config.parent / "repos"))
+        source = ConfigurationDirectory(repository, GitSources(self.config.parent / "repos", worker=GIT_WORKER))
         return ConfigurationSync(repository, source, self._store, AppliedConfiguration(), Timing(self.clock))
 
     def hear(self) -> None:
@@ -110,7 +112,7 @@ class Setup:
 
 @pytest.fixture
 async def setup(tmp_path: Path) -> AsyncIterator[Setup]:
-    database = Database(tmp_path / "danube.db")
+    database = open_new_database(tmp_path / "danube.db")
     made = Setup(tmp_path, database)
     await made.sync.sync()
     yield made

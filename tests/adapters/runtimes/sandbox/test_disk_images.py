@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.adapters.runtimes.sandbox import disk_images
-from danube_pkg.adapters.runtimes.sandbox.disk_commands import DiskRefused
+from danube_pkg.adapters.runtimes.sandbox.disk_commands import DiskRefused, run_command
 from danube_pkg.adapters.runtimes.sandbox.disk_images import MAX_TEMPLATES, DiskImages, ImageSize
 
 MEGABYTE = 1 << 20
@@ -18,11 +18,11 @@ SMALL = ImageSize(24 * MEGABYTE, 4096)
 @pytest.fixture
 def formatted(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     """The commands that were run."""
-    run, commands = disk_images.run_command, list[Sequence[str]]()
+    commands: list[Sequence[str]] = []
 
     async def counted(*words: str) -> None:
         commands.append(words)
-        await run(*words)
+        await run_command(*words)
 
     monkeypatch.setattr(disk_images, "run_command", counted)
     return commands
