@@ -26,7 +26,7 @@ async def state(tmp_path: Path) -> AsyncIterator[SqliteServerState]:
 
 
 def decoded(token: str, key_set: Any) -> Any:
-    return jwt.decode(token, KeySet.import_key_set(dict(key_set)), algorithms=["RS256"])
+    return jwt.decode(token, KeySet.import_key_set(key_set), algorithms=["RS256"])
 
 
 async def test_a_token_is_read_with_the_published_key_and_by_its_id(tmp_path: Path, state: SqliteServerState) -> None:
