@@ -1,8 +1,9 @@
 """Opens the HTTP edge: its services, the web page and the sockets."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 import danube_pkg
@@ -29,6 +30,7 @@ from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
 from danube_pkg.services.retention import Retention
+from danube_pkg.services.traces import Tracer
 
 _log = EventLog("danube.http")
 
@@ -40,13 +42,15 @@ class HttpOptions(Record):
     """How clients reach the server.
 
     external_url: the URL that links begin with; certificate: the files of a TLS certificate and its key;
-    page_directory: the built page. listening: a socket that listens at bind_address already.
+    page_directory: the built page. trusted_proxies: networks whose X-Forwarded-For is believed. listening: a socket
+    that listens at bind_address already.
     """
 
     bind_address: str
     external_url: str = ""
     certificate: tuple[Path, Path] | None = None
     page_directory: Path | None = None
+    trusted_proxies: Sequence[str] = ()
     listening: socket.socket | None = None
 
 
@@ -73,6 +77,7 @@ class ServerParts(Record):
     retention: Retention
     files: SourceFiles
     deploy_key: str
+    tracer: Tracer
     pulled: Tally | None = None
 
 
@@ -80,7 +85,12 @@ class ServerParts(Record):
 async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[HttpParts]:
     """Listens until the block is left."""
     async with AsyncExitStack() as stack:
-        site = Site(options.external_url, tls=options.certificate is not None, page_directory=options.page_directory)
+        site = Site(
+            options.external_url,
+            tuple(map(ip_network, options.trusted_proxies)),
+            tls=options.certificate is not None,
+            page_directory=options.page_directory,
+        )
         if (dex := parts.identity.dex) is not None:
             upstream = HttpUpstream(dex.settings.url, frozenset({session_cookie(site)}))
             stack.push_async_callback(upstream.close)
@@ -114,7 +124,7 @@ def _metric_sources(parts: ServerParts) -> MetricSources:
         secret_bytes=lambda: parts.jobs.secrets.known.size_bytes,
         reconnects=parts.jobs.reconnects,
         upkeep=parts.health.upkeep,
-        freed=parts.health.freed,
+        freed=(parts.retention.freed, parts.health.freed),
         subsystems=lambda: parts.health.readiness.known,
         disk=parts.health.disk,
         clock=parts.store.clock,
@@ -132,6 +142,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
         statements=jobs.statements,
+        exports=jobs.exports,
         artifact_directory=str(store.directory / "artifacts"),
         configuration=parts.configuration,
         applied=parts.configuration.applied,
@@ -153,7 +164,9 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         api_document=api_document,
         egress=jobs.egress,
         webhooks=parts.triggers.webhooks,
+        forge_checks=parts.triggers.forge_checks,
         retention=parts.retention,
         site=site,
         dex=parts.identity.dex,
+        tracer=parts.tracer,
     )

@@ -218,6 +218,8 @@ class HttpClient:
 
     def _checked(self, url: str) -> str | None:
         """The proxy for a URL whose target is allowed. Raises ExchangeFailed."""
+        if not _is_url(url):
+            raise ExchangeFailed(Trouble.URL_INVALID, "", "it is not a URL")
         proxy = self._settings.proxy_of(url)
         if proxy is not None:
             self._proxies.add(_target_of(proxy))
@@ -302,6 +304,15 @@ def _url(url: str) -> Any:
     return URL(url, encoded=True)  # signatures and paths are not normalised
 
 
+def _is_url(url: str) -> bool:
+    """Whether a URL can be taken apart. One with an unpaired bracket, or an address that is none, cannot."""
+    try:
+        urlsplit(url)
+    except ValueError:
+        return False
+    return True
+
+
 def _target_of(url: str) -> tuple[str, int]:
     """Host and port of a URL; port 0, which nothing allows, for a port that is not a number."""
     parts = urlsplit(url)
@@ -317,6 +328,8 @@ def _host_and_port(url: str) -> str:
 
 def _next(url: str, target: str, headers: dict[str, str]) -> str:
     """The URL after a redirect. Credentials are removed from the headers if it is of another origin."""
+    if not _is_url(target):
+        raise ExchangeFailed(Trouble.URL_INVALID, url, "it redirects to what is not a URL")
     found = urljoin(url, target)
     before, after = urlsplit(url), urlsplit(found)
     if after.scheme not in ("http", "https") or (before.scheme, after.scheme) == ("https", "http"):

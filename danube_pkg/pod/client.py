@@ -136,13 +136,28 @@ class CoordinatorClient:
             return self._repeat(lambda: self._stub.ReadSecret(request, metadata=self._metadata)).value
 
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks) -> None:
+        """Raises what `chunks` raises, such as DanubeError for a file that cannot be read."""
+        failed: list[Exception] = []
+
         def messages() -> Iterator[pb.ArtifactChunk]:
             yield pb.ArtifactChunk(protocol_version=PROTOCOL_VERSION, sequence=sequence, name=name, file_name=file_name)
-            for data in chunks():
-                yield pb.ArtifactChunk(data=data)
+            try:
+                for data in chunks():
+                    yield pb.ArtifactChunk(data=data)
+            except Exception as error:
+                failed.append(error)
+                raise  # gRPC cancels the call, so that the server keeps nothing
+
+        def call() -> pb.Artifact:
+            try:
+                return self._stub.UploadArtifact(messages(), metadata=self._metadata)
+            except grpc.RpcError:
+                if failed:  # it would be taken for a lost connection, and repeated
+                    raise failed[0] from None
+                raise
 
         with self._uploads:
-            self._repeat(lambda: self._stub.UploadArtifact(messages(), metadata=self._metadata))
+            self._repeat(call)
 
     def finish(self, *, success: bool, reason: str = "", message: str = "", step: int = 0) -> None:
         request = pb.FinishRequest(

@@ -5,6 +5,7 @@ a child that returns from the pipeline function would end the job while its pare
 """
 
 import os
+import sys
 
 from danube._errors import DanubeError
 
@@ -18,12 +19,18 @@ def claim() -> None:
 
 
 def is_child() -> bool:
-    """Whether this is a fork of the process that runs the danubefile."""
-    return _own is not None and os.getpid() != _own
+    """Whether this is a child of the process that runs the danubefile: a fork of it, or spawned by multiprocessing."""
+    return os.getpid() != _own if _own is not None else is_spawned()
+
+
+def is_spawned() -> bool:
+    """Whether multiprocessing has started this process with an interpreter of its own, which has nothing of the job."""
+    module = sys.modules.get("multiprocessing.process")
+    return _own is None and module is not None and module.parent_process() is not None
 
 
 def refuse_in_child() -> None:
-    """Raises DanubeError in a fork of the process that runs the danubefile."""
+    """Raises DanubeError in a child of the process that runs the danubefile."""
     if is_child():
         raise DanubeError(
             "not-the-danubefiles-process",

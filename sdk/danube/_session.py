@@ -86,7 +86,15 @@ def current() -> Session:
 
 
 def inherited() -> Session:
-    """The job's session, for what needs no call: a forked child has it too. Raises DanubeError outside a job."""
+    """The job's session, for what needs no call: a forked child has it too. Raises DanubeError outside a job, and in a
+    spawned child."""
+    if _current is None and _process.is_spawned():
+        raise DanubeError(
+            "not-the-danubefiles-process",
+            "a process that multiprocessing has spawned does not know the job",
+            cause="it runs an interpreter of its own",
+            hint="pass what it needs as arguments, or fork it: multiprocessing.get_context('fork')",
+        )
     if _current is None:
         raise DanubeError(
             "not-in-a-job",

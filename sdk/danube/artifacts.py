@@ -72,9 +72,12 @@ def _refuse_outside(workspace: Path, found: Sequence[Path], *, followed: bool) -
 
 
 def _file_chunks(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
+    try:
+        with open(path, "rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 class _Buffer(io.RawIOBase):

@@ -182,6 +182,13 @@ async def test_a_redirect_to_another_scheme_is_refused(server: ScriptedServer, t
     assert "secret" not in str(failed.value)
 
 
+async def test_a_redirect_to_what_is_not_a_url_is_refused(server: ScriptedServer) -> None:
+    server.respond = lambda request: http_response(302, b"", ("Location", "https://[zz]/"))
+    with pytest.raises(ExchangeFailed, match="redirects to what is not a URL") as failed:
+        await get(server.url, replace(DIRECT, redirects=2))
+    assert failed.value.trouble is Trouble.URL_INVALID
+
+
 # --- proxies, names, addresses
 
 
@@ -248,7 +255,8 @@ async def test_each_failure_has_its_kind(server: ScriptedServer) -> None:
     assert await trouble_of(f"http://127.0.0.1:{port}/") is Trouble.NOT_REACHED
     assert await trouble_of("http://name.invalid/") is Trouble.NAME_UNKNOWN
     assert await trouble_of("http://later.invalid/") is Trouble.NAME_UNRESOLVED
-    assert await trouble_of("http://") is Trouble.URL_INVALID
+    for invalid in ("http://", "https://[zz]/", "https://[::1/", "https://name.invalid:99999/", "https://a..invalid/"):
+        assert await trouble_of(invalid) in (Trouble.URL_INVALID, Trouble.NAME_UNKNOWN), invalid
     assert await trouble_of(f"https://{server.host}/") is Trouble.TLS
     for broken in (b"", b"no HTTP at all\r\n\r\n", http_response(200, b"whole")[:-2]):
         server.respond = lambda request, broken=broken: broken  # type: ignore[misc]

@@ -96,6 +96,30 @@ def test_workers_of_multiprocessing_compute_and_know_the_context(session: Record
     assert [call.name for call in session.calls] == ["main1,main2"]
 
 
+def test_spawned_workers_of_multiprocessing_compute_and_are_not_the_job(session: RecordingSession) -> None:
+    """They import the danubefile again, and are neither outside a job nor the process that runs it."""
+    text = "import multiprocessing\nfrom danube import ctx\n" + pipeline_of(
+        "with multiprocessing.get_context('spawn').Pool(1) as pool:",
+        "    for said in pool.map(attempt, ['compute', 'context', 'step']):",
+        "        step.run('true', name=said)",
+    )
+    text += """
+def attempt(what):
+    try:
+        if what == 'step':
+            step.run('false')
+        return str(6 * 7) if what == 'compute' else ctx.branch
+    except Exception as error:
+        return f'{error.reference}: {error.what}'
+"""
+    assert run(session, text) == Outcome()
+    assert [call.name for call in session.calls] == [
+        "42",
+        "not-the-danubefiles-process: a process that multiprocessing has spawned does not know the job",
+        "not-the-danubefiles-process: a child of the danubefile's process cannot use the job",
+    ]
+
+
 def test_a_closed_or_replaced_output_does_not_change_the_outcome(
     session: RecordingSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

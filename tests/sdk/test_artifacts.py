@@ -111,6 +111,14 @@ def test_a_path_that_matches_nothing_is_refused(session: RecordingSession, tree:
     assert session.uploads == {}
 
 
+def test_a_file_that_cannot_be_read_is_refused_by_its_name(session: RecordingSession, tree: Path) -> None:
+    artifacts.upload("dist/a.txt", name="x")
+    (tree / "a.txt").unlink()
+    with pytest.raises(DanubeError, match=r"a\.txt' cannot be read") as refusal:
+        session.uploaded("x")
+    assert refusal.value.reference == "artifact-unreadable"
+
+
 def test_a_pipe_alone_is_refused(session: RecordingSession, tree: Path) -> None:
     os.mkfifo(tree / "pipe")
     with pytest.raises(DanubeError, match="neither a file nor a directory"):

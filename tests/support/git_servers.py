@@ -206,7 +206,7 @@ class HttpServer:
             def do_GET(self) -> None:
                 owner.serve(self)
 
-            do_POST = do_GET
+            do_POST = do_PATCH = do_PUT = do_GET
 
             def log_message(self, format: str, *args: object) -> None:
                 """Quiet."""
@@ -233,21 +233,21 @@ class HttpServer:
 
     def serve(self, request: BaseHTTPRequestHandler) -> None:
         """Answer one request with the CGI program, or refuse it."""
-        body = _body(request)
+        body = read_body(request)
         self.requests.append(f"{request.command} {request.path}")
         self.on_request()
-        user, password = _login(request.headers.get("Authorization", ""))
+        user, password = login_of(request.headers.get("Authorization", ""))
         if (begin := next((one for one in self.moved if request.path.startswith(one)), None)) is not None:
-            _answer(request, 302, {"Location": self.moved[begin] + request.path.removeprefix(begin)}, b"")
+            answer_request(request, 302, {"Location": self.moved[begin] + request.path.removeprefix(begin)}, b"")
         elif self.status:
-            _answer(request, self.status, {}, b"")
+            answer_request(request, self.status, {}, b"")
         elif self.allows is not None and not self.allows(user, password):
-            _answer(request, 401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")
+            answer_request(request, 401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")
         else:
-            _answer(request, *_backend(self.root, request, body))
+            answer_request(request, *_backend(self.root, request, body))
 
 
-def _login(header: str) -> tuple[str, str]:
+def login_of(header: str) -> tuple[str, str]:
     kind, _, value = header.partition(" ")
     if kind != "Basic":
         return "", ""
@@ -255,7 +255,7 @@ def _login(header: str) -> tuple[str, str]:
     return user, password
 
 
-def _body(request: BaseHTTPRequestHandler) -> bytes:
+def read_body(request: BaseHTTPRequestHandler) -> bytes:
     if request.headers.get("Transfer-Encoding", "") != "chunked":
         return request.rfile.read(int(request.headers.get("Content-Length", 0)))
     parts = []
@@ -288,7 +288,7 @@ def _backend(root: Path, request: BaseHTTPRequestHandler, body: bytes) -> tuple[
     return status, headers, content
 
 
-def _answer(request: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], content: bytes) -> None:
+def answer_request(request: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], content: bytes) -> None:
     with contextlib.suppress(OSError):
         request.send_response(status)
         for name, value in headers.items():

@@ -15,6 +15,7 @@ GROUPS = {"tests/web/": "web", "tests/adapters/git/": "git", "tests/build_steps/
 
 SLOW = (
     "tests/web/",
+    "tests/adversary/",
     "tests/adapters/git/",
     "test_as_ordinary_user.py",
     "tests/e2e/",

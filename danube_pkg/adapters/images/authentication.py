@@ -104,7 +104,14 @@ class Authenticator:
     async def _token(
         self, challenge: Challenge, endpoint: RegistryEndpoint, repository: str, credentials: RegistryCredentials | None
     ) -> tuple[str, float]:
-        realm = urlsplit(challenge.realm)
+        try:
+            realm = urlsplit(challenge.realm)
+        except ValueError as error:
+            raise ImageUnavailable(
+                f"registry {endpoint.host} has a token service without a usable address",
+                cause=f"its challenge names {challenge.realm}: {error}",
+                hint="correct the registry's configuration",
+            ) from error
         if realm.scheme != "https" and not endpoint.plain:
             raise ImageUnavailable(
                 f"registry {endpoint.host} has a token service without TLS",

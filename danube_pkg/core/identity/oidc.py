@@ -205,7 +205,10 @@ def read_document(issuer: str, document: Mapping[str, object]) -> IdentityDocume
             if needed:
                 raise _unusable(issuer, f"its discovery document has no {name}")
             return ""
-        parts = urlsplit(value)
+        try:
+            parts = urlsplit(value)
+        except ValueError as error:
+            raise _unusable(issuer, f"its {name} is not a URL") from error
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
             raise _unusable(issuer, f"its {name} is not https")
         return value

@@ -6,6 +6,7 @@ a setting.
 """
 
 import re
+from ipaddress import IPv6Address
 from pathlib import Path
 
 from danube_pkg.core.errors import Permanent
@@ -19,7 +20,8 @@ MAX_NAME_LENGTH = 255
 _PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?P<name>\[[0-9A-Fa-f:.]+\]|{_LABEL}(\.{_LABEL})*)(:(?P<port>[0-9]{{1,5}}))?")
 
 
 class ImageUnavailable(Permanent):
@@ -136,7 +138,7 @@ def parse_reference(text: str, default_host: str) -> ImageReference:
     path, colon, tag = path.partition(":")
     if colon and not _TAG.fullmatch(tag):
         raise _bad_name(text, f"{tag!r} is not a tag", "a tag is up to 128 letters, digits, '_', '.' and '-'")
-    if not _HOST.fullmatch(host):
+    if not is_host(host):
         raise _bad_name(text, f"{host!r} is not a host", "a host is a name or an address, optionally with a port")
     if not _PATH.fullmatch(path):
         hint = "names are in lower case: " + text.lower() if _PATH.fullmatch(path.lower()) else "for example: node:20"
@@ -146,6 +148,20 @@ def parse_reference(text: str, default_host: str) -> ImageReference:
     if len(host) + 1 + len(path) > MAX_NAME_LENGTH:
         raise _bad_name(text, f"it has more than {MAX_NAME_LENGTH} characters", "give the repository a shorter name")
     return ImageReference(host, path, tag or ("" if digest else DEFAULT_TAG), digest)
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is `host[:port]`: names as DNS has them, addresses in brackets, a port from 1 to 65535. Anything
+    else would fail where a connection is opened, as an error of Danube."""
+    found = _HOST.fullmatch(text)
+    if found is None or not 0 < int(found["port"] or 443) < 65536:
+        return False
+    if not text.startswith("["):
+        return True
+    try:
+        return bool(IPv6Address(found["name"][1:-1]))
+    except ValueError:
+        return False
 
 
 def _bad_name(text: str, cause: str, hint: str) -> ImageUnavailable:

@@ -133,6 +133,21 @@ async def test_a_configured_registry_cannot_send_the_server_into_its_network(
     assert [one.reason for one in setup.contacts["job"]] == ["configured", "loopback-address"]
 
 
+@pytest.mark.parametrize("way", ["redirect", "realm"])
+async def test_a_registry_that_refers_to_what_is_not_a_url_is_refused(tmp_path: Path, way: str) -> None:
+    def respond(request: ReceivedRequest) -> bytes:
+        if way == "redirect":
+            return http_response(307, b"", ("Location", "http://[zz]/"))
+        return http_response(401, b"", ("WWW-Authenticate", 'Bearer realm="http://[zz]/",service="s"'))
+
+    async with (
+        scripted_http(respond) as outer,
+        open_image_setup(tmp_path, RegistrySpec(outer.host, insecure=True)) as setup,
+    ):
+        message = await refusal(setup, f"{outer.host}/a:b")
+    assert "not a URL" in message if way == "redirect" else "without a usable address" in message
+
+
 def test_a_learned_registry_is_part_of_the_list_that_a_run_needs() -> None:
     """By the rules alone: nothing is contacted."""
     contacts = PullContacts(ServerReach((), Policy((), learn=True)), SystemClock())

@@ -71,3 +71,12 @@ async def test_a_response_without_end_is_refused_and_no_response_is_unavailable(
         await provider.discover(ISSUER)
     assert unavailable.value.reference == "oidc-unreachable"
     await provider.close()
+
+
+async def test_an_endpoint_that_is_not_a_url_is_refused(server: ScriptedServer) -> None:
+    broken = json.loads(document(ISSUER)) | {"jwks_uri": "https://[zz]/keys"}
+    server.respond = lambda request: http_response(200, json.dumps(broken).encode())
+    provider = OidcProvider()
+    with pytest.raises(IssuerUnusable, match="jwks_uri is not a URL"):
+        await provider.discover(ISSUER)
+    await provider.close()

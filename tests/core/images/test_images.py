@@ -73,6 +73,12 @@ def test_another_default_registry() -> None:
         ("user:word@registry.example/a", "is not a digest"),
         ("-x.example/a", "is not a host"),
         ("https://registry.example/a", "is not a host"),
+        ("127.0.0.1:99999/a", "is not a host"),
+        ("127.0.0.1:0/a", "is not a host"),
+        ("registry..example/a", "is not a host"),
+        (f"{'x' * 64}.example/a", "is not a host"),
+        ("[1.2.3.4]/a", "is not a host"),
+        ("[dead:::]:5000/a", "is not a host"),
         ("registry.example/" + "a" * 300, "more than 255 characters"),
     ],
 )

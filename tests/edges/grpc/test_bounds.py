@@ -97,8 +97,8 @@ async def test_open_steps_have_a_bound_together(attacked: Attacked) -> None:
     assert ends["RESOURCE_EXHAUSTED steps-too-large"] > 0
     assert f"more than {MAX_KEPT_REQUEST_BYTES} bytes" in "".join(messages)
     assert set(ends) == {"RESOURCE_EXHAUSTED steps-too-large", "open"}
-    # A call that the server had not read when its client ended is open too.
-    assert 0 < len(attacked.engine.engine.active_job(attacked.job_id).job.steps) - 1 <= ends["open"]
+    stored = len(attacked.engine.engine.active_job(attacked.job_id).job.steps) - 1
+    assert 1 <= stored <= ends["open"]  # a call that was cut off on a busy machine has stored nothing
 
 
 async def test_every_text_has_a_bound(attacked: Attacked) -> None:

@@ -18,11 +18,11 @@ SMALL = ImageSize(24 * MEGABYTE, 4096)
 @pytest.fixture
 def formatted(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     """The commands that were run."""
-    run, commands = run_command, list[Sequence[str]]()
+    commands: list[Sequence[str]] = []
 
     async def counted(*words: str) -> None:
         commands.append(words)
-        await run(*words)
+        await run_command(*words)
 
     monkeypatch.setattr(disk_images, "run_command", counted)
     return commands

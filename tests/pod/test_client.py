@@ -1,0 +1,68 @@
+"""The coordinator's calls over gRPC, to a server of the test."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from danube._errors import DanubeError
+from danube._proto import coordinator_pb2 as pb
+
+from danube_pkg.pod.client import CoordinatorClient
+
+
+class Uploads:
+    """Receives artifacts, and counts the calls."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        self.calls = 0
+
+    def receive(self, messages: Iterator[pb.ArtifactChunk], context: Any) -> pb.Artifact:
+        self.calls += 1
+        self.received.append(b"".join(message.data for message in messages))
+        return pb.Artifact()
+
+
+@pytest.fixture
+def uploads() -> Uploads:
+    return Uploads()
+
+
+@pytest.fixture
+def client(tmp_path: Path, uploads: Uploads) -> Iterator[CoordinatorClient]:
+    handler = grpc.stream_unary_rpc_method_handler(
+        uploads.receive,
+        request_deserializer=pb.ArtifactChunk.FromString,
+        response_serializer=pb.Artifact.SerializeToString,
+    )
+    server = grpc.server(ThreadPoolExecutor(2))
+    handlers = grpc.method_handlers_generic_handler("danube.v1.Coordinator", {"UploadArtifact": handler})
+    server.add_generic_rpc_handlers((handlers,))
+    server.add_insecure_port(f"unix:{tmp_path}/socket")
+    server.start()
+    yield CoordinatorClient(f"unix:{tmp_path}/socket", "token", "/workspace")
+    server.stop(None).wait()
+
+
+def test_an_artifact_is_sent(client: CoordinatorClient, uploads: Uploads) -> None:
+    client.upload(1, "a", "a", lambda: iter([b"one ", b"two"]))
+    assert uploads.received == [b"one two"]
+
+
+@pytest.mark.parametrize("error", [DanubeError("artifact-unreadable", "it cannot be read"), OSError("no more")])
+def test_what_ends_the_reading_of_an_artifact_is_raised(
+    client: CoordinatorClient, uploads: Uploads, error: Exception
+) -> None:
+    """It is not taken for a lost connection, for which the call would be repeated until the job's deadline."""
+
+    def chunks() -> Iterator[bytes]:
+        yield b"one "
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        client.upload(1, "a", "a", chunks)
+    assert raised.value is error
+    assert uploads.calls == 1
