@@ -23,7 +23,8 @@ from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.identity.people import TOKEN_PREFIX, new_secret, secret_hash
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.reasons import Status
-from tests.support.server import ROOT, Installation
+from tests.support.danube_process import ROOT
+from tests.support.server import Installation
 from tests.support.waiting import wait_until
 
 JOBS = 1_000_000

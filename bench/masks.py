@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.figures import Figure
 from danube_pkg.core.logs.redaction import Patterns, ValueSet
 from danube_pkg.core.logs.token_formats import OWN_LINES, TOKEN_FORMATS
-from tests.support.server import ROOT
+from tests.support.danube_process import ROOT
 
 LARGEST_BYTES = 64 * 1024
 OUTPUT = ("\n".join(str(number) * 9 for number in range(100_000)) + "\n").encode()

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from bench.figures import Figure, median_of, seconds_of
-from tests.support.server import DANUBE, Installation
+from tests.support.danube_process import DANUBE
+from tests.support.server import Installation
 
 HELLO = """
 from danube import pipeline, step
@@ -29,7 +30,7 @@ def measure() -> list[Figure]:
     bare = median_of(TIMES, lambda: seconds_of(lambda: subprocess.run([sys.executable, "-c", ""], check=True)))
     found = [Figure("danube --version", version, "s", 0.05, note=f"python -c '': {bare:.3f} s")]
     with tempfile.TemporaryDirectory(prefix="danube-bench-") as directory:
-        danube = Installation(Path(directory))
+        danube = Installation(Path(directory), interpreter=True)
         danube.pipeline("hello", HELLO)
         found.append(Figure("server: start to first answer", seconds_of(danube.serve), "s"))
         try:

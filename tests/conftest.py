@@ -7,15 +7,25 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 pytest_plugins = ["tests.support.schedule"]
 
 settings.register_profile("random", deadline=None)
-settings.register_profile("everyday", settings.get_profile("random"), derandomize=True)
+settings.register_profile("everyday", settings.get_profile("random"), derandomize=True, max_examples=35)
 settings.load_profile("everyday")
-"""The same examples in each run, so that a change is red for what it did; `make fuzz` draws others."""
+"""The same examples in each run, so that a change is red for what it did; `make fuzz` draws others, and three times as
+many."""
 
-ONLY = {"web": "long", "adversary": "long", "test_document_at_length.py": "fuzz"}
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let hypothesis draw from all constants of the imported modules in `make fuzz` only: to collect them takes seconds
+    in each worker."""
+    if config.getoption("hypothesis_profile") != "random":
+        providers._get_local_constants = lambda: providers._local_constants
+
+
+ONLY = {"web": "long", "adversary": "long", "test_typing.py": "long", "test_document_at_length.py": "fuzz"}
 """Folders and files with tests of one mark only. Their imports take seconds, and each worker would do them."""
 
 

@@ -33,8 +33,10 @@ from danube_pkg.services.jobs.masks import MaskOptions, MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import NO_CONTEXT, StatementContext, Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
+from danube_pkg.services.traces import Tracer
 
 
 class EngineParts(Record):
@@ -48,6 +50,7 @@ class EngineParts(Record):
     secrets: Secrets
     artifacts: Artifacts
     statements: Statements
+    exports: JobExports
     egress: Egress
     logs: JobLogs
     sources: Sources
@@ -84,20 +87,17 @@ def build_engine(
     logs: JobLogs,
     external_url: str = "",
     context: StatementContext = NO_CONTEXT,
+    tracer: Tracer | None = None,
 ) -> EngineParts:
     """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
-    what is stated about all jobs; the runtime is added."""
+    what is stated about all jobs; the runtime is added. tracer: None for jobs without traces."""
     egress = Egress(runtime.proxies, runtime.ledgers, secrets)
     ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
+    ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
-    kept = SqliteArtifacts(store.database)
-    statements = Statements(
-        SqliteProvenance(store.database),
-        kept,
-        SqliteSecrets(store.database),
-        store.signing,
-        replace(context, runtime=runtime.runtime.name),
-    )
+    kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
+    context = replace(context, runtime=runtime.runtime.name)
+    statements = Statements(signed, kept, SqliteSecrets(store.database), store.signing, context)
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
@@ -116,6 +116,7 @@ def build_engine(
 
     artifacts = Artifacts(kept, files, store.clock, store.new_id, artifact_bounds)
     coordination = Coordination(engine, ports, resources, secrets, artifacts)
+    exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
         engine,
         coordination,
@@ -125,6 +126,7 @@ def build_engine(
         secrets,
         artifacts,
         statements,
+        exports,
         egress,
         logs,
         sources,
@@ -169,13 +171,16 @@ async def open_engine(
     observer: JobObserver,
     external_url: str = "",
     context: StatementContext = NO_CONTEXT,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[EngineParts]:
     """The engine, running and reachable by coordinators; jobs continue when the block is left. external_url: as for
     `build_engine`."""
     async with AsyncExitStack() as stack:
         logs = FileJobLogs(store.directory / "logs", store.clock.now)
         stack.callback(logs.abandon)
-        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, external_url, context)
+        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, external_url, context, tracer)
+        if tracer is not None:
+            parts.engine.listen(lambda job: tracer.job_changed(job, parts.engine.source_period(job.id)))
         await parts.draining.recall()
         await stack.enter_async_context(CoordinatorServer(parts.coordination).serving(store.directory / "run" / "grpc"))
         await stack.enter_async_context(parts.engine.running())

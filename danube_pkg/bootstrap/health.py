@@ -1,5 +1,6 @@
 """Builds what decides whether the server is ready, and what repairs it."""
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ from danube_pkg.adapters.store import Database, SqliteServerState
 from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.runtime import RuntimeParts
 from danube_pkg.bootstrap.store import Store
+from danube_pkg.core.errors import Conflict
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.health.ports import Disk
 from danube_pkg.core.health.repairs import Repair
@@ -34,6 +36,7 @@ from danube_pkg.services.health.upkeep import RepairDone, Upkeep, Worker
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
+from danube_pkg.services.retention import Retention
 
 LARGE_LOG_BYTES = 256 * 1024**2
 """SQLite itself copies the write-ahead log back at 4 MiB; so large it only becomes where that has not worked."""
@@ -100,6 +103,7 @@ class Observed(Record):
     dex: Dex | None
     audit: Audit
     runtime: RuntimeParts | None = None
+    retention: Retention | None = None
     sources: Sequence[ConditionSource] = ()
 
 
@@ -134,13 +138,16 @@ class _Workers:
 
     async def _make_room(self) -> str:
         removed, free = 0, self._room.free_bytes()
+        if self._parts.retention is not None:
+            with contextlib.suppress(Conflict):  # the clock is not trusted: nothing is removed by age
+                removed += (await self._parts.retention.reap("danube")).removals
         for clean_up in clean_ups(self._parts.mirrors, self._parts.runtime):
             if self._room.has_room():
                 break
             removed += await clean_up(self._room.has_room)
-        self.freed.count("disk", max(0, self._room.free_bytes() - free))
+        self.freed.count("low-disk", max(0, self._room.free_bytes() - free))
         end = "the disk has room again" if self._room.has_room() else "the disk is still low"
-        return f"removed {removed} mirrors and images that no job uses: {end}"
+        return f"removed {removed} old logs, artifacts, mirrors and images that no job uses: {end}"
 
     async def _retry_sync(self) -> str:
         self._parts.configuration.retry()

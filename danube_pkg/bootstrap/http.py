@@ -29,6 +29,7 @@ from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
 from danube_pkg.services.retention import Retention
+from danube_pkg.services.traces import Tracer
 
 _log = EventLog("danube.http")
 
@@ -73,6 +74,7 @@ class ServerParts(Record):
     retention: Retention
     files: SourceFiles
     deploy_key: str
+    tracer: Tracer
     pulled: Tally | None = None
 
 
@@ -114,7 +116,7 @@ def _metric_sources(parts: ServerParts) -> MetricSources:
         secret_bytes=lambda: parts.jobs.secrets.known.size_bytes,
         reconnects=parts.jobs.reconnects,
         upkeep=parts.health.upkeep,
-        freed=parts.health.freed,
+        freed=(parts.retention.freed, parts.health.freed),
         subsystems=lambda: parts.health.readiness.known,
         disk=parts.health.disk,
         clock=parts.store.clock,
@@ -132,6 +134,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
         statements=jobs.statements,
+        exports=jobs.exports,
         artifact_directory=str(store.directory / "artifacts"),
         configuration=parts.configuration,
         applied=parts.configuration.applied,
@@ -153,7 +156,9 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         api_document=api_document,
         egress=jobs.egress,
         webhooks=parts.triggers.webhooks,
+        forge_checks=parts.triggers.forge_checks,
         retention=parts.retention,
         site=site,
         dex=parts.identity.dex,
+        tracer=parts.tracer,
     )

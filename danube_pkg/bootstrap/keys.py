@@ -32,7 +32,7 @@ def check_not_emptied(directory: Path) -> None:
             "database-missing",
             f"{database} {what}",
             cause=f"{directory} has been used: {key} exists",
-            hint=f"restore {database} from a backup (is a volume not mounted?); "
+            hint="is a volume not mounted? Else restore a backup into a new directory: danube restore FILE --data DIR; "
             "for a new server name an empty directory: --data DIR",
         )
 

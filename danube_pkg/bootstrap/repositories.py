@@ -10,6 +10,7 @@ from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.keys.keys import DEPLOY_KEY_NAME
 from danube_pkg.bootstrap.keys import open_ssh_key
 from danube_pkg.bootstrap.store import Store
+from danube_pkg.bootstrap.triggers import ForgeAccess
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository, SourceSettings
 from danube_pkg.kit.logs import EventLog
@@ -25,9 +26,14 @@ class RepositoryParts(Record):
     """What reads repositories and calls forges. deploy_key: the public half of the server's own ssh key."""
 
     sources: GitSources
+    credentials: ConfiguredCredentials
     statuses: CommitStatusReporter
     forges: HttpForges
     deploy_key: str
+
+    def access(self, external_url: str) -> ForgeAccess:
+        """What triggers need of it. external_url: of the server."""
+        return ForgeAccess(self.sources, self.forges, self.credentials, self.deploy_key, external_url)
 
 
 @asynccontextmanager
@@ -53,7 +59,8 @@ async def open_repositories(
         sources = GitSources(
             store.directory / "repos", credentials, worker=worker, settings=settings, known_hosts=known_hosts
         )
-        yield RepositoryParts(sources, CommitStatusReporter(applied, credentials, forges), forges, deploy_key)
+        statuses = CommitStatusReporter(applied, credentials, forges)
+        yield RepositoryParts(sources, credentials, statuses, forges, deploy_key)
     finally:
         stack.close()
         await forges.close()

@@ -17,8 +17,10 @@ from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
+from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
+from danube_pkg.core.errors import Permanent
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.oom_score import lower_oom_score
@@ -56,10 +58,9 @@ class RunningServer(Record):
 async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
     """Serves until the block is left; jobs continue, and the next server has them. Raises Conflict, Permanent."""
     settings = options.settings
-    repository = settings.config_repo
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(Path(settings.server.data_dir)))
-        applied = await load_applied(store, repository)
+        applied = await load_applied(store, settings.config_repo)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
@@ -67,21 +68,22 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         wanted = RuntimeOptions(options.images, settings.runtime, settings.egress)
         runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         repositories = await stack.enter_async_context(
-            open_repositories(store, applied, secrets, repository, settings.sources)
+            open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
+        tracer = await stack.enter_async_context(open_tracer(store, applied, options.known))
         server, url = configuration.settings.server, configuration.settings.server.external_url
-        observer, context = JobObserver(applied, store.clock), StatementContext(configuration=repository.url)
-        opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context)
+        observer, context = JobObserver(applied, store.clock), StatementContext(configuration=settings.config_repo.url)
+        opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context, tracer)
         jobs = await stack.enter_async_context(opening)
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
         )
-        triggers = await stack.enter_async_context(open_triggers(store, jobs, repositories.sources, configuration.sync))
-        identity = await stack.enter_async_context(
-            open_identity(store, applied, secrets, settings.dex, server.external_url)
-        )
-        retention = await stack.enter_async_context(open_retention(store, applied, audit))
+        access = repositories.access(url)
+        triggers = await stack.enter_async_context(open_triggers(store, jobs, access, configuration.sync))
+        identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
+        reaping = open_retention(store, applied, audit, options.images, secrets.read_for_server)
+        retention = await stack.enter_async_context(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
             store=store,
@@ -91,7 +93,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             dex=identity.dex,
             audit=audit,
             runtime=runtime,
-            sources=(*conditions, jobs.draining, retention, *runtime.conditions),
+            retention=retention,
+            sources=(*conditions, jobs.draining, retention, *runtime.conditions, tracer),
         )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
@@ -107,6 +110,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             retention=retention,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,
+            tracer=tracer,
             pulled=runtime.images.pulled if runtime.images is not None else None,
         )
         opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))
@@ -118,14 +122,30 @@ async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
     replaced."""
     if not lower_oom_score(INFRASTRUCTURE_OOM_SCORE):
         _log.info("oom-score-not-lowered", hint="see: danube doctor")
-    async with open_server(options) as server:
-        data = options.settings.server.data_dir
+    data = options.settings.server.data_dir
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(open_server(options))
+        except OSError as error:
+            raise _not_started(Path(data), error) from error
         _log.info("server-ready", address=server.address, data=data, process=os.getpid())
         lost = await until(stop.wait(), wait_lost(server.parts.store), name="data directory")
         if lost is not None:
             _log.error(lost.reference, what=lost.what, cause=lost.cause, hint=lost.hint)
             raise lost
         _log.info("server-stopping", jobs="continue; the next server takes them over")
+
+
+def _not_started(data: Path, error: OSError) -> Permanent:
+    """A file of the data directory that cannot be used, whichever part of the server met it."""
+    path = error.filename or data
+    return Permanent(
+        "data-directory-unusable",
+        f"the server cannot start: {path} cannot be used",
+        cause=error.strerror or str(error),
+        hint=f"check it: ls -ld {path}; move it away if it does not belong there, or restore a backup: "
+        "danube restore FILE --data DIR",
+    )
 
 
 def _http_options(options: ServerOptions, server: ServerSettings) -> HttpOptions:

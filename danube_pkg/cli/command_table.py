@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("sessions", "list your sessions; end those of a user"),
     ("whoami", "show who you are for the server"),
     ("deliveries", "list webhook deliveries and other events, and what became of them"),
+    ("forge", "check what is missing at the forges of the pipelines' repositories"),
     ("audit", "list who did what, or check that the audit log is complete"),
     ("health", "show whether the server can do its work, and what it has repaired"),
     ("drain", "let the server start no new jobs"),

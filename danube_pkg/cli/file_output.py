@@ -1,28 +1,49 @@
 """Files that commands write: `--output FILE`, or standard output without it."""
 
+import io
 import os
+import shutil
 import sys
 from pathlib import Path
+from typing import IO, Protocol
 
 from danube_pkg.core.errors import Permanent
 
 
+class Source(Protocol):
+    """What can be read in parts: a file, an answer of the server."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
 def write_output(output: str | None, data: bytes) -> None:
-    """Write the data to a file, whole or not at all; None or `-`: to standard output. Raises Permanent."""
+    """As `copy_output`."""
+    copy_output(output, io.BytesIO(data))
+
+
+def copy_output(output: str | None, source: Source) -> None:
+    """Write the source to a file, whole or not at all; None or `-`: to standard output. Raises Permanent."""
     if output in (None, "-"):
-        sys.stdout.buffer.write(data)
+        _copy(source, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
     target = Path(str(output))
     part = target.with_name(f".{target.name}.part")
     try:
-        part.write_bytes(data)
+        with part.open("wb") as file:
+            _copy(source, file)
         os.replace(part, target)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise Permanent(
             "file-not-written",
             f"{target} cannot be written",
             cause=error.strerror or str(error),
             hint="name another file: --output FILE, or - for standard output",
         ) from error
+    finally:
+        if part.parent.is_dir():
+            part.unlink(missing_ok=True)
+
+
+def _copy(source: Source, target: IO[bytes]) -> None:
+    shutil.copyfileobj(source, target)

@@ -16,10 +16,11 @@ STATUS_COLOURS = {"success": "32", "failure": "31", "timeout": "31", "cancelled"
 Result = TypeVar("Result")
 
 
-def say(text: str, *, file: TextIO | None = None, end: str = "\n") -> None:
+def say(text: str, *, lead: str = "", file: TextIO | None = None, end: str = "\n") -> None:
     """Print a text on standard output, or `file`. Names and messages in it may be of untrusted origin, so that control
-    sequences are made visible: no other part of the command line calls `print`."""
-    print(visible(text), file=file, end=end)
+    sequences are made visible: no other part of the command line calls `print`. lead: printed before it as it is: a
+    coloured word of Danube's own."""
+    print(lead + visible(text), file=file, end=end)
 
 
 def show(result: Result, options: argparse.Namespace, print_text: Callable[[Result], None]) -> int:

@@ -25,8 +25,14 @@ class PipelineSettings(Record):
     """Variables of each step, by name."""
     run_as_root: bool = False
     """Steps in the image `host` are run by root of the job's own user ids."""
+    trusts_members: bool = False
+    """Untrusted requests whose head a member of the repository pushed need no approval."""
     submodules: tuple[str, ...] = ()
     """Repositories as HOST/PATH, with `*`, for which the server lends its credential to submodules."""
+    clone_depth: int = 1
+    """Commits of history in a job's `.git`; 0: all."""
+    clone_tags: bool = False
+    """Whether it has the tags of these commits."""
     log_limit_mb: int = 200
     """A build that prints more is most likely in a loop."""
     max_concurrent_jobs: int = 0

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     SOURCE_UNAVAILABLE = "source-unavailable"
     SUPERSEDED = "superseded"
     CANCELLED = "cancelled"
+    DRAINED = "drained"
     JOB_TIMEOUT = "job-timeout"
     HOST_LACKS = "host-lacks"
     LOG_LOST = "log-lost"
@@ -124,6 +125,7 @@ HINTS: dict[Reason, str] = {
     Reason.SOURCE_UNAVAILABLE: "check that the repository and the ref exist and that Danube may read them",
     Reason.JOB_TIMEOUT: "raise the pipeline's max_duration_seconds, or find the step that takes so long",
     Reason.CANCELLED: "nothing is wrong; the same commit runs again with: danube rerun JOB",
+    Reason.DRAINED: "the server was drained for maintenance; once it takes work again: danube rerun JOB",
     Reason.HOST_LACKS: "check this machine with: danube doctor",
     Reason.LOG_LOST: "find out what removes files below logs/ of the data directory; then: danube rerun JOB",
     Reason.SIGNING_FAILED: "check keys/signing.key of the data directory and the server's log; then: danube rerun JOB",

@@ -9,12 +9,16 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
+from danube_pkg.kit.stopped import POLL_SECONDS, end_stopped
+
 LAUNCH_SECONDS = 60.0
-"""For one process: a fork takes milliseconds, but the fork server imports first, maybe on an overloaded machine."""
+"""For one process: a fork takes milliseconds, but the fork server imports first, maybe on an overloaded machine. One
+that takes longer is replaced."""
 
 MAX_NUMBER_BYTES = 16
 """A process id, or an exit code."""
@@ -31,6 +35,7 @@ class ForkedProcess:
         stdout: asyncio.StreamReader,
         stderr: asyncio.StreamReader,
         reading: Sequence[asyncio.ReadTransport],
+        server_pid: int,
     ) -> None:
         self.pid = pid
         self.stdin = stdin
@@ -38,13 +43,21 @@ class ForkedProcess:
         self.stderr = stderr
         self._end = end
         self._reading = reading
+        self._server_pid = server_pid
         self._code: int | None = None
 
     async def wait(self) -> int:
         """Its exit code, negative for a signal, once it has ended. If the fork server was ended, that of SIGKILL: its
-        processes die with it."""
+        processes die with it, and one that is stopped is ended."""
         if self._code is None:
-            answer = await asyncio.get_running_loop().sock_recv(self._end, MAX_NUMBER_BYTES)
+            loop = asyncio.get_running_loop()
+            reading = loop.create_task(loop.sock_recv(self._end, MAX_NUMBER_BYTES), name=f"end of process {self.pid}")
+            try:
+                while not (await asyncio.wait({reading}, timeout=POLL_SECONDS))[0]:
+                    end_stopped(self._server_pid, "fork server")
+            finally:
+                reading.cancel()
+            answer = reading.result()
             self._code = int(answer) if answer else -signal.SIGKILL
             self._end.close()
         return self._code
@@ -96,7 +109,8 @@ class ForkServer:
 
         Raises OSError. If it is cancelled, the process loses its pipes and its socket, and is ended.
         """
-        return await _connected(await asyncio.to_thread(self._start, environment), limit_bytes)
+        started = await asyncio.to_thread(self._start, environment)
+        return await _connected(started, limit_bytes, self._process.pid if self._process is not None else started.pid)
 
     def launch(self, environment: Mapping[str, str], standard: Sequence[int]) -> tuple[int, socket.socket]:
         """Start a process with these descriptors as its standard input, output and error, which stay the caller's.
@@ -104,15 +118,30 @@ class ForkServer:
         Returns its process id, and the socket that gets its exit code. Blocks. Raises OSError.
         """
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        here.settimeout(LAUNCH_SECONDS)
+        here.settimeout(POLL_SECONDS)
         with there:
             request = json.dumps({"environment": dict(environment)}).encode()
             with self._sending:
                 socket.send_fds(self._connection(), [request], [*standard, there.fileno()])
-        pid = here.recv(MAX_NUMBER_BYTES)
+                process = self._process
+        pid = self._process_id(here, process)
         if not pid:
             raise BrokenPipeError("the fork server has ended")
         return int(pid), here
+
+    def _process_id(self, here: socket.socket, process: "subprocess.Popen[bytes] | None") -> bytes:
+        """The answer. A fork server that is stopped, or does not answer in LAUNCH_SECONDS, is ended: the next request
+        starts another one. Raises TimeoutError."""
+        began = time.monotonic()
+        while True:
+            try:
+                return here.recv(MAX_NUMBER_BYTES)
+            except TimeoutError:
+                is_late = time.monotonic() - began >= LAUNCH_SECONDS
+                if process is not None and (end_stopped(process.pid, "fork server") or is_late):
+                    process.kill()
+                    process.wait()
+                    raise
 
     def _start(self, environment: Mapping[str, str]) -> "_Started":
         (input_there, input_here), (output_here, output_there), (error_here, error_there) = (
@@ -155,14 +184,15 @@ class _Started(NamedTuple):
     stderr: IO[bytes]
 
 
-async def _connected(started: _Started, limit_bytes: int) -> ForkedProcess:
+async def _connected(started: _Started, limit_bytes: int, server_pid: int) -> ForkedProcess:
     loop = asyncio.get_running_loop()
     started.end.setblocking(False)
     writing, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, started.stdin)
     stdin = asyncio.StreamWriter(writing, protocol, None, loop)
     stdout, reading_output = await _reader(started.stdout, limit_bytes)
     stderr, reading_error = await _reader(started.stderr, limit_bytes)
-    return ForkedProcess(started.pid, started.end, stdin, stdout, stderr, (reading_output, reading_error))
+    reading = (reading_output, reading_error)
+    return ForkedProcess(started.pid, started.end, stdin, stdout, stderr, reading, server_pid)
 
 
 async def _reader(pipe: IO[bytes], limit_bytes: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:

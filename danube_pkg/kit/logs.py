@@ -4,14 +4,18 @@ A record's message is the name of an event (`job-queued`); its details are in `e
 through `redact` last, so that no logger, also none of a library, can write a secret.
 """
 
+import errno
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
+from danube_pkg.kit.full_disk import FULL
 from danube_pkg.kit.terminal import json_text, visible
 
 Redact = Callable[[str], str]
+
+_DISK_ERRORS = FULL | {errno.EROFS, errno.EIO}
 
 _LEVELS = {
     "trace": logging.DEBUG,
@@ -39,7 +43,7 @@ class JsonLines(logging.Formatter):
             **_fields(record),
         }
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+            line["error"] = _failure(self, record)
         return self._redact(json_text(line))
 
 
@@ -55,7 +59,7 @@ class HumanLines(logging.Formatter):
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         fields = "".join(f" {key}={value}" for key, value in _fields(record).items() if value not in ("", None))
         line = f"{time} {record.levelname.lower()} {record.name}: {record.getMessage()}{fields}"
-        error = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        error = f"\n{_failure(self, record)}" if record.exc_info else ""
         return visible(self._redact(line + error))
 
 
@@ -86,6 +90,15 @@ def set_up_logging(stream: TextIO, wanted: str, redact: Redact) -> None:
     if unknown:
         known = f"known: {', '.join(_LEVELS)}, NAME=LEVEL, json, human"
         EventLog("danube.log").warning("log-level-unknown", words=" ".join(unknown), hint=known)
+
+
+def _failure(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """The traceback of a record's exception; for a disk that is full, read-only or broken one line, since the code that
+    found it is not at fault and finds it at each try."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        return f"{type(error).__name__}: {error}"
+    return formatter.formatException(record.exc_info) if record.exc_info else ""
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:

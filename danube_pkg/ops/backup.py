@@ -144,9 +144,9 @@ def _check_key(copy: Path, keys: Path) -> None:
 
 def _files(data: Path, copy: Path, includes: Sequence[str]) -> Iterator[tuple[str, Path]]:
     yield DATABASE_NAME, copy
-    for path in sorted(_entries(data / "keys")):
+    for path in sorted((data / "keys").rglob("*")):  # retired signing keys are in a directory of their own
         if path.is_file():
-            yield f"keys/{path.name}", path
+            yield str(path.relative_to(data)), path
     if "logs" in includes:
         # An index is older than its log: what the log has beyond it is cut off when it is opened.
         for path in sorted(_entries(data / "logs"), key=lambda one: (one.stem, one.suffix != ".idx", one.suffix)):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from weakref import WeakValueDictionary
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
@@ -10,6 +11,7 @@ from danube_pkg.core.identity.audit import AuditEvent
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.logs.clear_text import Stored, clear_texts, masked_record, masked_text
 from danube_pkg.core.logs.redaction import Patterns, ValueSet, redact_text
+from danube_pkg.core.logs.token_formats import TOKEN_FORMATS
 from danube_pkg.core.secrets.ports import SecretCipher, SecretStore
 from danube_pkg.core.secrets.secret import (
     SecretName,
@@ -24,6 +26,12 @@ from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.identity.audit import Audit
 
 _log = EventLog("danube.secrets")
+
+
+@cache
+def _token_formats() -> ValueSet:
+    """Tokens of forges and others, which the server may quote from answers; compiled with the first line of a log."""
+    return ValueSet((), TOKEN_FORMATS)
 
 
 class KnownValues:
@@ -68,9 +76,9 @@ class KnownValues:
         return sum(len(value) for one in sets for value in one.values)
 
     def redact(self, text: str) -> str:
-        """A line of this process's log without the values, and with e-mail addresses masked."""
+        """A line of this process's log without the values, tokens of known formats and e-mail addresses."""
         sets = [one for reference in self._sets.valuerefs() if (one := reference()) is not None]
-        return redact_text(Patterns(sets=sets, mask_emails=True), text)
+        return redact_text(Patterns(sets=[*sets, _token_formats()], mask_emails=True), text)
 
 
 class Secrets:

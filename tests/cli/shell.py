@@ -3,14 +3,14 @@
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.edges.http.api import Api
 from tests.support.command_line import IN_PROCESS, SECONDS, run_command
+from tests.support.danube_process import DANUBE, run_danube
 
-DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
+__all__ = ["DANUBE", "Shell", "with_alice"]
 
 
 class Shell:
@@ -42,7 +42,7 @@ class Shell:
     ) -> "subprocess.CompletedProcess[str]":
         if words[0] in IN_PROCESS:
             return run_command(words, given.encode(), environment, self.home)
-        return self.run_process([*DANUBE, *words], given, environment)
+        return run_danube(words, environment, self.home, given)
 
     def run_process(
         self, command: Sequence[str], given: str, environment: Mapping[str, str] | None = None

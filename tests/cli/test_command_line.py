@@ -13,8 +13,9 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
-from tests.cli.shell import DANUBE, Shell, with_alice
+from tests.cli.shell import Shell, with_alice
 from tests.edges.http.api import COMMIT, PASSWORD, Api
+from tests.support.danube_process import DANUBE
 
 
 @pytest.fixture

@@ -39,3 +39,28 @@ async def test_a_script_may_only_start_the_drain(running: Api, shell: Shell) -> 
     shown = json.loads(await shell.danube("drain", "--timeout", "0", "--json", "--data", str(running.path)))
     assert (shown["active"], shown["running"]) == (True, 1)
     assert running.services.draining.active
+
+
+async def test_jobs_that_run_at_the_timeout_are_ended_as_drained(running: Api, shell: Shell) -> None:
+    """Waiting jobs wait on; they start after the resume."""
+    words = ("drain", "--timeout", "1", "--on-timeout=kill", "--data", str(running.path))
+    shown = await shell.danube(*words)
+    assert "safe to stop" in shown
+    ended = [job for job in (await running.local.get("/api/v1/jobs")).json["jobs"] if job["status"] == "cancelled"]
+    assert [(job["reason"], job["message"]) for job in ended] == [
+        ("drained", "ended by local-administrator, who drained the server")
+    ]
+    assert running.services.draining.active
+    assert "new jobs are started" in await shell.danube("resume", "--data", str(running.path))
+
+
+async def test_jobs_are_ended_only_while_the_server_drains(running: Api) -> None:
+    assert (await running.local.post("/api/v1/system/drain/cancel")).reference == "not-draining"
+
+
+async def test_a_webhook_is_refused_and_not_stored_while_the_server_drains(api: Api) -> None:
+    await api.local.post("/api/v1/system/drain")
+    answer = await api.anonymous.post("/hooks/gitea", {"ref": "refs/heads/main"}, x_gitea_event="push")
+    assert (answer.status, answer.reference) == (503, "draining")
+    assert int(answer.headers["retry-after"]) > 0
+    assert (await api.local.get("/api/v1/deliveries")).json["deliveries"] == []

@@ -8,9 +8,10 @@ from hashlib import sha256
 
 import pytest
 
-from tests.cli.shell import DANUBE, Shell, with_alice
+from tests.cli.shell import Shell, with_alice
 from tests.cli.test_command_line import log_in
 from tests.edges.http.api import Api
+from tests.support.danube_process import DANUBE
 
 PART = b"x" * 2**20
 PARTS = 200

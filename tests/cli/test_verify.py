@@ -61,7 +61,7 @@ async def release(shell: Shell) -> Release:
 
 async def test_a_file_is_verified_and_the_table_says_what_was_checked(release: Release) -> None:
     shown = await release.verify("--repository", "https://git.example.org/shop/web", "--ref", "refs/heads/main")
-    assert "release/package.tar.gz: verified" in shown
+    assert "verified release/package.tar.gz" in shown
     lines = {line.split()[1]: line for line in shown.splitlines()[1:]}
     assert "built as package.tar.gz" in lines["subject"]
     assert "builders/sandbox/v1" in lines["builder"]

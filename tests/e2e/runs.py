@@ -1,12 +1,11 @@
 """`danube run` as a user has it, with a state directory of its own."""
 
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.command_line import run_command
-from tests.support.server import DANUBE, ROOT
+from tests.support.danube_process import ROOT, run_danube
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +23,7 @@ class Run:
 
 def danube_run(directory: Path, *words: str, state: Path, stdin: str = "", seconds: float = 60) -> Run:
     """Run the danubefile of a directory to its end."""
-    done = subprocess.run(
-        [*DANUBE, "run", str(directory), *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        env=_environment(state),
-        cwd=state,
-        check=False,
-    )
+    done = run_danube(["run", str(directory), *words], _environment(state), state, stdin, seconds)
     return Run(done.returncode, done.stdout, done.stderr)
 
 

@@ -17,8 +17,9 @@ import bcrypt
 import pytest
 
 from tests.fakes.dex import dex_program
+from tests.support.danube_process import DANUBE
 from tests.support.ports import free_ports
-from tests.support.server import DANUBE, Installation
+from tests.support.server import Installation
 from tests.support.waiting import wait_until
 
 PASSWORDS = {"alice": "correct horse", "bob": "battery staple"}
@@ -156,6 +157,7 @@ def danube(tmp_path: Path) -> Iterator[DexInstallation]:
         made.abandon()
 
 
+@pytest.mark.long
 def test_users_log_in_as_configured(danube: DexInstallation) -> None:
     alice, bob = danube.browser(), danube.browser()
     assert alice.log_in("alice", "a guess") == 401

@@ -154,6 +154,7 @@ def test_parallel_jobs_of_one_pipeline_are_isolated(shared: Installation) -> Non
     assert [shared.end_of(job_id)["status"] for job_id in twins] == ["success", "success"]
 
 
+@pytest.mark.long
 def test_a_server_with_a_strict_umask_runs_jobs(danube: Installation) -> None:
     """Coordinators can read what they need whatever the umask of the server is."""
     danube.pipeline("app", job_of("step.run('echo hello > file', name='one')\nartifacts.upload('file', name='file')"))

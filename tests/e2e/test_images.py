@@ -18,6 +18,7 @@ from tests.support.image_layouts import (
     directory,
     file,
     push,
+    push_by_skopeo,
 )
 from tests.support.registry import (
     PASSWORD,
@@ -26,6 +27,7 @@ from tests.support.registry import (
     serving,
 )
 from tests.support.server import Installation
+from tests.support.waiting import wait_until
 
 DANUBEFILE = """
     from danube import artifacts, ctx, pipeline, step
@@ -101,8 +103,12 @@ def test_an_image_is_pulled_from_a_registry_and_the_log_reports_it(danube: Insta
     assert danube.end_of(job)["status"] == "success", danube.log(job)
     assert f"--- pulling image {registry.host}/e2e/app:1: 1 layers, " in danube.log(job)
     assert f"--- image {registry.host}/e2e/app:1 is ready after " in danube.log(job)
-    listed = json.loads(danube.command("image", "list", "--json").stdout)
-    assert [(one["name"], one["loaded"], one["pods"]) for one in listed] == [(f"{registry.host}/e2e/app:1", False, 0)]
+
+    def listed() -> list[tuple[str, bool, int]]:
+        found = json.loads(danube.command("image", "list", "--json").stdout)
+        return [(one["name"], one["loaded"], one["pods"]) for one in found]
+
+    wait_until(lambda: listed() == [(f"{registry.host}/e2e/app:1", False, 0)], 30, "the pod to be removed")
 
 
 @pytest.mark.long
@@ -113,7 +119,7 @@ def test_image_pull_uses_the_registries_and_credentials_of_the_server(
     with serving(tmp_path_factory.mktemp("closed") / "registry", account=True) as closed:
         image, other = f"{closed.host}/e2e/private:1", f"{closed.host}/e2e/private:2"
         for name in (image, other):
-            push(
+            push_by_skopeo(
                 Layout(danube.path / name[-1]).image("1", [busybox()]), "1", name, "--dest-creds", f"{USER}:{PASSWORD}"
             )
         spec = {"host": closed.host, "username": USER, "password_secret": "REGISTRY", "insecure": True}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.adapters.runtimes.sandbox.as_user import run_as_ordinary_user
 from tests.e2e.runs import danube_run, refused_run
-from tests.support.server import DANUBE, ROOT
+from tests.support.danube_process import DANUBE, ROOT
 from tests.support.waiting import wait_until
 
 HEAD = "from danube import artifacts, ctx, pipeline, secrets, step\n\n@pipeline(name='t')\ndef build():\n"

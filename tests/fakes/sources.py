@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.repositories.ports import SubmoduleGuard
-from danube_pkg.core.repositories.revisions import Revision, SourceFile
+from danube_pkg.core.repositories.revisions import History, Revision, SourceFile
 from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
 
@@ -80,7 +80,12 @@ class FakeSources:
         return Revision(commit_sha, ref or "main", branch=ref.removeprefix("refs/heads/") or "main")
 
     async def open(
-        self, repository: str, commit_sha: str, tag: str = "", submodules: SubmoduleGuard | None = None
+        self,
+        repository: str,
+        commit_sha: str,
+        tag: str = "",
+        submodules: SubmoduleGuard | None = None,
+        history: History | None = None,
     ) -> FakeTree:
         self._request(f"{repository} {commit_sha}")
         return FakeTree(commit_sha, self._tar)

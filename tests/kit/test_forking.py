@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from danube_pkg.kit import forking
 from danube_pkg.kit.forking import ForkedProcess, ForkServer
 from tests.support.waiting import wait_until_async
 
@@ -95,6 +96,23 @@ async def test_the_processes_of_an_ended_fork_server_end_and_another_one_starts(
     process.kill()
     _, again = await described(server, b"")
     assert again["imported_in"] != answer["imported_in"]
+
+
+async def test_a_stopped_fork_server_is_replaced(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that waits for its end, and one that is to be started, would wait for ever."""
+    monkeypatch.setattr(forking, "POLL_SECONDS", 0.1)
+    process = await start(server, "pause")
+    _, answer = await described(server, b"")
+    stopped = int(str(answer["imported_in"]))
+    os.kill(stopped, signal.SIGSTOP)
+    process.kill()
+    assert await process.wait() == -signal.SIGKILL
+    _, again = await described(server, b"")
+    os.kill(int(str(again["imported_in"])), signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        await start(server, "pause")
+    _, last = await described(server, b"")
+    assert len({answer["imported_in"], again["imported_in"], last["imported_in"]}) == 3
 
 
 async def test_a_process_ends_with_its_server(server: ForkServer) -> None:

@@ -1,8 +1,10 @@
 """Events in the log: the same lines as `logging` itself writes, with fewer words in the code."""
 
+import errno
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -52,6 +54,23 @@ def test_levels_apply_and_an_exception_has_its_traceback(stream: io.StringIO) ->
     assert (warning["level"], error["level"], error["cause"]) == ("warning", "error", "x")
     assert (bug["level"], bug["job"]) == ("error", "01")
     assert "ZeroDivisionError: a bug" in str(bug["error"])
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+def test_a_disk_that_is_full_or_broken_is_one_line_without_a_traceback(stream: io.StringIO, number: int) -> None:
+    try:
+        raise OSError(number, os.strerror(number), "/data/logs/01.log")
+    except OSError:
+        EventLog(NAME).exception("task-failed", job="01")
+    (line,) = lines(stream)
+    assert os.strerror(number) in str(line["error"])
+    assert "/data/logs/01.log" in str(line["error"])
+    assert "Traceback" not in str(line["error"])
+
+
+def test_each_event_is_one_line_whatever_its_text_holds(stream: io.StringIO) -> None:
+    EventLog(NAME).warning("odd", text="two\nlines\r\n\u2028and more")
+    assert len(stream.getvalue().splitlines()) == 1
 
 
 class KeptRecords(logging.Handler):
@@ -105,6 +124,6 @@ def test_no_control_sequence_in_a_value_reaches_a_terminal(form: type[logging.Fo
     """The log is read on terminals, and names of branches or answers of registries are in it."""
     record = logging.LogRecord(NAME, logging.INFO, "", 0, "hook-received", (), None)
     record.fields = {"what": "b-\x1b]0;evil\x07 \x9b2J \u202e"}
-    line = form(lambda text: text).format(record)  # type: ignore[call-arg, arg-type]
+    line = form(lambda text: text).format(record)  # type: ignore[arg-type]
     assert "evil" in line
     assert not set("\x1b\x07\x9b\u202e") & set(line)

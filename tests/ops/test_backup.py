@@ -48,6 +48,7 @@ class Original:
 
         await self.store.database.write(rows)
         self.jobs = {phase: await self.job(phase) for phase in (Phase.CLOSED, Phase.RUNNING, Phase.QUEUED)}
+        await self.store.signing.rotate()  # leaves a file in keys/history
         (self.path / "logs").mkdir()
         for job in self.jobs.values():
             (self.path / "logs" / f"{job}.log").write_bytes(b"hello\n" * 1000)
@@ -76,7 +77,7 @@ async def test_a_backup_of_a_running_server_is_restored_whole(original: Original
     assert (tmp_path / "backup").stat().st_mode & 0o777 == 0o600
     assert done.head.includes == ("artifacts", "logs")
     restore(tmp_path / "backup", tmp_path / "new", Openers(), CLOCK)
-    for name in ("logs", "artifacts"):
+    for name in ("logs", "artifacts", "keys"):
         before = {path.relative_to(original.path): path.read_bytes() for path in (original.path / name).rglob("*.*")}
         assert before
         for path, content in before.items():

@@ -1,5 +1,6 @@
 """Steps: what is refused before it is sent, what is sent, and how results are returned."""
 
+import pickle
 import threading
 from collections.abc import Callable
 
@@ -309,3 +310,12 @@ def test_a_service_that_is_never_ready_ends_the_wait(session: RecordingSession) 
 def test_a_service_that_ends_within_its_block_fails_the_job(session: RecordingSession) -> None:
     with pytest.raises(StepFailed, match="ended before its block did"), step.service("db", "serve") as db:
         db.wait()
+
+
+def test_errors_come_back_from_the_children_of_a_process_pool() -> None:
+    """An error that cannot be pickled makes `multiprocessing.Pool` wait for ever."""
+    refused = DanubeError("a-reference", "what failed", cause="why", hint="what to do")
+    failed = StepFailed(StepResult("lint", "failure", 3, 1.0, "step-failed"))
+    for error in (refused, failed):
+        back = pickle.loads(pickle.dumps(error))
+        assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))

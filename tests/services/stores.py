@@ -13,6 +13,7 @@ from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.kit.records import replace
+from tests.support.databases import open_new_database
 
 NOW = 1_800_000_000.0
 PIPELINE = Pipeline("p1", "hello", "team", PipelineSettings("repository"))
@@ -63,7 +64,7 @@ class UnrulyJobs(SqliteJobs):
 @asynccontextmanager
 async def open_database(path: Path) -> AsyncIterator[Database]:
     """With `PIPELINE` in it."""
-    database = Database(path / "danube.db")
+    database = open_new_database(path / "danube.db")
     try:
         await SqlitePipelines(database).apply_pipelines([PIPELINE], "revision")
         yield database

@@ -1,5 +1,6 @@
 """Retention over a real database and real files: what it removes, and what a kill or a wrong clock does to it."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from danube_pkg.adapters.retention.files import JobFileDirectories
 from danube_pkg.adapters.store import Database, SqliteAudit, SqliteRetention, SqliteServerState
 from danube_pkg.adapters.store.jobs import SqliteJobs
-from danube_pkg.core.errors import Conflict
+from danube_pkg.core.errors import Conflict, Permanent
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
@@ -21,6 +22,7 @@ from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.loops import Timing
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.retention import Retention
+from tests.support.waiting import wait_until_async
 
 NOW = 1_800_000_000.0
 POLICY = RetentionPolicy(logs=RetentionLimit(30 * DAY_SECONDS), artifacts=RetentionLimit(14 * DAY_SECONDS))
@@ -32,6 +34,7 @@ class SetClock:
     def __init__(self) -> None:
         self.wall = NOW
         self.running = 0.0
+        self.pauses = 0
 
     def now(self) -> float:
         return self.wall
@@ -44,7 +47,11 @@ class SetClock:
         self.running += seconds
 
     async def sleep(self, seconds: float) -> None:
+        """The first pause is over at once, the next one never."""
         self.advance(seconds)
+        self.pauses += 1
+        if self.pauses > 1:
+            await asyncio.Event().wait()
 
 
 class Server:
@@ -264,3 +271,17 @@ async def test_kept_jobs_above_the_limit_are_a_condition(server: Server) -> None
     assert found == [
         ("retention-exceeded", "the artifacts of kept and unfinished jobs alone are larger than retention.artifacts_gb")
     ]
+
+
+async def test_a_database_that_cannot_be_written_is_one_warning_without_a_traceback(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(name: str, value: str) -> None:
+        raise Permanent("database-unreadable", "the database cannot be opened for writing", hint="ls -l")
+
+    server.retention._state.remember = refuse  # type: ignore[method-assign]
+    running = asyncio.create_task(server.retention.run(), name="retention")
+    with caplog.at_level("WARNING"):
+        await wait_until_async(lambda: "retention-failed" in caplog.text, 20, "the warning")
+    running.cancel()
+    assert "Traceback" not in caplog.text

@@ -205,6 +205,14 @@ def test_the_servers_own_log_masks_e_mail_addresses() -> None:
     assert KnownValues().redact('{"actor": "bob@example.com", "at": "x@y"}') == '{"actor": "***", "at": "x@y"}'
 
 
+def test_the_servers_own_log_masks_tokens_that_others_quote() -> None:
+    token = "ghp_" + "0123456789abcdef0123456789abcdef0123"
+    own = "dt1_" + "a" * 43
+    assert KnownValues().redact(f"the forge answered: bad credentials {token}, {own}") == (
+        "the forge answered: bad credentials ***, ***"
+    )
+
+
 async def test_all_who_mask_the_same_values_share_one_set() -> None:
     known = KnownValues()
     one, two = await asyncio.gather(known.compiled([b"a-value", b"b-value"]), known.compiled([b"b-value", b"a-value"]))

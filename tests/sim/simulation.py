@@ -1,8 +1,6 @@
 """A whole run: `simulate(Scenario(seed=7))`. It ends when every job is closed, and checks every invariant."""
 
-import asyncio
 import logging
-import os
 import random
 import shutil
 import tempfile
@@ -10,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from danube_pkg.adapters.store import Database
 from tests.sim.crashing import writing_logs_as
 from tests.sim.faults import CrashPlan, is_from_crashed_process
 from tests.sim.invariants import violations_of
@@ -18,10 +15,7 @@ from tests.sim.job_plans import JobGenerator
 from tests.sim.scenarios import SECRETS, Scenario
 from tests.sim.state import SimulationState
 from tests.sim.virtual_time import run_virtually
-
-_memory = Path("/dev/shm")
-SCRATCH = _memory if os.access(_memory, os.W_OK) else Path(tempfile.gettempdir())
-"""Runs write thousands of small files; memory is faster than a disk for them."""
+from tests.support.databases import SCRATCH, prepare_database
 
 EXPECTED_ERRORS = frozenset({"log-disk-full"})
 """What a server may report as an error while a disk is full; any other error in its log fails the run."""
@@ -68,7 +62,7 @@ def simulate(
     directory = Path(tempfile.mkdtemp(prefix="danube-sim-", dir=SCRATCH))
     how = rerun or f"python -m tests.sim {scenario.seed}"
     try:
-        shutil.copy(_empty_database(), directory / "danube.db")
+        prepare_database(directory / "danube.db")
         state = SimulationState(scenario, directory)
         with _watching_logs(state), writing_logs_as(state.servers):
             try:
@@ -87,18 +81,6 @@ def simulate(
         return state
     finally:
         shutil.rmtree(directory)
-
-
-_template: list["tempfile.TemporaryDirectory[str]"] = []
-"""Removed when the process ends."""
-
-
-def _empty_database() -> Path:
-    """A database whose migrations have run, made once."""
-    if not _template:
-        _template.append(tempfile.TemporaryDirectory(prefix="danube-sim-empty-", dir=SCRATCH))
-        asyncio.run(Database(Path(_template[0].name) / "danube.db").close())
-    return Path(_template[0].name) / "danube.db"
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from tests.sim.state import SimulationState
 PARTS = 6
 """Tests among which the points of the small job are divided, so that workers share them."""
 
-STRIDE = 10
-"""On each push larger jobs are tried with every tenth point and call; trying all takes minutes (`make fuzz`)."""
+STRIDE = 20
+"""On each push larger jobs are tried with every twentieth point and call; trying all takes minutes (`make fuzz`)."""
 
 
 def without_faults(name: str) -> SimulationState:
@@ -59,15 +59,30 @@ def test_the_server_crashes_twice_wherever_it_can(name: str) -> None:
             )
 
 
-@pytest.mark.parametrize("name", EACH)
-def test_a_failed_commit_breaks_nothing(name: str) -> None:
-    for commit in range(1, without_faults(name).faults.commits + 1, 1 if name == "small" else 3):
+def fail_commits(name: str, stride: int) -> None:
+    for commit in range(1, without_faults(name).faults.commits + 1, stride):
         scenario = replace(scenario_of(name), failing_commits=frozenset({commit}))
         simulate(scenario, rerun=f"python -m tests.sim {name} --commit {commit}")
 
 
-@pytest.mark.parametrize("name", EACH)
-def test_a_failed_runtime_call_breaks_nothing(name: str) -> None:
-    for call in range(1, without_faults(name).faults.calls + 1, 1 if name == "small" else STRIDE):
+def fail_calls(name: str, stride: int) -> None:
+    for call in range(1, without_faults(name).faults.calls + 1, stride):
         scenario = replace(scenario_of(name), failing_calls=frozenset({call}))
         simulate(scenario, rerun=f"python -m tests.sim {name} --call {call}")
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_a_failed_commit_breaks_nothing(name: str) -> None:
+    fail_commits(name, 1 if name == "small" else 5)
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_a_failed_runtime_call_breaks_nothing(name: str) -> None:
+    fail_calls(name, 1 if name == "small" else STRIDE)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("name", EACH)
+def test_no_failed_commit_or_call_breaks_anything(name: str) -> None:
+    fail_commits(name, 1)
+    fail_calls(name, 1)

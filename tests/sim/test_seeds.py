@@ -5,7 +5,7 @@ import pytest
 from tests.sim.simulation import random_scenario, simulate
 from tests.sim.state import SimulationState
 
-EVERYDAY = 25
+EVERYDAY = 16
 """So many seeds on each push. Each seed gives the same run until the code that draws it changes."""
 
 LONG = 4000
@@ -23,7 +23,7 @@ def test_every_invariant_holds_in_a_hundred_runs(first: int) -> None:
         simulate(random_scenario(seed))
 
 
-@pytest.mark.parametrize("seed", [3, 11])
+@pytest.mark.parametrize("seed", [3])
 def test_the_same_seed_gives_the_same_run(seed: int) -> None:
     """Otherwise a failure could not be repeated."""
 

@@ -17,15 +17,32 @@ def jobs_at_once(seed: int = 5) -> Scenario:
     return Scenario(seed=seed, plans=tuple(EACH.values()), cancels=CANCELS)
 
 
-@pytest.mark.parametrize("what", ["database", "locked", "log"])
-@pytest.mark.parametrize("seconds", [0.05, 5.0, 200.0])
+WHAT = ["database", "locked", "log"]
+SECONDS = [0.05, 5.0, 200.0]
+
+
+def fill(what: str, seconds: float, begin: float) -> None:
+    simulate(replace(jobs_at_once(), full={what: [(begin, begin + seconds)]}), rerun=f"{what} from {begin} on")
+
+
+@pytest.mark.parametrize("what", WHAT)
+@pytest.mark.parametrize("seconds", SECONDS)
 def test_a_disk_that_is_full_for_a_while(what: str, seconds: float) -> None:
-    for begin in TIMES:
-        simulate(replace(jobs_at_once(), full={what: [(begin, begin + seconds)]}), rerun=f"{what} from {begin} on")
+    """Each of `TIMES` with each kind of storage, over the three durations."""
+    fill(what, seconds, TIMES[(WHAT.index(what) + SECONDS.index(seconds)) % len(TIMES)])
 
 
-def test_a_server_that_crashes_while_the_disk_is_full() -> None:
-    for begin in TIMES:
+@pytest.mark.fuzz
+@pytest.mark.parametrize("what", WHAT)
+@pytest.mark.parametrize("begin", TIMES)
+def test_a_disk_that_is_full_at_any_time(what: str, begin: float) -> None:
+    for seconds in SECONDS:
+        fill(what, seconds, begin)
+
+
+@pytest.mark.parametrize("times", [TIMES[1:2], pytest.param(TIMES, marks=pytest.mark.fuzz)])
+def test_a_server_that_crashes_while_the_disk_is_full(times: list[float]) -> None:
+    for begin in times:
         full = {"database": [(begin, begin + 4)], "log": [(begin, begin + 6)]}
         for turn in (200, 600, 1500):
             scenario = replace(jobs_at_once(), full=full, crashes=CrashPlan(turns=frozenset({turn})))

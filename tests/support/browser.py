@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
-from tests.support.server import ROOT
+from tests.support.danube_process import ROOT
 
 CHROMIUM = "/usr/bin/chromium"
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"

@@ -42,8 +42,8 @@ IN_PROCESS = frozenset(
         "secrets",
         "token",
         "trigger",
-        "validate",
         "verify",
+        "validate",
         "whoami",
     ]
 )

@@ -18,6 +18,7 @@ from danube_pkg.kit.clock import Clock, SystemClock
 from danube_pkg.services.jobs.coordination import Coordination
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.resources import JobResources
+from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.machine import FakeMachine
@@ -59,6 +60,7 @@ class EngineSetup:
     coordination: Coordination
     applied: AppliedConfiguration
     statements: Statements
+    exports: JobExports
     signing: SigningKeys
     forget_rounds: list[int]
 
@@ -109,6 +111,7 @@ async def open_engine_setup(
                 coordination,
                 applied,
                 parts.statements,
+                parts.exports,
                 store.signing,
                 secrets.forget_rounds,
             )

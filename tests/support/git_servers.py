@@ -29,6 +29,14 @@ ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "a@example.com",
     "GIT_AUTHOR_DATE": "1700000000 +0000",
     "GIT_COMMITTER_DATE": "1700000000 +0000",
+    # Nothing here lives long enough to be tidied; each commit and push would start a process that looks.
+    "GIT_CONFIG_COUNT": "3",
+    "GIT_CONFIG_KEY_0": "gc.auto",
+    "GIT_CONFIG_VALUE_0": "0",
+    "GIT_CONFIG_KEY_1": "maintenance.auto",
+    "GIT_CONFIG_VALUE_1": "false",
+    "GIT_CONFIG_KEY_2": "receive.autogc",
+    "GIT_CONFIG_VALUE_2": "false",
 }
 
 
@@ -51,10 +59,21 @@ class ServedRepository:
         self.bare = bare
         self.work = bare.with_suffix(".work")
         bare.mkdir(parents=True)
-        git(bare, "init", "-q", "--bare", "-b", "main")
+        git(bare, "init", "-q", "--template=", "--bare", "-b", "main")
         self.work.mkdir()
-        git(self.work, "init", "-q", "-b", "main")
-        git(self.work, "remote", "add", "origin", str(bare))
+        git(self.work, "init", "-q", "--template=", "-b", "main")
+        with (self.work / ".git" / "config").open("a") as config:
+            config.write(f'[remote "origin"]\n\turl = {bare}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n')
+
+    def copy(self, bare: Path) -> "ServedRepository":
+        """The same commits in another place; a tenth of the time that making them takes."""
+        made = object.__new__(ServedRepository)
+        made.bare, made.work = bare, bare.with_suffix(".work")
+        shutil.copytree(self.bare, made.bare)
+        shutil.copytree(self.work, made.work)
+        config = made.work / ".git" / "config"
+        config.write_text(config.read_text().replace(str(self.bare), str(bare)))
+        return made
 
     def commit(self, files: Mapping[str, str | None], message: str = "change") -> str:
         """Write these files (None: remove), commit and push; the commit's hash."""
@@ -70,8 +89,23 @@ class ServedRepository:
         return self.push()
 
     def push(self, *words: str) -> str:
-        git(self.work, "push", "-q", *words, "origin", "HEAD")
-        return git(self.work, "rev-parse", "HEAD")
+        """Push the branch that is checked out; its hash. words: options of `git push`."""
+        objects = self.work / ".git" / "objects"
+        head = (self.work / ".git" / "HEAD").read_text().strip()
+        if words or not head.startswith("ref: ") or list((objects / "pack").iterdir()):
+            git(self.work, "push", "-q", *words, "origin", "HEAD")
+            return git(self.work, "rev-parse", "HEAD")
+        # As git would push to the same disk, but without its six processes.
+        for path in objects.glob("??/*"):
+            there = self.bare / "objects" / path.relative_to(objects)
+            if not there.exists():
+                there.parent.mkdir(exist_ok=True)
+                there.hardlink_to(path)
+        branch = head.removeprefix("ref: ")
+        sha = (self.work / ".git" / branch).read_text().strip()
+        (self.bare / branch).parent.mkdir(parents=True, exist_ok=True)
+        (self.bare / branch).write_text(f"{sha}\n")
+        return sha
 
 
 def make_key(path: Path) -> Path:
@@ -172,7 +206,7 @@ class HttpServer:
             def do_GET(self) -> None:
                 owner.serve(self)
 
-            do_POST = do_GET
+            do_POST = do_PATCH = do_PUT = do_GET
 
             def log_message(self, format: str, *args: object) -> None:
                 """Quiet."""
@@ -199,21 +233,21 @@ class HttpServer:
 
     def serve(self, request: BaseHTTPRequestHandler) -> None:
         """Answer one request with the CGI program, or refuse it."""
-        body = _body(request)
+        body = read_body(request)
         self.requests.append(f"{request.command} {request.path}")
         self.on_request()
-        user, password = _login(request.headers.get("Authorization", ""))
+        user, password = login_of(request.headers.get("Authorization", ""))
         if (begin := next((one for one in self.moved if request.path.startswith(one)), None)) is not None:
-            _answer(request, 302, {"Location": self.moved[begin] + request.path.removeprefix(begin)}, b"")
+            answer_request(request, 302, {"Location": self.moved[begin] + request.path.removeprefix(begin)}, b"")
         elif self.status:
-            _answer(request, self.status, {}, b"")
+            answer_request(request, self.status, {}, b"")
         elif self.allows is not None and not self.allows(user, password):
-            _answer(request, 401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")
+            answer_request(request, 401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")
         else:
-            _answer(request, *_backend(self.root, request, body))
+            answer_request(request, *_backend(self.root, request, body))
 
 
-def _login(header: str) -> tuple[str, str]:
+def login_of(header: str) -> tuple[str, str]:
     kind, _, value = header.partition(" ")
     if kind != "Basic":
         return "", ""
@@ -221,7 +255,7 @@ def _login(header: str) -> tuple[str, str]:
     return user, password
 
 
-def _body(request: BaseHTTPRequestHandler) -> bytes:
+def read_body(request: BaseHTTPRequestHandler) -> bytes:
     if request.headers.get("Transfer-Encoding", "") != "chunked":
         return request.rfile.read(int(request.headers.get("Content-Length", 0)))
     parts = []
@@ -254,7 +288,7 @@ def _backend(root: Path, request: BaseHTTPRequestHandler, body: bytes) -> tuple[
     return status, headers, content
 
 
-def _answer(request: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], content: bytes) -> None:
+def answer_request(request: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], content: bytes) -> None:
     with contextlib.suppress(OSError):
         request.send_response(status)
         for name, value in headers.items():

@@ -1,13 +1,16 @@
-"""Images for tests: layers of a few members each, written as an OCI layout, pushed by skopeo."""
+"""Images for tests: layers of a few members each, written as an OCI layout, pushed by HTTP or by skopeo."""
 
 import gzip
 import hashlib
+import http.client
 import io
 import json
 import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +78,12 @@ class Packed:
     diff_id: str
 
 
+@lru_cache(maxsize=16)
 def packed(layer: bytes, packing: str = "gzip") -> Packed:
+    """A compressed layer. The last few are kept, since most images begin with the same one."""
     base = "application/vnd.oci.image.layer.v1.tar"
     if packing == "gzip":
-        return Packed(gzip.compress(layer, 6, mtime=0), f"{base}+gzip", digest(layer))
+        return Packed(gzip.compress(layer, 1, mtime=0), f"{base}+gzip", digest(layer))
     if packing == "zstd":
         return Packed(zstd.compress(layer), f"{base}+zstd", digest(layer))
     return Packed(layer, base, digest(layer))
@@ -153,7 +158,57 @@ def run(*words: str) -> str:
     return done.stdout
 
 
-def push(layout: Layout, tag: str, name: str, *words: str) -> None:
+def push(layout: Layout, tag: str, name: str) -> None:
+    """Pushes all platforms of an image to a registry without an account. name: `127.0.0.1:PORT/path:tag`.
+
+    The requests are those of the distribution specification:
+    https://github.com/opencontainers/distribution-spec/blob/main/spec.md#push
+    """
+    host, _, rest = name.partition("/")
+    repository, _, pushed_tag = rest.rpartition(":")
+    with closing(http.client.HTTPConnection(host, timeout=60)) as registry:
+        pushing = _Push(registry, f"/v2/{repository}", layout.path / "blobs" / "sha256")
+        entries = json.loads((layout.path / "index.json").read_text())["manifests"]
+        (entry,) = (one for one in entries if one["annotations"]["org.opencontainers.image.ref.name"] == tag)
+        pushing.manifest(entry, pushed_tag)
+
+
+class _Push:
+    """Uploads to one repository. path: of its resources; blobs: the directory of the layout's blobs."""
+
+    def __init__(self, registry: http.client.HTTPConnection, path: str, blobs: Path) -> None:
+        self._registry, self._path, self._blobs = registry, path, blobs
+
+    def manifest(self, descriptor: Mapping[str, Any], reference: str) -> None:
+        """An index with its manifests, or a manifest with its blobs; what is named is uploaded first."""
+        data = self._read(descriptor)
+        document = json.loads(data)
+        for inner in document.get("manifests", ()):
+            self.manifest(inner, inner["digest"])
+        for blob in [document["config"], *document["layers"]] if "layers" in document else ():
+            self._blob(blob)
+        self._ask("PUT", f"{self._path}/manifests/{reference}", data, descriptor["mediaType"])
+
+    def _blob(self, descriptor: Mapping[str, Any]) -> None:
+        location = self._ask("POST", f"{self._path}/blobs/uploads/", b"", "")
+        sign = "&" if "?" in location else "?"
+        place = f"{location}{sign}digest={descriptor['digest']}"
+        self._ask("PUT", place, self._read(descriptor), "application/octet-stream")
+
+    def _read(self, descriptor: Mapping[str, Any]) -> bytes:
+        return (self._blobs / descriptor["digest"].removeprefix("sha256:")).read_bytes()
+
+    def _ask(self, method: str, place: str, data: bytes, media_type: str) -> str:
+        """The location that the answer names."""
+        headers = {"Content-Type": media_type} if media_type else {}
+        self._registry.request(method, place, data, headers)
+        answer = self._registry.getresponse()
+        text = answer.read()
+        assert answer.status in (201, 202), f"{method} {place}: {answer.status} {text!r}"
+        return answer.getheader("Location", "")
+
+
+def push_by_skopeo(layout: Layout, tag: str, name: str, *words: str) -> None:
     """Pushes all platforms of an image with skopeo. name: `127.0.0.1:PORT/path:tag`."""
     run("skopeo", "--insecure-policy", "copy", "-q", "--all", "--dest-tls-verify=false", *words,
         f"oci:{layout.path}:{tag}", f"docker://{name}")  # fmt: skip

@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,20 +20,24 @@ from typing import Any
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.core.errors import Unavailable
 from tests.support.command_line import IN_PROCESS, SECONDS, run_command
+from tests.support.danube_process import DANUBE, ROOT, DanubeProcess, run_danube
 from tests.support.waiting import wait_until
 
-DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
-ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["DANUBE", "FILES_TEST", "ROOT", "Installation"]
 
 FILES_TEST = '[egress]\nhosts = {"files.test" = "127.0.0.1"}\n'
 """Settings that give the loopback a name for allowlists."""
 
 
 class Installation:
-    """One data directory, one configuration directory, and at most one server process at a time."""
+    """One data directory, one configuration directory, and at most one server process at a time.
 
-    def __init__(self, path: Path) -> None:
+    interpreter: start each server with a new interpreter, as users do; tests copy a process that has imported Danube.
+    """
+
+    def __init__(self, path: Path, *, interpreter: bool = False) -> None:
         self.path = path
+        self._interpreter = interpreter
         self.data = path / "data"
         self.config = path / "config"
         self.repositories = path / "repositories"
@@ -44,7 +47,7 @@ class Installation:
             "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {}\n"
         )
         (path / "danube.toml").write_text('[config_repo]\nurl = "config"\n\n[server]\nbind_address = "127.0.0.1:0"\n')
-        self.server: subprocess.Popen[bytes] | None = None
+        self.server: DanubeProcess | subprocess.Popen[bytes] | None = None
         self.server_log = path / "server.log"
         self.environment: dict[str, str] = {**os.environ, "DANUBE_DATA": str(self.data), "PYTHONPATH": str(ROOT)}
 
@@ -88,16 +91,15 @@ class Installation:
 
     def serve(self, umask: int = -1) -> None:
         """Start a server and wait until it answers. umask: of its process; -1 keeps that of the test."""
-        with self.server_log.open("ab") as log:
-            self.server = subprocess.Popen(
-                [*DANUBE, "serve", "--config", str(self.path / "danube.toml"), "--data", str(self.data)],
-                stdout=log,
-                stderr=log,
-                env=self.environment,
-                cwd=self.path,
-                start_new_session=True,
-                umask=umask,
-            )
+        words = ["serve", "--config", str(self.path / "danube.toml"), "--data", str(self.data)]
+        with self.server_log.open("ab") as log, open(os.devnull, "rb") as nothing:
+            if self._interpreter:
+                command = [*DANUBE, *words]
+                self.server = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment, cwd=self.path)
+            else:
+                self.server = DanubeProcess(
+                    words, self.environment, self.path, stdin=nothing, stdout=log, stderr=log, umask=umask
+                )
         wait_until(self._answers, 30, "the server to answer")
 
     @property
@@ -156,16 +158,7 @@ class Installation:
         if words[0] in IN_PROCESS:
             done = run_command(words, given, self.environment, self.path)
         else:
-            done = subprocess.run(
-                [*DANUBE, *words],
-                input=given.decode(),
-                capture_output=True,
-                text=True,
-                env=self.environment,
-                cwd=self.path,
-                timeout=SECONDS,
-                check=False,
-            )
+            done = run_danube(words, self.environment, self.path, given.decode(), SECONDS)
         assert not check or done.returncode == 0, (
             f"danube {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
         )

@@ -8,8 +8,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from build_steps.web import build_page
 from tests.support.browser import Visitors, launch
+from tests.support.danube_process import ROOT
 from tests.support.git_servers import git
-from tests.support.server import ROOT
 from tests.support.webhook_deliveries import SECRET, Sender, github_headers, push_body
 from tests.web import pipelines
 from tests.web.site import PASSWORD, Site

@@ -53,7 +53,7 @@ def test_a_job_shows_allowed_and_refused_connections_and_the_secrets_it_read(
 ) -> None:
     page = visitors.page("writer", f"/jobs/{jobs['deploy']}")
     expect(page.get_by_role("heading", name="Provenance")).to_be_visible()
-    expect(page.get_by_text("No provenance is stored for this job.")).to_be_visible()
+    expect(page.get_by_role("link", name="Signed statement")).to_be_visible()
     expect(page.locator(".secret-names")).to_have_text("DEPLOY_TOKEN")
     expect(page.locator(".destination")).to_have_count(0)
     page.get_by_text("Allowed and refused connections").click()

@@ -30,7 +30,7 @@ LEVEL = 1
 """For gzip: logs shrink to a tenth at 100 MB/s; higher levels gain little and take several times as long."""
 
 _WORD = r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,254}"
-_NAME = re.compile(rf"danube\.db|keys/{_WORD}|logs/{_WORD}|artifacts/{_WORD}/{_WORD}")
+_NAME = re.compile(rf"danube\.db|keys/{_WORD}(/{_WORD})?|logs/{_WORD}|artifacts/{_WORD}/{_WORD}")
 
 
 class BackupHead(Record):

@@ -14,6 +14,7 @@ from danube_pkg.core.errors import TooLarge
 from danube_pkg.core.storage_errors import storage_error
 from danube_pkg.kit.files import sync_directory
 from danube_pkg.kit.records import Record
+from danube_pkg.kit.trees import remove_tree
 
 READ_BYTES = 256 * 1024
 """Size of one piece of a download."""
@@ -44,7 +45,7 @@ class BlobDirectory:
         self._parts = directory / ".parts"
         self._parts.mkdir(parents=True, exist_ok=True, mode=0o750)
         for unfinished in self._parts.iterdir():
-            unfinished.unlink()
+            remove_tree(unfinished)
 
     @asynccontextmanager
     async def receive(

@@ -54,6 +54,14 @@ class FileLedgers:
         path = self.path(job_id)
         return digest_of_file(path, whole_lines(path))
 
+    def read_raw(self, job_id: str, begin: int, end: int) -> bytes:
+        try:
+            with self.path(job_id).open("rb") as file:
+                file.seek(begin)
+                return file.read(end - begin)
+        except FileNotFoundError:
+            return b""
+
     def append(self, job_id: str, contact: Contact) -> None:
         descriptor = self.open(job_id)
         try:

@@ -43,11 +43,15 @@ class HttpForges:
         await self._http.close()
 
     async def post(self, request: ApiRequest) -> Mapping[str, Any]:
+        found = await self.call(request)
+        return found if isinstance(found, dict) else {}
+
+    async def call(self, request: ApiRequest) -> object:
         headers = {"Content-Type": "application/json", **request.headers}
-        body = json.dumps(dict(request.body)).encode()
+        body = json.dumps(dict(request.body)).encode() if request.method != "GET" else None
         url = request.url
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._send("forge", url, url, headers, body)
+            answer = await self._send("forge", url, url, headers, body, request.method)
             target = urljoin(url, answer.headers.get("location", "")) if answer.status in REDIRECTS else url
             if target == url or _origin(target) != _origin(url):
                 break
@@ -56,17 +60,19 @@ class HttpForges:
         if error is not None:
             raise error
         try:
-            found = json.loads(answer.body or b"{}")
+            found: object = json.loads(answer.body or b"null")
         except (ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+            return None
+        return found
 
     async def send(self, name: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         return await self._send("receiver", name, url, headers, body)
 
-    async def _send(self, kind: str, name: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
+    async def _send(
+        self, kind: str, name: str, url: str, headers: Mapping[str, str], body: bytes | None, method: str = "POST"
+    ) -> HttpAnswer:
         try:
-            response = await self._http.exchange("POST", url, headers=headers, body=body)
+            response = await self._http.exchange(method, url, headers=headers, body=body)
         except ExchangeFailed as error:
             if error.trouble is Trouble.TOO_LARGE:
                 raise Permanent(

@@ -12,7 +12,7 @@ import posixpath
 import struct
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -22,6 +22,7 @@ from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree
 from dulwich.pack import write_pack_index_v2
 
 from danube_pkg.adapters.git.attributes import Attributes
+from danube_pkg.adapters.git.history import GitHistory, write_history
 from danube_pkg.adapters.git.limits import LFS_POINTER_BYTES, MAX_BLOB_BYTES, MAX_FILES
 from danube_pkg.adapters.git.tags import GitTag
 from danube_pkg.adapters.git.tree_tar import TreeTar
@@ -132,8 +133,17 @@ class Checkout:
             found.append(f"not encoded as .gitattributes asks: {'; '.join(self._not_encoded[:MAX_NAMED])}")
         return found
 
-    def write(self, tar: TreeTar, *, origin: str = "", branch: str = "", tag: GitTag | None = None) -> None:
-        """branch: what HEAD names; detached without. tag: the tag that led to the commit."""
+    def write(
+        self,
+        tar: TreeTar,
+        *,
+        origin: str = "",
+        branch: str = "",
+        tag: GitTag | None = None,
+        history: GitHistory | None = None,
+    ) -> None:
+        """branch: what HEAD names; detached without. tag: the tag that led to the commit. history: None for the commit
+        alone."""
         with tempfile.TemporaryFile(dir=self._temporary) as file:
             file.write(bytes(12))
             pack = _Pack(file)
@@ -143,7 +153,7 @@ class Checkout:
             for one in tag.objects if tag is not None else ():
                 pack.add(one)
             self._walk(commit.tree, b"", 0, tar, pack)
-            self._write_git(tar, pack, origin)
+            self._write_git(tar, pack, origin, history)
             line = self._sha + b"\n"
             tar.add_bytes(".git/HEAD", f"ref: refs/heads/{branch}\n".encode() if branch else line, self._mtime)
             if branch:
@@ -244,13 +254,12 @@ class Checkout:
             tar.add_directory(f".git/refs/{parent}", self._mtime)
         tar.add_bytes(f".git/refs/{name}", line, self._mtime)
 
-    def _write_git(self, tar: TreeTar, pack: _Pack, origin: str) -> None:
+    def _write_git(self, tar: TreeTar, pack: _Pack, origin: str, history: GitHistory | None) -> None:
         checksum = pack.finish()
         pack_name = f".git/objects/pack/pack-{checksum.hex()}"
         for directory in ("", "/objects", "/objects/pack", "/objects/info", "/refs", "/refs/heads", "/refs/tags"):
             tar.add_directory(f".git{directory}", self._mtime)
         tar.add_bytes(".git/config", _config(origin, self._submodules).encode(), self._mtime)
-        tar.add_bytes(".git/shallow", self._sha + b"\n", self._mtime)
         index = io.BytesIO()
         write_pack_index_v2(index, sorted(pack.entries), checksum)
         tar.add_bytes(f"{pack_name}.idx", index.getvalue(), self._mtime)
@@ -258,6 +267,12 @@ class Checkout:
         pack.file.seek(0)
         tar.add_open_file(f"{pack_name}.pack", pack.file, size, self._mtime)
         tar.add_bytes(".git/index", _index(self._index), self._mtime)
+        boundary: Sequence[ObjectID] = [self._sha]
+        if history is not None:
+            packed = [ObjectID(sha.hex().encode()) for sha, _, _ in pack.entries]
+            boundary = write_history(tar, self._objects, history, self._sha, packed, self._temporary)
+        if boundary:
+            tar.add_bytes(".git/shallow", b"".join(sha + b"\n" for sha in boundary), self._mtime)
 
 
 def peeled(objects: BaseObjectStore, sha: ObjectID) -> ObjectID:

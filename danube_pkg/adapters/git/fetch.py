@@ -6,7 +6,7 @@ read.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +16,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from danube_pkg.adapters.git import host_git
+from danube_pkg.adapters.git.history import commits_of
 from danube_pkg.adapters.git.limits import DEEPENING, MAX_PACK_BYTES
 from danube_pkg.adapters.git.object_format import check_format
 from danube_pkg.adapters.git.remote import RemoteSettings
@@ -29,6 +30,12 @@ PROTOCOL_WITH_HASHES = 2
 
 _PREFIXES = (b"refs/heads/", b"refs/tags/")
 """Refs whose history is fetched where a commit cannot be requested by its hash."""
+
+HISTORY = b"refs/danube/history/"
+"""Refs of a mirror: commits whose history was fetched."""
+
+ALL = 0x7FFFFFFF
+"""The depth that means all of the history (`git fetch --unshallow`)."""
 
 MAX_HAVES = 16
 """How many commits are offered, the newest first: older ones hardly reduce the transfer."""
@@ -81,16 +88,42 @@ Refs = Mapping[Ref, ObjectID]
 Wants = Callable[..., list[ObjectID]]
 
 
-class _Exactly:
-    """Wants one commit; nothing from a server of the older protocol without a ref for it, since it would disconnect."""
+def fetch_history(url: str, tips: Sequence[ObjectID], depth: int, repo: Repo, remote: RemoteSettings) -> None:
+    """Fetch the history of commits that the mirror has or that a ref names, without a request where it has it. depth:
+    as in `GitHistory`. Raises Permanent, Unavailable, TooLarge."""
+    if commits_of(repo.object_store, tips, depth).is_complete:
+        return
+    if remote.program is GitProgram.HOST:
+        for sha in tips:
+            host_git.fetch(url, sha.decode(), Path(repo.path), remote, depth or ALL)
+        return
+    with connected(url, remote) as (client, path):
+        known = _Haves(repo, with_history=True)
+        if not _fetch_pack(client, path, repo, _Exactly(client, *tips), depth or ALL, known):
+            _fetch_pack(client, path, repo, _all_refs, ALL, _Haves(None))
+    for sha in tips:
+        if sha in repo.object_store:
+            repo.refs[Ref(HISTORY + sha)] = sha
 
-    def __init__(self, client: GitClient, wanted: ObjectID) -> None:
+
+def fetch_objects(url: str, wanted: Sequence[ObjectID], repo: Repo, remote: RemoteSettings) -> None:
+    """Fetch tag objects whose commits the mirror has."""
+    missing = [sha for sha in wanted if sha not in repo.object_store]
+    if missing:
+        with connected(url, remote) as (client, path):
+            _fetch_pack(client, path, repo, lambda refs, depth=None: missing, None, _Haves(repo, with_history=True))
+
+
+class _Exactly:
+    """Wants commits; nothing from a server of the older protocol without a ref for it, since it would disconnect."""
+
+    def __init__(self, client: GitClient, *wanted: ObjectID) -> None:
         self._client = client
         self._wanted = wanted
 
     def __call__(self, refs: Refs, depth: int | None = None) -> list[ObjectID]:
         by_hash = getattr(self._client, "protocol_version", 0) == PROTOCOL_WITH_HASHES
-        return [self._wanted] if by_hash or self._wanted in refs.values() else []
+        return list(self._wanted) if by_hash or set(self._wanted) <= set(refs.values()) else []
 
 
 def _all_refs(refs: Refs, depth: int | None = None) -> list[ObjectID]:
@@ -98,7 +131,7 @@ def _all_refs(refs: Refs, depth: int | None = None) -> list[ObjectID]:
     return sorted({sha for ref, sha in refs.items() if ref.startswith(_PREFIXES) and not ref.endswith(b"^{}")})
 
 
-def _fetch_pack(client: GitClient, path: str, repo: Repo, wants: Wants, depth: int, haves: "_Haves") -> bool:
+def _fetch_pack(client: GitClient, path: str, repo: Repo, wants: Wants, depth: int | None, haves: "_Haves") -> bool:
     """Like `GitClient.fetch`, with a bound on the size of the pack; whether there was one."""
     with tempfile.TemporaryFile(dir=repo.path) as file:
         result = client.fetch_pack(path.encode(), wants, haves, _Bounded(file), depth=depth)
@@ -130,13 +163,19 @@ class _Bounded:
 
 
 class _Haves:
-    """dulwich's graph walker over a mirror's newest commits, each without its history."""
+    """dulwich's graph walker over a mirror's newest commits, each without its history. with_history: also over those
+    whose history was fetched, with the whole boundary of the mirror, so that the server knows where it ends."""
 
-    def __init__(self, repo: Repo | None) -> None:
-        commits = [] if repo is None else list(_commits(repo))
+    def __init__(self, repo: Repo | None, *, with_history: bool = False) -> None:
+        commits = [] if repo is None else list(_commits(repo, repo.get_shallow()))
+        boundary = {one.id for one in commits}
+        if repo is not None and with_history:
+            tips = [ObjectID(sha) for ref, sha in repo.refs.as_dict().items() if ref.startswith(HISTORY)]
+            commits += [one for one in _commits(repo, tips) if one.id not in boundary]
         commits.sort(key=lambda one: one.commit_time, reverse=True)
-        self._left = [one.id for one in commits[:MAX_HAVES]][::-1]
-        self.shallow = {one.id for one in commits[:MAX_HAVES]}
+        offered = [one.id for one in commits[:MAX_HAVES]]
+        self._left = offered[::-1]
+        self.shallow = boundary if with_history else set(offered)
 
     def __next__(self) -> ObjectID | None:
         return self._left.pop() if self._left else None
@@ -150,7 +189,7 @@ class _Haves:
         """The server knows none of it."""
 
 
-def _commits(repo: Repo) -> Iterator[Commit]:
-    for sha in repo.get_shallow():
+def _commits(repo: Repo, shas: Iterable[ObjectID]) -> Iterator[Commit]:
+    for sha in shas:
         if sha in repo.object_store and isinstance(found := repo.object_store[sha], Commit):
             yield found

@@ -24,8 +24,8 @@ NOT_FOUND = 127
 """The exit code of env(1) for a program that is not installed."""
 
 
-def fetch(url: str, sha: str, directory: Path, remote: RemoteSettings) -> None:
-    """Fetch that commit into the mirror. Raises Permanent, Unavailable, HostLacks."""
+def fetch(url: str, sha: str, directory: Path, remote: RemoteSettings, depth: int = 1) -> None:
+    """Fetch that commit into the mirror, with so much of its history. Raises Permanent, Unavailable, HostLacks."""
     with ssh_command(remote) as ssh:
         descriptor = os.memfd_create("git-config", os.MFD_CLOEXEC)
         try:
@@ -38,7 +38,7 @@ def fetch(url: str, sha: str, directory: Path, remote: RemoteSettings) -> None:
                 "GIT_SSH_COMMAND": as_environment(ssh),
                 "GIT_SSH_VARIANT": "ssh",
             }
-            problem = _run(url, f"{sha}:refs/danube/{sha}", 1, directory, environment, remote)
+            problem = _run(url, f"{sha}:refs/danube/{sha}", depth, directory, environment, remote)
             if "not our ref" in problem or "unadvertised" in problem:
                 for depth in DEEPENING:
                     problem = _run(url, "+refs/heads/*:refs/danube/heads/*", depth, directory, environment, remote)

@@ -23,6 +23,14 @@ DEEPENING = (50, 1000)
 MAX_PACKS = 60
 """Packs of one mirror, one a fetch. A mirror with more is deleted: fetching is faster than searching all of them."""
 
+MAX_HISTORY_OBJECTS = 500_000
+"""Commits, directories and files of a job's history: a million lines of code in twenty years have fewer."""
+
+MAX_HISTORY_BYTES = 2 * 1024**3
+
+MAX_HISTORY_TAGS = 2000
+"""The nearest tags that a job gets: `git describe` needs one."""
+
 MAX_SUBMODULES = 100
 MAX_SUBMODULE_DEPTH = 5
 """Submodules of submodules: deeper is a cycle."""

@@ -18,6 +18,7 @@ from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.repositories.urls import without_login
 from danube_pkg.kit.forking import ForkServer
 from danube_pkg.kit.signals import signal_name
+from danube_pkg.kit.stopped import without_stops
 
 WORKER_MODULE = "danube_pkg.adapters.git.worker"
 
@@ -34,6 +35,9 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "http_proxy", "https_proxy", "no
 
 class WorkerProcess(Protocol):
     """A started worker."""
+
+    @property
+    def pid(self) -> int: ...
 
     @property
     def stdin(self) -> asyncio.StreamWriter | None: ...
@@ -83,24 +87,25 @@ class Worker:
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise errors.Defect("worker-pipes", "the source worker has no pipes")
         stderr = asyncio.create_task(_tail(process.stderr), name="git-worker-stderr")
-        try:
-            process.stdin.write(json.dumps(request).encode())
-            process.stdin.close()
-            chunk = await _read(process.stdout, request, ANSWER_TIMEOUT_SECONDS)
-            while chunk:
-                yield chunk
-                chunk = await _read(process.stdout, request, CHUNK_TIMEOUT_SECONDS)
-            code = await process.wait()
-            if code:
-                raise _error(code, await stderr)
-            if notices is not None:
-                notices += _notices(await stderr)
-        finally:
-            # Where the answer was complete, the process has exited already.
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            stderr.cancel()
-            await process.wait()
+        async with without_stops("Git worker", process.pid):
+            try:
+                process.stdin.write(json.dumps(request).encode())
+                process.stdin.close()
+                chunk = await _read(process.stdout, request, ANSWER_TIMEOUT_SECONDS)
+                while chunk:
+                    yield chunk
+                    chunk = await _read(process.stdout, request, CHUNK_TIMEOUT_SECONDS)
+                code = await process.wait()
+                if code:
+                    raise _error(code, await stderr)
+                if notices is not None:
+                    notices += _notices(await stderr)
+            finally:
+                # Where the answer was complete, the process has exited already.
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                stderr.cancel()
+                await process.wait()
 
     async def _start(self) -> WorkerProcess:
         try:

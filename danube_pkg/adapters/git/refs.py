@@ -1,7 +1,7 @@
 """Resolves refs to commits, in local and remote repositories and plain directories. Runs in the worker process."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dulwich.errors import NotGitRepository
@@ -11,6 +11,7 @@ from dulwich.repo import Repo
 
 from danube_pkg.adapters.git.checkout import peeled
 from danube_pkg.adapters.git.commits import commit_metadata
+from danube_pkg.adapters.git.history import peeled_refs
 from danube_pkg.adapters.git.object_format import check_format, check_repository
 from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.adapters.git.transports import HINT, connected
@@ -144,6 +145,22 @@ def remote_tag(url: str, tag: str, remote: RemoteSettings) -> str:
     if found is None:
         raise _no_ref(without_login(url), ref)
     return found.decode()
+
+
+def list_refs(repository: str, prefixes: Sequence[str], remote: RemoteSettings) -> dict[bytes, ObjectID]:
+    """The refs with these prefixes now, and what each tag leads to (a name with ^{}). Raises Permanent, Unavailable."""
+    wanted = [one.encode("utf-8", "surrogateescape") for one in prefixes]
+    if is_remote(repository):
+        with connected(repository, remote) as (client, path):
+            answer = client.get_refs(path.encode(), ref_prefix=wanted)
+        found: dict[bytes, ObjectID] = {ref: ObjectID(sha) for ref, sha in answer.refs.items() if sha}
+    else:
+        local = open_local(Path(repository))
+        if local is None:
+            return {}
+        with local:
+            found = peeled_refs(local.object_store, {ref: ObjectID(sha) for ref, sha in local.get_refs().items()})
+    return {ref: sha for ref, sha in found.items() if ref.startswith(tuple(wanted))}
 
 
 def heads(url: str, remote: RemoteSettings) -> list[RefHead]:

@@ -20,11 +20,11 @@ from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.egress.policy import entry_for
 from danube_pkg.core.errors import Permanent, PlatformError, TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials, SubmoduleGuard
-from danube_pkg.core.repositories.revisions import Credential, Revision, SourceFile
+from danube_pkg.core.repositories.revisions import Credential, History, Revision, SourceFile
 from danube_pkg.core.repositories.urls import as_url, canonical, is_remote, scheme_of, without_login
 from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
-from danube_pkg.kit.records import Mutable, Record, field, replace
+from danube_pkg.kit.records import Mutable, Record, field, replace, to_builtins
 
 MAX_WORKERS = 2
 """Reading a tree is bound by the processor; more workers at once would only slow each other down."""
@@ -60,12 +60,13 @@ class WorkerSource(Record):
 class _Fetched(Mutable):
     """The results of fetching a commit and its submodules.
 
-    repository: the outermost one. guard: decides about submodules. metadata: the commit's message and author; notices:
-    sentences for the job's page; used: the mirrors.
+    repository: the outermost one. guard: decides about submodules. history: a `History` as JSON, for the outermost one.
+    metadata: the commit's message and author; notices: sentences for the job's page; used: the mirrors.
     """
 
     repository: str
     guard: SubmoduleGuard | None
+    history: Mapping[str, Any] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     used: list[Path] = field(default_factory=list)
@@ -118,7 +119,12 @@ class GitSources:
         return replace(revision, commit_sha=fetched["commit_sha"], **fetched["metadata"])
 
     async def open(
-        self, repository: str, commit_sha: str, tag: str = "", submodules: SubmoduleGuard | None = None
+        self,
+        repository: str,
+        commit_sha: str,
+        tag: str = "",
+        submodules: SubmoduleGuard | None = None,
+        history: History | None = None,
     ) -> WorkerSource:
         """The tree of a commit that `resolve` returned; "" for a directory as it is on disk when it is read."""
         request: dict[str, Any] = {
@@ -127,11 +133,12 @@ class GitSources:
             "commit_sha": commit_sha,
             "tag": tag,
             "directory": str(self.mirrors.directory),
+            "history": to_builtins(history) if history is not None and commit_sha else None,
         }
         if not is_remote(repository):
             return WorkerSource(commit_sha, self._worker, request)
         # Fetched before it is streamed, so that a slow reader does not block the mirror for other jobs.
-        fetched = _Fetched(repository, submodules)
+        fetched = _Fetched(repository, submodules, request["history"])
         remote = await self._remote_settings(repository)
         request |= await self._fetch_all(repository, commit_sha, remote, fetched)
         if tag:
@@ -155,7 +162,8 @@ class GitSources:
 
         The answer is what the worker needs to stream them.
         """
-        answer = await self._fetch(url, commit_sha, remote)
+        answer = await self._fetch(url, commit_sha, remote, None if depth else fetched.history)
+        fetched.notices.extend(answer.get("notices", ()))
         mirror = self.mirrors.path(url, remote.credential.rule)
         fetched.used.append(mirror)
         fetched.metadata = fetched.metadata or answer["metadata"]  # the outermost commit's
@@ -182,7 +190,8 @@ class GitSources:
                     raise SubmoduleRefused(REDIRECTED, error.what, cause=error.cause, hint=error.hint) from error
                 raise _not_lent(one["path"], one["url"], str(error)) from error
             inner.append({**one, **its_request})
-        return {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
+        found = {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
+        return found if depth else {**found, "history": answer.get("history")}
 
     async def _settings_of_submodule(self, path: str, url: str, fetched: _Fetched) -> RemoteSettings:
         """How a submodule is read. Raises Permanent for a host that is not allowed."""
@@ -267,7 +276,9 @@ class GitSources:
         credential = await self._credentials.credential_for(repository)
         return RemoteSettings(credential, self._known_hosts, self._settings.git)
 
-    async def _fetch(self, repository: str, commit_sha: str, remote: RemoteSettings) -> Mapping[str, Any]:
+    async def _fetch(
+        self, repository: str, commit_sha: str, remote: RemoteSettings, history: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
         mirror = self.mirrors.path(repository, remote.credential.rule)
         request = {
             "do": "fetch",
@@ -275,6 +286,7 @@ class GitSources:
             "commit_sha": commit_sha,
             "mirror": str(mirror),
             "remote": remote.request(),
+            "history": history,
         }
         async with self.mirrors.writing(mirror), self._fetching:
             answer = await self._worker.ask(request)
@@ -329,7 +341,12 @@ class WorkingTree:
         return Revision(**await self._worker.ask(self._request("working-revision")))
 
     async def open(
-        self, repository: str, commit_sha: str, tag: str = "", submodules: SubmoduleGuard | None = None
+        self,
+        repository: str,
+        commit_sha: str,
+        tag: str = "",
+        submodules: SubmoduleGuard | None = None,
+        history: History | None = None,
     ) -> WorkerSource:
         return WorkerSource(commit_sha, self._worker, self._request("working-tree"))
 

@@ -22,6 +22,7 @@ from danube_pkg.adapters.git.checkout import Checkout, Nested, peeled
 from danube_pkg.adapters.git.commits import commit_metadata, commit_text
 from danube_pkg.adapters.git.fetch import fetch, open_mirror
 from danube_pkg.adapters.git.files import read_directory_files, read_files
+from danube_pkg.adapters.git.job_history import history_of, request_history
 from danube_pkg.adapters.git.limits import NOTICE
 from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.adapters.git.submodules import submodules
@@ -73,7 +74,10 @@ def _fetch(request: Request, output: IO[bytes]) -> None:
         commit = peeled(repo.object_store, ObjectID(sha.encode("ascii")))
         found = [one.fields() for one in submodules(repo.object_store, commit.decode(), url)]
         metadata = commit_metadata(repo.object_store, commit)
-    output.write(json.dumps({"commit_sha": commit.decode(), "metadata": metadata, "submodules": found}).encode())
+        answer = {"commit_sha": commit.decode(), "metadata": metadata, "submodules": found}
+        if request.get("history"):
+            answer |= request_history(url, commit, request["history"], remote, repo)
+    output.write(json.dumps(answer).encode())
 
 
 def _tag(request: Request, output: IO[bytes]) -> None:
@@ -138,7 +142,9 @@ def _stream(request: Request, output: IO[bytes]) -> None:
             checkout = _checkout(objects, request, Path(request["directory"]), stack)
             repository = request["repository"]
             tag = _tag_of(objects, request)
-            checkout.write(tar, origin=without_login(repository) if is_remote(repository) else "", tag=tag)
+            history = history_of(objects, request)
+            origin = without_login(repository) if is_remote(repository) else ""
+            checkout.write(tar, origin=origin, tag=tag, history=history)
             for notice in checkout.notices:
                 sys.stderr.write(f"{NOTICE}{json.dumps(notice)}\n")
     tar.close()

@@ -13,6 +13,7 @@ from typing import Any
 from danube_pkg.core.errors import Defect, Unavailable
 from danube_pkg.core.images.reference import ImageBounds, ImageUnavailable, PackedLayer
 from danube_pkg.kit.signals import signal_name
+from danube_pkg.kit.stopped import without_stops
 
 LAYER_SECONDS = 1800.0
 """Timeout for one layer; gigabytes on a slow disk take minutes."""
@@ -135,7 +136,8 @@ async def unpacking(
         if process.stdin is None:
             raise Defect("unpacker-pipes", "the unpacker has no pipes")
         process.stdin.write(json.dumps(start).encode() + b"\n")
-        yield Unpacker(process, name, count)
+        async with without_stops("image unpacker", process.pid):
+            yield Unpacker(process, name, count)
     finally:
         with contextlib.suppress(ProcessLookupError):  # after success it has ended by itself
             process.kill()

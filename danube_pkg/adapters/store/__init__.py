@@ -8,10 +8,11 @@ from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.idempotency import SqliteIdempotency
 from danube_pkg.adapters.store.inbox import SqliteInbox
 from danube_pkg.adapters.store.jobs import SqliteJobs
+from danube_pkg.adapters.store.managed_hooks import SqliteHooks
 from danube_pkg.adapters.store.outbox import SqliteOutbox
 from danube_pkg.adapters.store.pipelines import SqlitePipelines
 from danube_pkg.adapters.store.provenance import SqliteProvenance
-from danube_pkg.adapters.store.retention import SqliteRetention
+from danube_pkg.adapters.store.retention import SqliteRetention, SqliteSeenManifests
 from danube_pkg.adapters.store.secrets import SqliteSecrets
 from danube_pkg.adapters.store.server_state import SqliteServerState
 from danube_pkg.adapters.store.sessions import SqliteSessions
@@ -23,6 +24,7 @@ __all__ = [
     "SqliteArtifacts",
     "SqliteAudit",
     "SqliteConfiguration",
+    "SqliteHooks",
     "SqliteIdempotency",
     "SqliteInbox",
     "SqliteJobs",
@@ -31,6 +33,7 @@ __all__ = [
     "SqliteProvenance",
     "SqliteRetention",
     "SqliteSecrets",
+    "SqliteSeenManifests",
     "SqliteServerState",
     "SqliteSessions",
     "SqliteTokens",

@@ -233,7 +233,7 @@ def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
             "database-foreign",
             f"{path} is the database of another program",
             cause=f"it has the tables {', '.join(sorted(tables)[:5]) or 'of none'}, and application id {found}",
-            hint="restore danube.db from a backup, or name another data directory: --data DIR",
+            hint="name Danube's data directory: --data DIR, or restore a backup into a new one: danube restore FILE --data DIR",
         )
     if found == 0:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -256,7 +256,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> int:
             raise Permanent(
                 "database-newer",
                 f"{path} has schema {version}, this program knows up to {len(MIGRATIONS)}",
-                hint="start the newer Danube that wrote it, or restore the backup from before the upgrade",
+                hint="start the newer Danube that wrote it, or put the copy from before the upgrade in its place: "
+                f"{copy_name(path, len(MIGRATIONS))}",
             )
         if 0 < version < len(MIGRATIONS):
             _copy_first(path, version)
@@ -319,7 +320,7 @@ def _translated(error: sqlite3.Error, path: Path) -> Permanent | Unavailable | S
             "database-corrupt",
             f"{path} is not a usable database",
             cause=str(error),
-            hint="stop the server, restore a backup of the data directory, and start it",
+            hint="stop the server, and restore a backup into a new directory: danube restore FILE --data DIR",
         )
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable("database-locked", f"{path} is locked by another program", cause=str(error))

@@ -247,6 +247,18 @@ INSERT INTO effects (job_id, position, generation, kind)
     AND done_at IS NULL AND job_id IN (SELECT id FROM jobs WHERE phase = 'concluding');
 UPDATE jobs SET effect_count = effect_count + 1 WHERE phase = 'concluding';
 """,
+    """
+CREATE TABLE managed_hooks (
+    repository TEXT PRIMARY KEY, forge TEXT NOT NULL, marker TEXT NOT NULL UNIQUE, secret_encrypted BLOB NOT NULL,
+    url TEXT NOT NULL, hook_id TEXT NOT NULL, repository_id INTEGER NOT NULL
+) STRICT;
+""",
+    """
+CREATE TABLE registry_manifests (
+    registry TEXT NOT NULL, repository TEXT NOT NULL, digest TEXT NOT NULL, seen_at REAL NOT NULL,
+    PRIMARY KEY (registry, repository, digest)
+) STRICT, WITHOUT ROWID;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -88,3 +88,29 @@ class SqliteRetention:
 def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     for begin in range(0, len(ids), VALUES):
         yield ids[begin : begin + VALUES]
+
+
+class SqliteSeenManifests:
+    """`core.retention.ports.SeenManifests`. registry: its host."""
+
+    def __init__(self, database: Database, registry: str) -> None:
+        self._database = database
+        self._registry = registry
+
+    async def see(self, repository: str, digests: Collection[str], at: float) -> Mapping[str, float]:
+        rows = [(self._registry, repository, digest, at) for digest in digests]
+        await self._database.write(
+            lambda connection: (
+                connection.executemany(
+                    "INSERT INTO registry_manifests VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
+                )
+                and None
+            )
+        )
+        query = "SELECT digest, seen_at FROM registry_manifests WHERE registry = ? AND repository = ?"
+        return {row["digest"]: row["seen_at"] for row in self._database.read(query, self._registry, repository)}
+
+    async def forget(self, repository: str, digest: str) -> None:
+        key = (self._registry, repository, digest)
+        sql = "DELETE FROM registry_manifests WHERE registry = ? AND repository = ? AND digest = ?"
+        await self._database.write(lambda connection: connection.execute(sql, key) and None)

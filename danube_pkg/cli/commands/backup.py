@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from danube_pkg.cli.output import print_json, size
+from danube_pkg.cli.output import print_json, say, size
 from danube_pkg.cli.servers import data_directory
 from danube_pkg.core.errors import Invalid
 from danube_pkg.kit.clock import SystemClock
@@ -46,9 +46,9 @@ def main(options: argparse.Namespace) -> int:
         }
         print_json({**shown, "includes": includes, "encrypted": is_encrypted})
     else:
-        print(f"{target}: {done.counts.files} files, {size(done.size_bytes)}, verified")
+        say(f"{target}: {done.counts.files} files, {size(done.size_bytes)}, verified")
     if not is_encrypted:
-        print(
+        say(
             f"danube: {target} is not encrypted and holds the server's keys: a reader can decrypt every secret\n"
             "  hint: keep it as you keep the keys, or encrypt it: --recipient age1…, --passphrase-file FILE",
             file=sys.stderr,

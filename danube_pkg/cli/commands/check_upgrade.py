@@ -3,7 +3,7 @@
 import argparse
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import painted, print_json
+from danube_pkg.cli.output import painted, print_json, say
 from danube_pkg.cli.servers import data_directory, local
 from danube_pkg.kit.records import to_builtins
 from danube_pkg.ops.check_upgrade import check_upgrade
@@ -23,7 +23,7 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         print_json([to_builtins(one) for one in found])
     for one in found if not options.json else ():
-        print(f"{painted('ok  ', '32') if one.ok else painted('FAIL', '31')} {one.name}: {one.what}")
+        say(f" {one.name}: {one.what}", lead=painted("ok  ", "32") if one.ok else painted("FAIL", "31"))
         if one.hint:
-            print(f"       hint: {one.hint}")
+            say(f"       hint: {one.hint}")
     return 0 if all(one.ok for one in found) else 1

@@ -51,8 +51,7 @@ def main(options: argparse.Namespace) -> int:
         if _choice(options, left) == ABORT:
             print_state(client.post("/api/v1/system/resume"), file=sys.stderr)
             return _done(options, state, left, aborted=True)
-        for job in client.get("/api/v1/jobs", {"status": "running", "limit": 200})["jobs"]:
-            client.post(f"/api/v1/jobs/{job['id']}/cancel")
+        client.post("/api/v1/system/drain/cancel")
         left = _wait(client, CANCEL_SECONDS)
     return _done(options, state, left, aborted=False)
 

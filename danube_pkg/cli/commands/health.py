@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import ago, one_line, painted, print_json
+from danube_pkg.cli.output import ago, one_line, painted, print_json, say
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Forbidden, Unauthenticated
 
@@ -31,15 +31,14 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _print(found: Mapping[str, Any]) -> None:
-    print(f"the server is {found['status'].replace('-', ' ')}")
+    say(f"the server is {found['status'].replace('-', ' ')}")
     for part in found["parts"]:
+        why = f": {one_line(part['reason'])}" if part["reason"] else ""
         mark = painted("ok  ", "32") if part["ok"] else painted("FAIL", "31")
-        print(
-            f"{mark} {part['part']}, since {ago(part['since'])}{': ' if part['reason'] else ''}{one_line(part['reason'])}"
-        )
+        say(f" {part['part']}, since {ago(part['since'])}{why}", lead=mark)
         if part["hint"]:
-            print(f"       hint: {one_line(part['hint'])}")
+            say(f"       hint: {one_line(part['hint'])}")
     for one in found["repairs"]:
-        print(
+        say(
             f"repaired {ago(one['at'])}: {one['repair']}, because of {one['why']}: {one['outcome']}, {one_line(one['what'])}"
         )

@@ -1,5 +1,5 @@
 """`danube jobs`: jobs, newest first; with a job's id, the job and its steps. `danube jobs keep JOB`: its files stay,
-whatever their age."""
+whatever their age. `danube jobs export JOB`: what was sealed of it, for `danube verify --job`."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import ago, duration, print_table, show
+from danube_pkg.cli.file_output import copy_output
+from danube_pkg.cli.output import ago, duration, print_table, say, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Invalid
 
@@ -17,9 +18,13 @@ MESSAGE_LENGTH = 50
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "job", metavar="[keep] JOB", nargs="*", help="show this job with its steps, or keep its log and artifacts"
+        "job",
+        metavar="[keep|export] JOB",
+        nargs="*",
+        help="show this job with its steps; keep its log and artifacts; export its provenance, records, log and ledger",
     )
     parser.add_argument("--undo", action="store_true", help="with keep: remove its files when they are due")
+    parser.add_argument("--output", metavar="FILE", help="with export: where to write it (standard output)")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--pipeline", help="only of this pipeline")
     parser.add_argument("--status", help="only with this status")
@@ -34,13 +39,17 @@ def main(options: argparse.Namespace) -> int:
         case ["keep", job]:
             path = f"/api/v1/jobs/{quote(job)}/keep"
             return show(client.delete(path) if options.undo else client.put(path, b""), options, _print_kept)
+        case ["export", job]:
+            with client.open(f"/api/v1/jobs/{quote(job)}/export") as response:
+                copy_output(options.output, response)
+            return 0
         case [job]:
             return show(client.get(f"/api/v1/jobs/{quote(job)}"), options, _print_one)
         case _:
             raise Invalid(
                 "job-expected",
                 f"{' '.join(options.job)!r} is not one job",
-                hint="danube jobs JOB; danube jobs keep JOB",
+                hint="danube jobs JOB; danube jobs keep JOB; danube jobs export JOB --output FILE",
             )
 
 
@@ -81,8 +90,8 @@ def _print_one(job: Mapping[str, Any]) -> None:
 def _print_kept(state: Mapping[str, Any]) -> None:
     removed = [name for name in ("log", "artifacts") if state[f"{name}_removed_at"]]
     if removed:
-        print(f"removed already: {' and '.join(removed)}")
-    print(f"kept by {state['kept_by']}" if state["kept_by"] else "not kept: its files are removed when they are due")
+        say(f"removed already: {' and '.join(removed)}")
+    say(f"kept by {state['kept_by']}" if state["kept_by"] else "not kept: its files are removed when they are due")
 
 
 def _source(job: Mapping[str, Any]) -> str:

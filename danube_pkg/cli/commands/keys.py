@@ -46,10 +46,10 @@ def _print(keys: Mapping[str, Any]) -> None:
     for key in keys["signing_keys"]:
         state = f"retired at {key['retired_at']}" if key["retired_at"] else "current"
         say(f"# Provenance: signing key {key['keyid']} ({state})")
-        say(key["public_key"].rstrip("\n"))
+        say(key["public_key"], end="")
 
 
 def _print_rotated(key: Mapping[str, Any]) -> None:
-    print("provenance is signed with a new key from now on; give it to verifiers:", file=sys.stderr)
+    say("provenance is signed with a new key from now on; give it to verifiers:", file=sys.stderr)
     say(f"# signing key {key['keyid']}")
-    say(key["public_key"].rstrip("\n"))
+    say(key["public_key"], end="")

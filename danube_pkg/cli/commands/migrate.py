@@ -10,7 +10,7 @@ from danube_pkg.adapters.store.database import Database, copy_name
 from danube_pkg.adapters.store.migrations import MIGRATIONS
 from danube_pkg.bootstrap.keys import DATABASE_NAME
 from danube_pkg.bootstrap.store import locked_data_directory
-from danube_pkg.cli.output import print_json
+from danube_pkg.cli.output import print_json, say
 from danube_pkg.cli.servers import data_directory
 from danube_pkg.core.errors import Permanent
 
@@ -66,4 +66,4 @@ def _show(options: argparse.Namespace, found: int, wanted: int, text: str) -> No
     if options.json:
         print_json({"schema": found, "program": wanted})
     else:
-        print(text)
+        say(text)

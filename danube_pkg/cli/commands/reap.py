@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import print_table, show, size
+from danube_pkg.cli.output import print_table, say, show, size
 from danube_pkg.cli.servers import add_server_arguments
 
 
@@ -33,13 +33,18 @@ def _print_plan(plan: Mapping[str, Any]) -> None:
     ]
     print_table(("JOB", "PIPELINE", "FILES", "SIZE", "WHY", "AGE"), rows)
     if plan["count"] > len(rows):
-        print(f"and {plan['count'] - len(rows)} more")
-    print(f"{plan['count']} would be removed, {size(plan['freed_bytes'])}")
+        say(f"and {plan['count'] - len(rows)} more")
+    say(f"{plan['count']} would be removed, {size(plan['freed_bytes'])}")
+    for one in plan["images"]:
+        say(f"image {one['repository']} {' '.join(one['tags']) or one['digest']}: {one['why']}")
+    if plan["images_problem"]:
+        say(f"images of the registry are not known: {plan['images_problem']}")
     if plan["unknown"]:
-        print(f"{plan['unknown']} are of jobs that the database does not know, and stay")
+        say(f"{plan['unknown']} are of jobs that the database does not know, and stay")
     if plan["problem"]:
-        print(f"nothing is removed at present: {plan['problem']}")
+        say(f"nothing is removed at present: {plan['problem']}")
 
 
 def _print_run(run: Mapping[str, Any]) -> None:
-    print(f"{run['count']} removed, {size(run['freed_bytes'])}")
+    images = f"; {run['images']} images of the registry" if run["images"] else ""
+    say(f"{run['count']} removed, {size(run['freed_bytes'])}{images}")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from danube_pkg.adapters.backups.encryption import Openers
-from danube_pkg.cli.output import print_json
+from danube_pkg.cli.output import print_json, say
 from danube_pkg.core.errors import Invalid
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.times import iso
@@ -30,8 +30,8 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"data": str(data), "created_at": iso(done.head.created_at), "ended_jobs": done.ended_jobs})
         return 0
-    print(f"restored {done.counts.files} files of {iso(done.head.created_at)} into {data}")
+    say(f"restored {done.counts.files} files of {iso(done.head.created_at)} into {data}")
     if done.ended_jobs:
-        print(f"{done.ended_jobs} jobs that were running then have ended as infrastructure-lost")
-    print(f"the server starts paused: danube serve --data {data}; check it, then: danube resume --data {data}")
+        say(f"{done.ended_jobs} jobs that were running then have ended as infrastructure-lost")
+    say(f"the server starts paused: danube serve --data {data}; check it, then: danube resume --data {data}")
     return 0

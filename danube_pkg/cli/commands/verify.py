@@ -7,17 +7,18 @@ import argparse
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from danube_pkg.adapters.configuration.marked_yaml import parse_yaml
 from danube_pkg.adapters.keys.signing import is_signed_by
-from danube_pkg.cli.output import painted, print_json, print_table
+from danube_pkg.cli.exported_job import read_exported_job
+from danube_pkg.cli.output import painted, print_json, print_table, say
 from danube_pkg.cli.trusted_keys import read_keys
 from danube_pkg.core.documents.marked import Findings
 from danube_pkg.core.documents.records import read_record
 from danube_pkg.core.errors import ConfigurationInvalid, Invalid, Permanent
 from danube_pkg.core.provenance.envelope import read_envelopes
 from danube_pkg.core.provenance.expectations import Expectations
+from danube_pkg.core.provenance.sealed_job import verify_sealed_job
 from danube_pkg.core.provenance.verification import FileVerdict, verify_envelopes
 from danube_pkg.kit.digests import digest_of_file
 from danube_pkg.kit.records import replace, to_builtins
@@ -26,10 +27,9 @@ _IMAGE = re.compile(r"[^@]*@sha256:([0-9a-f]{64})")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", metavar="FILE", nargs="+", help="a file, a directory, or IMAGE@sha256:DIGEST")
-    parser.add_argument(
-        "--provenance", required=True, metavar="FILE", help="the .intoto.jsonl file, or a Sigstore bundle"
-    )
+    parser.add_argument("files", metavar="FILE", nargs="*", help="a file, a directory, or IMAGE@sha256:DIGEST")
+    parser.add_argument("--job", metavar="FILE", help="verify the records of a job, from: danube jobs export")
+    parser.add_argument("--provenance", metavar="FILE", help="the .intoto.jsonl file, or a Sigstore bundle")
     parser.add_argument(
         "--key", required=True, metavar="FILE", help="the public key: PEM, or the file of: danube keys export"
     )
@@ -44,6 +44,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
+    if options.job:
+        return _main_job(options)
+    if not options.files or not options.provenance:
+        raise Invalid(
+            "nothing-to-verify",
+            "name a file and its provenance",
+            hint="danube verify FILE --provenance P --key K, or danube verify --job FILE --key K",
+        )
     envelopes = read_envelopes(_read(options.provenance))
     keys = read_keys(options.key)
     expected = _expectations(options)
@@ -61,13 +69,25 @@ def main(options: argparse.Namespace) -> int:
     return 0 if verified else 1
 
 
+def _main_job(options: argparse.Namespace) -> int:
+    if options.files or options.provenance:
+        what = "an exported job has its own provenance"
+        raise Invalid("job-and-files", what, hint="danube verify --job FILE --key K")
+    verdict = verify_sealed_job(read_exported_job(options.job), read_keys(options.key), is_signed_by)
+    if options.json:
+        print_json({"verified": verdict.verified, "checks": [to_builtins(one) for one in verdict.checks]})
+    else:
+        _print(options.job, verdict)
+    return 0 if verdict.verified else 1
+
+
 def _document(name: str, sha256: str, verdict: FileVerdict) -> dict[str, object]:
     checks = [to_builtins(one) for one in verdict.checks]
     return {"file": name, "sha256": sha256, "verified": verdict.verified, "checks": checks}
 
 
 def _print(name: str, verdict: FileVerdict) -> None:
-    print(f"{name}: {painted('verified', '32') if verdict.verified else painted('refused', '31')}")
+    say(f" {name}", lead=painted("verified", "32") if verdict.verified else painted("refused", "31"))
     rows = [("ok" if one.passed else "REFUSED", one.name, one.detail) for one in verdict.checks]
     print_table(("RESULT", "CHECK", "FOUND"), rows)
 
@@ -110,14 +130,15 @@ def _unreadable(name: str, error: OSError) -> Permanent:
 def _expectations(options: argparse.Namespace) -> Expectations:
     """Those of the policy, with the options in place of its keys."""
     expected = _policy(options.policy) if options.policy else Expectations()
-    given: dict[str, Any] = {
-        "repositories": (options.repository,),
-        "refs": (options.ref,),
-        "builders": (options.builder,),
-    }
-    given = {name: value for name, value in given.items() if value != (None,)}
-    given |= {name: True for name in ("allow_failed", "allow_untrusted", "allow_unknown") if getattr(options, name)}
-    return replace(expected, **given)
+    return replace(
+        expected,
+        repositories=(options.repository,) if options.repository else expected.repositories,
+        refs=(options.ref,) if options.ref else expected.refs,
+        builders=(options.builder,) if options.builder else expected.builders,
+        allow_failed=options.allow_failed or expected.allow_failed,
+        allow_untrusted=options.allow_untrusted or expected.allow_untrusted,
+        allow_unknown=options.allow_unknown or expected.allow_unknown,
+    )
 
 
 def _policy(name: str) -> Expectations:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.declared import DeclaredNames, declared_names
 from danube_pkg.core.configuration.kinds import ConfigurationFiles, TypedDocument
 from danube_pkg.core.configuration.notifications import EmailNotification
 from danube_pkg.core.configuration.people import BCRYPT_COSTS, TeamSpec, UserSpec
@@ -29,10 +30,7 @@ def check_documents(documents: Sequence[TypedDocument], files: ConfigurationFile
     """Check everything that the rules of single fields do not cover."""
     _check_unique(documents, findings)
     _check_bounds(documents, findings)
-    teams = {one.metadata.name for one in documents if isinstance(one.spec, TeamSpec)}
-    emails = {one.spec.email.lower() for one in documents if isinstance(one.spec, UserSpec)}
-    pipelines = {one.metadata.name for one in documents if isinstance(one.spec, PipelineSpec)}
-    smtp = any(isinstance(one.spec, ConfigSpec) and one.spec.smtp is not None for one in documents)
+    names = declared_names(files)
     for one in documents:
         match one.spec:
             case ConfigSpec() as spec:
@@ -40,13 +38,13 @@ def check_documents(documents: Sequence[TypedDocument], files: ConfigurationFile
             case UserSpec() as spec:
                 _check_cost(one, spec, findings)
             case TeamSpec() as spec:
-                _check_members(one, spec, emails, findings)
+                _check_members(one, spec, names, findings)
             case PipelineSpec() as spec:
-                _check_teams(one, spec, teams, findings)
-                check_pipeline(one, spec, files, pipelines, findings)
+                _check_teams(one, spec, names, findings)
+                check_pipeline(one, spec, files, names, findings)
         if isinstance(one.spec, ConfigSpec | PipelineSpec):
             _check_egress(one, one.spec.egress_allowlist, findings)
-            if not smtp:
+            if names.is_whole and not names.has_smtp:
                 _check_mail(one, findings)
         if one.metadata.team and not isinstance(one.spec, PipelineSpec):
             findings.add(one.document.place("metadata.team"), f"a {one.kind} has no team", hint="remove metadata.team")
@@ -99,26 +97,41 @@ def _check_cost(one: TypedDocument, spec: UserSpec, findings: Findings) -> None:
         )
 
 
-def _check_members(one: TypedDocument, spec: TeamSpec, emails: set[str], findings: Findings) -> None:
+def _check_members(one: TypedDocument, spec: TeamSpec, names: DeclaredNames, findings: Findings) -> None:
     for index, member in enumerate(spec.members):
         place = one.document.place(f"spec.members[{index}]")
         if any(member.email.lower() == before.email.lower() for before in spec.members[:index]):
             findings.add(place, f"team {one.metadata.name!r} has the member {member.email!r} twice", hint="remove one")
-        elif emails and member.email.lower() not in emails:
+        elif names.is_whole and names.emails and member.email.lower() not in names.emails:
             what = f"team {one.metadata.name!r}: there is no user {member.email!r}"
-            findings.add(place, what, hint=nearest(member.email, sorted(emails)))
+            findings.add(place, what, hint=nearest(member.email, sorted(names.emails)))
 
 
-def _check_teams(one: TypedDocument, spec: PipelineSpec, teams: set[str], findings: Findings) -> None:
+def _check_teams(one: TypedDocument, spec: PipelineSpec, names: DeclaredNames, findings: Findings) -> None:
     named = [("metadata.team", one.metadata.team)] if one.metadata.team else []
     named += [(f"spec.permissions[{at}].team", each.team) for at, each in enumerate(spec.permissions)]
     for path, team in named:
-        if team not in teams:
+        if names.is_whole and team not in names.teams:
             what = f"{path}: there is no team {team!r}"
-            findings.add(
-                one.document.place(path), what, hint=nearest(team, sorted(teams)) if teams else "add it to teams.yaml"
-            )
+            hint = nearest(team, sorted(names.teams)) if names.teams else "add it to teams.yaml"
+            findings.add(one.document.place(path), what, hint=hint)
     _check_twice(one, "spec.permissions", "team", spec.permissions, lambda each: each.team, findings)
+
+
+def _check_webhooks(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> None:
+    for index, webhook in enumerate(spec.webhooks):
+        if not (webhook.secrets or webhook.manage):
+            place = one.document.place(f"spec.webhooks[{index}].secrets")
+            what = f"spec.webhooks[{index}].secrets is empty, so every webhook would be refused"
+            findings.add(place, what, hint='name a secret: ["github-webhook"]; or let the server make it: manage: true')
+        if webhook.manage and not any(getattr(rule, "manage", False) for rule in spec.git_authentication):
+            place = one.document.place(f"spec.webhooks[{index}].manage")
+            what = f"spec.webhooks[{index}].manage has no credential that the server may use for it"
+            findings.add(place, what, hint="in a rule of git_authentication with an API: manage: true")
+        if webhook.deploy_key and not webhook.manage:
+            place = one.document.place(f"spec.webhooks[{index}].deploy_key")
+            what = f"spec.webhooks[{index}].deploy_key needs manage"
+            findings.add(place, what, hint="add manage: true, or remove deploy_key")
 
 
 def _check_config(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> None:
@@ -136,11 +149,7 @@ def _check_config(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> N
                 f"{path} needs either private_key_path or private_key_secret",
                 hint="name one of them",
             )
-    for index, webhook in enumerate(spec.webhooks):
-        if not webhook.secrets:
-            place = one.document.place(f"spec.webhooks[{index}].secrets")
-            what = f"spec.webhooks[{index}].secrets is empty, so every webhook would be refused"
-            findings.add(place, what, hint='name a secret: ["github-webhook"]')
+    _check_webhooks(one, spec, findings)
     logins = [
         (f"spec.registries[{at}]", each.username, each.password_secret) for at, each in enumerate(spec.registries)
     ]

@@ -11,9 +11,8 @@ from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.git_authentication import GitAuthentication
 from danube_pkg.core.retention.plan import DAY_SECONDS, RetentionLimit, RetentionPolicy
+from danube_pkg.core.retention.registry import ImagePolicy
 from danube_pkg.kit.records import Record, field
-
-NO_TRACES = "no traces are sent"
 
 
 class ServerSpec(Record):
@@ -69,13 +68,34 @@ class RetentionSpec(Record):
     registry_images_days: Annotated[
         int,
         rule(
-            "Images of the local registry.",
+            "Images of the registry that danube.toml names (`[registry] url`), counted from when Danube saw them first.",
             at_least=1,
             at_most=3650,
             unit="days",
-            planned="no registry is cleaned up",
         ),
     ] = 30
+    registry_keep_count: Annotated[
+        int,
+        rule("So many of the newest images of each repository stay, whatever their age.", at_least=0, at_most=10_000),
+    ] = ImagePolicy(0).keep_count
+    registry_max_count: Annotated[
+        int,
+        rule("Images of one repository, above which the oldest are removed; 0: no limit.", at_least=0, at_most=100_000),
+    ] = 0
+    registry_pipeline_gb: Annotated[
+        int,
+        rule(
+            "The size of all images of one pipeline, in the repositories `PIPELINE` and `PIPELINE/…`, above which the "
+            "oldest are removed; 0: no limit.",
+            at_least=0,
+            at_most=1_000_000,
+            unit="GiB",
+        ),
+    ] = 0
+    registry_protected: Annotated[
+        tuple[str, ...],
+        rule("Patterns of tags whose images are never removed.", example="release-*", most=100),
+    ] = ImagePolicy(0).protected
     logs_gb: Annotated[
         int,
         rule(
@@ -100,6 +120,17 @@ class RetentionSpec(Record):
     ] = 86400
 
     @property
+    def image_policy(self) -> ImagePolicy:
+        """The limits of the images in the registry."""
+        return ImagePolicy(
+            self.registry_images_days * DAY_SECONDS,
+            self.registry_keep_count,
+            self.registry_max_count,
+            self.registry_pipeline_gb << 30,
+            self.registry_protected,
+        )
+
+    @property
     def policy(self) -> RetentionPolicy:
         """The limits of what jobs leave on the disk."""
         return RetentionPolicy(
@@ -114,10 +145,9 @@ class ObservabilitySpec(Record):
     otel_endpoint: Annotated[
         str,
         rule(
-            "The OTLP endpoint that receives traces.",
-            restart=True,
-            planned=NO_TRACES,
-            **(patterns.web_url | {"example": "http://localhost:4317"}),
+            "The server that receives traces by OTLP over HTTP (port 4318 of most collectors); `/v1/traces` is added to "
+            "an address without a path.",
+            **(patterns.web_url | {"example": "http://localhost:4318"}),
         ),
     ] = ""
     metrics_enabled: Annotated[bool, rule("Whether /metrics is served.")] = True
@@ -128,7 +158,10 @@ class ObservabilitySpec(Record):
             "summed as `(private)`."
         ),
     ] = False
-    traces_enabled: Annotated[bool, rule("Whether traces are sent.", restart=True, planned=NO_TRACES)] = False
+    traces_enabled: Annotated[bool, rule("Whether traces are sent, and steps get a TRACEPARENT.")] = False
+    traces_sample_ratio: Annotated[
+        float, rule("The share of traces that is sent: 1 for all of them, 0.1 for a tenth.", at_least=0, at_most=1)
+    ] = 1.0
 
 
 class WebhookSpec(Record):
@@ -138,7 +171,17 @@ class WebhookSpec(Record):
     secrets: Annotated[
         tuple[str, ...],
         rule("The secrets that sign them; several while one is being replaced.", most=8, **patterns.secret),
-    ]
+    ] = ()
+    manage: Annotated[
+        bool,
+        rule(
+            "Whether the server makes and repairs the webhook of each pipeline's repository that a credential with "
+            "`manage` matches, with a secret of its own."
+        ),
+    ] = False
+    deploy_key: Annotated[
+        bool, rule("With `manage`: whether repositories that are read over ssh get the server's key, to read only.")
+    ] = False
 
 
 class SmtpSpec(Record):

@@ -4,6 +4,7 @@ import graphlib
 import re
 from collections.abc import Sequence
 
+from danube_pkg.core.configuration.declared import DeclaredNames
 from danube_pkg.core.configuration.filter_checks import check_filters
 from danube_pkg.core.configuration.kinds import ConfigurationFiles, TypedDocument
 from danube_pkg.core.configuration.pipelines import ParamSpec, ParamType, PipelineSpec, TriggerKind, TriggerSpec
@@ -20,18 +21,20 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _ONLY_WITH = {
     "schedule": TriggerKind.CRON,
     "timezone": TriggerKind.CRON,
+    "labels": TriggerKind.PULL_REQUEST,
+    "skip_drafts": TriggerKind.PULL_REQUEST,
     "jitter_seconds": TriggerKind.CRON,
     "pipeline": TriggerKind.PIPELINE,
 }
 
 
 def check_pipeline(
-    one: TypedDocument, spec: PipelineSpec, files: ConfigurationFiles, pipelines: set[str], findings: Findings
+    one: TypedDocument, spec: PipelineSpec, files: ConfigurationFiles, names: DeclaredNames, findings: Findings
 ) -> None:
-    """Check one pipeline. pipelines: the names of all pipelines, to which `on: pipeline` may refer."""
+    """Check one pipeline. names: those of all documents, to which `on: pipeline` may refer."""
     _check_repository(one, spec, files.base, findings)
     for index, trigger in enumerate(spec.triggers):
-        _check_trigger(one, f"spec.triggers[{index}]", trigger, files.timezones, pipelines, findings)
+        _check_trigger(one, f"spec.triggers[{index}]", trigger, files.timezones, names, findings)
     for name, param in spec.params.items():
         _check_param(one, name, param, findings)
     _check_env(one, spec, findings)
@@ -70,7 +73,7 @@ def _check_trigger(
     path: str,
     trigger: TriggerSpec,
     timezones: frozenset[str],
-    pipelines: set[str],
+    names: DeclaredNames,
     findings: Findings,
 ) -> None:
     for field, kind in _ONLY_WITH.items():
@@ -92,13 +95,19 @@ def _check_trigger(
             place = one.document.place(f"{path}.timezone")
             what = f"{path}.timezone: there is no time zone {trigger.timezone!r}"
             findings.add(place, what, hint=_near_zone(trigger.timezone, timezones))
-    if trigger.kind is TriggerKind.PIPELINE and trigger.pipeline not in pipelines:
-        place = one.document.place(f"{path}.pipeline")
-        if trigger.pipeline:
-            what, hint = f"there is no pipeline {trigger.pipeline!r}", nearest(trigger.pipeline, sorted(pipelines))
-        else:
-            what, hint = "on: pipeline needs the pipeline whose end starts this one", "add: pipeline: …"
-        findings.add(place, f"{path}: {what}", hint=hint)
+    if trigger.kind is TriggerKind.PIPELINE:
+        _check_start(one, path, trigger.pipeline, names, findings)
+
+
+def _check_start(one: TypedDocument, path: str, pipeline: str, names: DeclaredNames, findings: Findings) -> None:
+    """Whether the pipeline whose end is a trigger exists."""
+    place = one.document.place(f"{path}.pipeline")
+    if not pipeline:
+        what = f"{path}: on: pipeline needs the pipeline whose end starts this one"
+        findings.add(place, what, hint="add: pipeline: …")
+    elif names.is_whole and pipeline not in names.pipelines:
+        known = sorted(names.pipelines)
+        findings.add(place, f"{path}: there is no pipeline {pipeline!r}", hint=nearest(pipeline, known))
 
 
 def _near_zone(name: str, timezones: frozenset[str]) -> str:

@@ -120,4 +120,5 @@ def _type(hint: Any, rules: FieldRule) -> str:
     bounds = [f"at least {rules.at_least:g}"] if rules.at_least is not None else []
     bounds += [f"at most {rules.at_most:g}"] if rules.at_most is not None else []
     text = [f"or text as {examples(rules.unit)}"] if rules.unit else []
+    text += [f"or `{word}`" for word in rules.words]
     return ", ".join([_TYPES[hint] + (f" of {rules.unit}" if rules.unit else ""), *bounds, *text])

@@ -75,6 +75,8 @@ class JsonSchemas:
         if isinstance(expected, type) and issubclass(expected, StrEnum):
             return {"type": "string", "enum": [str(one) for one in expected]}
         schema = {**self._scalars[expected], **_bounds(rule)}
+        if rule.words:
+            return {"anyOf": [schema, {"type": "string", "enum": [*rule.words]}]}
         return {"anyOf": [schema, {"type": "string", "pattern": f"^{pattern(rule.unit)}$"}]} if rule.unit else schema
 
     def _record(self, kind: type[Any]) -> dict[str, Any]:

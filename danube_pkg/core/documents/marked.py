@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from danube_pkg.core.errors import Invalid, SourceLocation
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, field
 
 MAX_FINDINGS = 200
 """More than users fix before they validate again; a document full of mistakes must not fill the memory."""
@@ -57,8 +57,8 @@ class FieldRule(Record):
     in messages. key: the key in documents where it differs from the field's name (`from`, `on`). secret: the value is
     the name of a Danube secret. hidden: the value is never quoted. restart: a change takes effect only after a restart
     of the server. unit: of a number; a duration (`seconds`, `days`) or a size (`MiB`, `GiB`) may also be written as
-    text (`1h30m`, `10GiB`). planned: why the field has no
-    effect yet; "" for one that acts. most: entries of a list or mapping. internal: not a key of documents.
+    text (`1h30m`, `10GiB`). words: what may be written in place of a number, with the value of each. planned: why the
+    field has no effect yet; "" for one that acts. most: entries of a list or mapping. internal: not a key of documents.
     """
 
     about: str = ""
@@ -73,6 +73,7 @@ class FieldRule(Record):
     restart: bool = False
     internal: bool = False
     unit: str = ""
+    words: Mapping[str, int] = field(default_factory=dict)
     planned: str = ""
     most: int = MAX_ITEMS
 

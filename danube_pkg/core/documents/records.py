@@ -182,17 +182,21 @@ class _Reader:
         quiet = rules.secret or rules.hidden
         if isinstance(expected, type) and issubclass(expected, StrEnum):
             words = [one.value for one in expected]
+            if isinstance(value, bool) and (word := _WORDS_OF_BOOLEANS[value]) in words:
+                value = word
             if value in words:
                 return expected(value)
             hint = nearest(value, words) if isinstance(value, str) else ""
             self._findings.add(node.place, f"{name} must be one of {', '.join(words)}, not {_shown(value)}", hint=hint)
             return _WRONG
+        if isinstance(value, str) and value in rules.words:
+            return rules.words[value]
         if rules.unit and isinstance(value, str):
             return self._quantity(expected, node, rules, name)
         if expected is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-            expectation = _TYPE_NAMES.get(expected, expected.__name__)
+            expectation = " or ".join([_TYPE_NAMES.get(expected, expected.__name__), *rules.words])
             found = _described(node.value, quoted=not quiet)
             self._findings.add(
                 node.place, f"{name} must be {expectation}, not {found}", hint=_type_hint(expected, value)
@@ -224,6 +228,10 @@ class _Reader:
         hint = f"for example: {examples(rules.unit).partition(',')[0]}; or a number without quotes"
         self._findings.add(node.place, f"{name} {problem}, not {_shown(node.value)}", hint=hint)
         return _WRONG
+
+
+_WORDS_OF_BOOLEANS = {True: "on", False: "off"}
+"""YAML 1.1 reads these words without quotes as booleans."""
 
 
 def _broken(value: Any, rules: FieldRule) -> str:

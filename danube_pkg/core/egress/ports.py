@@ -53,6 +53,10 @@ class EgressLedgers(Protocol):
         """Size and hash of its whole lines so far. It blocks for the disk: call it in a thread."""
         ...
 
+    def read_raw(self, job_id: str, begin: int, end: int) -> bytes:
+        """Its bytes from offset `begin` up to `end`, fewer where it is shorter. It blocks as `digest` does."""
+        ...
+
     def append(self, job_id: str, contact: Contact) -> None:
         """Records a contact that the server makes for the job, before it makes it. Names are masked already.
 

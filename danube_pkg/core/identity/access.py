@@ -88,9 +88,9 @@ class Action(StrEnum):
     SYNC_CONFIGURATION = "sync-configuration"
     SEE_SYSTEM = "see-system"
     DRAIN = "drain"
-    REAP = "reap"
     SEE_SIGNING_KEYS = "see-signing-keys"
     ROTATE_SIGNING_KEY = "rotate-signing-key"
+    REAP = "reap"
 
 
 class ActionRule(Record):
@@ -134,9 +134,9 @@ RULES: Mapping[Action, ActionRule] = {
     Action.SYNC_CONFIGURATION: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
     Action.SEE_SYSTEM: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
     Action.DRAIN: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
-    Action.REAP: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
     Action.SEE_SIGNING_KEYS: ActionRule(Need.NOTHING),
     Action.ROTATE_SIGNING_KEY: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.REAP: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
 }
 
 

@@ -159,4 +159,6 @@ def cancelled_in_queue(job: Job, event: ev.CancelRequested, now: float) -> Decis
 
 
 def _by_whom(event: ev.CancelRequested) -> str:
+    if event.reason is Reason.DRAINED:
+        return f"ended by {event.by}, who drained the server"
     return f"{'superseded' if event.reason is Reason.SUPERSEDED else 'cancelled'} by {event.by}"

@@ -14,7 +14,7 @@ other job.
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from danube_pkg.core.jobs.concurrency import group_of, is_unapproved
@@ -84,10 +84,18 @@ class _Slots:
             self.groups.add(group)
 
 
-def choose_next(jobs: Sequence[Job], max_concurrent_jobs: int, history: StartHistory) -> Admissions:
-    """Fill the free slots. jobs: all that are not closed."""
+def slots_in_use(jobs: Iterable[Job], lent: Collection[str] = ()) -> int:
+    """How many of the server's slots are held. lent: ids of jobs in whose slots others may start, since they wait for
+    something outside; they still count for their pipeline and their concurrency group."""
+    return sum(job.phase in HOLDS_A_SLOT and job.id not in lent for job in jobs)
+
+
+def choose_next(
+    jobs: Sequence[Job], max_concurrent_jobs: int, history: StartHistory, lent: Collection[str] = ()
+) -> Admissions:
+    """Fill the free slots. jobs: all that are not closed. lent: see `slots_in_use`."""
     slots = _Slots(jobs)
-    free = max_concurrent_jobs - sum(slots.held.values())
+    free = max_concurrent_jobs - slots_in_use(jobs, lent)
     starts, last, passed = history.starts, dict(history.last), dict[str, int]()
     chosen: list[str] = []
     while True:
@@ -140,8 +148,10 @@ class QueuePosition(Record):
     hint: str = ""
 
 
-def queue_position(job: Job, jobs: Sequence[Job], max_concurrent_jobs: int, history: StartHistory) -> QueuePosition:
-    """What a waiting job waits for, and its position in the order of starting."""
+def queue_position(
+    job: Job, jobs: Sequence[Job], max_concurrent_jobs: int, history: StartHistory, lent: Collection[str] = ()
+) -> QueuePosition:
+    """What a waiting job waits for, and its position in the order of starting. lent: see `slots_in_use`."""
     if is_unapproved(job):
         return QueuePosition(Obstacle.APPROVAL)
     slots, position = _Slots(jobs), _position(job, _Slots(jobs), history)
@@ -156,8 +166,9 @@ def queue_position(job: Job, jobs: Sequence[Job], max_concurrent_jobs: int, hist
     if limit and slots.held[job.pipeline_id] >= limit:
         blockers = held_by(lambda one: one.pipeline_id == job.pipeline_id)
         return QueuePosition(Obstacle.PIPELINE_LIMIT, position, limit, blockers)
-    if sum(slots.held.values()) >= max_concurrent_jobs:
-        return QueuePosition(Obstacle.SERVER_LIMIT, position, max_concurrent_jobs, held_by(lambda one: True))
+    if slots_in_use(jobs, lent) >= max_concurrent_jobs:
+        holders = held_by(lambda one: one.id not in lent)
+        return QueuePosition(Obstacle.SERVER_LIMIT, position, max_concurrent_jobs, holders)
     return QueuePosition(Obstacle.NOTHING, position)
 
 

@@ -87,13 +87,12 @@ def step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
     step = _open_attempt(job, event)
     if step is None:
         return job, ()
+    if _is_tried_again(job, step, event.end):
+        return with_step(_sealed(job, step, event.end, now), step.next_attempt()), ()
     end = event.end
     if step.stopping and (end.status, end.reason) == (Status.CANCELLED, Reason.CANCELLED):
         end = replace(end, reason=Reason.STOPPED, message=_STOPPED.message)
-    job = _sealed(job, step, end, now)
-    if _is_tried_again(job, step, end):
-        return with_step(job, step.next_attempt()), ()
-    ended = with_step(job, step.ended(end, now))
+    ended = with_step(_sealed(job, step, end, now), step.ended(end, now))
     if step.sequence == COORDINATOR_SEQUENCE and job.phase is Phase.RUNNING:
         return coordinator_ended(ended, event, now)
     return ended, ()

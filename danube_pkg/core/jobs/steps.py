@@ -30,8 +30,8 @@ class Step(Record):
     """sequence: the coordinator's number of the call. container: the number of the container that has this attempt.
 
     image_digest: the digest of the image of that container, `sha256:…`; "" for the machine's own programs, and until a
-    container is found. shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`. stopping: the
-    danubefile asked for its end; an attempt that ends for that, and not by itself, fails no job.
+    container is found. shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
+    stopping: the danubefile asked for its end. An attempt that ends for that, and not by itself, fails no job.
     memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
     that this attempt needed too much.
     """
@@ -48,8 +48,8 @@ class Step(Record):
     phase: StepPhase = StepPhase.WAITING
     status: Status = Status.PENDING
     container: int | None = None
-    stopping: bool = False
     image_digest: str = ""
+    stopping: bool = False
     memory_kills: int = 0
     requested_at: float | None = None
     started_at: float | None = None

@@ -69,6 +69,7 @@ TOKEN_FORMATS = (
     *(_token(f"{kind}-", _WORD + "-", "20,255") for kind in ("glpat", "gldt", "glrt", "glsoat", "glptt", "glcbt")),
     *(_token(f"xox{kind}-", "A-Za-z0-9-", "10,255") for kind in "abeoprs"),
     _token("xapp-", "A-Za-z0-9-", "10,255"),
+    *(_token(f"{kind}1_", _WORD + "-", "43") for kind in ("dt", "ds")),
     TokenFormat(
         b"eyj",
         b"eyJ",
@@ -88,7 +89,7 @@ TOKEN_FORMATS = (
         ),
     ),
 )  # fmt: skip
-"""AWS, GitHub, GitLab, Slack, JSON Web Tokens (RFC 7519), private keys (RFC 7468)."""
+"""AWS, GitHub, GitLab, Slack, Danube (of users and sessions), JSON Web Tokens (RFC 7519), private keys (RFC 7468)."""
 
 _LINE_START = re.compile(
     rb"(?:\A|[\r\n])(?:\x1b\[[0-9;:?]*[A-Za-z]|\x1b[()]?[A-Za-z0-9]|\xe2\x80[\x8b-\x8f]|\xef\xbb\xbf|[\0\b])*\Z"

@@ -15,7 +15,7 @@ from typing import Any
 
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
-from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, end_of_chain
+from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, SealedRecord, end_of_chain
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.provenance.builders import BUILD_TYPE, builder_of
 from danube_pkg.core.repositories.urls import without_login
@@ -58,7 +58,9 @@ def statement_of(facts: JobFacts) -> bytes:
 def _subjects(facts: JobFacts) -> list[dict[str, Any]]:
     if facts.artifacts:
         return [{"name": one.file_name, "digest": {"sha256": one.sha256}} for one in facts.artifacts]
-    return [{"name": f"{facts.job.id}.log", "digest": {"sha256": _sealed(facts.job, LOG).get("sha256", "")}}]
+    return [
+        {"name": f"{facts.job.id}.log", "digest": {"sha256": sealed_content(facts.job.records, LOG).get("sha256", "")}}
+    ]
 
 
 def _definition(facts: JobFacts) -> dict[str, Any]:
@@ -157,7 +159,7 @@ def _byproducts(facts: JobFacts) -> Iterator[dict[str, Any]]:
         "annotations": {"status": str(job.outcome or ""), "reason": str(job.reason)},
     }
     for kind, suffix in ((LOG, "log"), (EGRESS, "egress")):
-        sealed = _sealed(job, kind)
+        sealed = sealed_content(job.records, kind)
         yield {
             "name": f"{job.id}.{suffix}",
             "digest": {"sha256": sealed.get("sha256", "")},
@@ -176,9 +178,9 @@ def _byproducts(facts: JobFacts) -> Iterator[dict[str, Any]]:
     }
 
 
-def _sealed(job: Job, kind: str) -> Mapping[str, Any]:
-    """The newest sealed record of that kind."""
-    contents = (json.loads(record.content) for record in reversed(job.records))
+def sealed_content(records: Sequence[SealedRecord], kind: str) -> Mapping[str, Any]:
+    """The content of the newest sealed record of that kind; empty where there is none."""
+    contents = (json.loads(record.content) for record in reversed(records))
     return next((one for one in contents if one["kind"] == kind), {})
 
 

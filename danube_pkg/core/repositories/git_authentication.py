@@ -16,6 +16,10 @@ _MATCH = rule(
     expects="HOST/PATH without a scheme",
     example="github.com/myorg/*",
 )
+_MANAGE = rule(
+    "Whether the server may make and repair webhooks of the repositories that match, where `webhooks` says `manage`; the "
+    "credential needs the right for it."
+)
 
 
 class GithubApp(Record):
@@ -30,6 +34,7 @@ class GithubApp(Record):
     api_url: Annotated[str, rule("The API; of GitHub Enterprise https://HOST/api/v3.", **patterns.web_url)] = (
         "https://api.github.com"
     )
+    manage: Annotated[bool, _MANAGE] = False
 
 
 class GitlabToken(Record):
@@ -40,6 +45,7 @@ class GitlabToken(Record):
     url: Annotated[str, rule("The GitLab server.", **(patterns.web_url | {"example": "https://gitlab.com"}))]
     token_secret: Annotated[str, rule("The secret with the token.", **patterns.secret)]
     match_patterns: Annotated[tuple[str, ...], _MATCH]
+    manage: Annotated[bool, _MANAGE] = False
 
 
 class SshKey(Record):
@@ -92,6 +98,7 @@ class HttpsToken(Record):
             **(patterns.web_url | {"example": "https://git.example.org/api/v1"}),
         ),
     ] = ""
+    manage: Annotated[bool, _MANAGE] = False
 
 
 GitAuthentication = GithubApp | GitlabToken | SshKey | HttpsToken

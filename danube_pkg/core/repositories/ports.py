@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
 from danube_pkg.core.repositories.forges import ApiRequest, CommitStatus
-from danube_pkg.core.repositories.revisions import Credential, Revision, SourceFile
+from danube_pkg.core.repositories.revisions import Credential, History, Revision, SourceFile
 
 
 class SourceTree(Protocol):
@@ -55,9 +55,22 @@ class ForgeApi(Protocol):
         retry may help. No error quotes a token."""
         ...
 
+    async def call(self, request: ApiRequest) -> object:
+        """The same with the whole JSON document of the response; None for one without JSON."""
+        ...
+
     def app_jwt(self, app_id: str, private_key: bytes, now: float) -> str:
         """The token by which a GitHub App authenticates, valid for minutes. Raises Invalid for a key that is not
         RSA."""
+        ...
+
+
+class Members(Protocol):
+    """Whether users may write to repositories, as their forges say now."""
+
+    async def why_not_member(self, repository: str, login: str, user_id: int) -> str:
+        """Why the forge does not say that a user may write to a repository, in words that follow "since"; "" where it
+        does. login, user_id: the user's name and number, "" and 0 where they are not known."""
         ...
 
 
@@ -99,10 +112,15 @@ class Sources(Protocol):
         ...
 
     async def open(
-        self, repository: str, commit_sha: str, tag: str = "", submodules: SubmoduleGuard | None = None
+        self,
+        repository: str,
+        commit_sha: str,
+        tag: str = "",
+        submodules: SubmoduleGuard | None = None,
+        history: History | None = None,
     ) -> SourceTree:
         """A commit's tree. tag: the name of the tag that led to it, which the tree's `.git` then has too. submodules:
-        None where all are fetched, each with the credential for its URL.
+        None where all are fetched, each with the credential for its URL. history: None for the commit alone.
 
         Raises Permanent `source-unavailable`, Unavailable.
         """

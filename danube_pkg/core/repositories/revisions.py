@@ -54,6 +54,18 @@ class Revision(Record):
         return replace(self, commit_message=commit_message, commit_author=commit_author)
 
 
+class History(Record):
+    """How much history a job's `.git` has beside its commit.
+
+    depth: of commits, the job's own being the first; 0: all. tags: those of these commits. branch: a further branch, as
+    `origin/BRANCH`, with its history: the target of a pull request.
+    """
+
+    depth: int
+    tags: bool = False
+    branch: str = ""
+
+
 def with_revision(text: str) -> str:
     """The stored JSON of a record that holds a `revision`. Rows of older versions have its fields beside the others.
 

@@ -37,7 +37,7 @@ def _of_repository(repository: str, using: Sequence[PipelineDefinition], state: 
         )
         return
     pages = forge_pages(repository, state.config.git_authentication)
-    forges = [webhook.forge for webhook in state.config.webhooks if webhook.secrets]
+    forges = [webhook.forge for webhook in state.config.webhooks if webhook.secrets or webhook.manage]
     if not forges or (pages is not None and pages.forge not in forges):
         forge = pages.forge if pages is not None else "FORGE"
         yield Condition(

@@ -52,11 +52,13 @@ class EntrySource(StrEnum):
 
 
 class ScheduleDue(Record, tag_field="kind", tag="CronMoment"):
-    """A pipeline's schedule is due. scheduled_at: Unix seconds, without jitter; stored rows call it `moment`."""
+    """A pipeline's schedule is due. scheduled_at: Unix seconds, without jitter; stored rows call it `moment`. skipped:
+    why no job is started, "" where one is."""
 
     pipeline: str
     schedule: str
     scheduled_at: float = field(name="moment")
+    skipped: str = ""
 
 
 class PipelineEnded(Record, tag_field="kind", tag="PipelineEnded"):

@@ -27,9 +27,12 @@ from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.logins import Logins
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.retention import Retention
 from danube_pkg.services.secrets import Secrets
+from danube_pkg.services.traces import Tracer
+from danube_pkg.services.triggers.forge_check import ForgeChecks
 from danube_pkg.services.triggers.webhooks import Webhooks
 
 
@@ -61,6 +64,7 @@ class Services(Record):
     secrets: Secrets
     artifacts: Artifacts
     statements: Statements
+    exports: JobExports
     artifact_directory: str
     """The folder with the artifacts' bytes."""
     configuration: ConfigurationSync
@@ -85,7 +89,9 @@ class Services(Record):
     """The OpenAPI document of all routes."""
     egress: Egress
     webhooks: Webhooks
+    forge_checks: ForgeChecks
     retention: Retention
+    tracer: Tracer
     site: Site = field(default_factory=Site)
     dex: Dex | None = None
     """None if danube.toml configures no Dex."""

@@ -47,6 +47,8 @@ class ActiveJob:
         self._log: JobLog | None = None
         self._log_lock = asyncio.Lock()
         self._source: JobSource | None = None
+        self.source_period: tuple[float, float] | None = None
+        """When its source tree was prepared, in Unix seconds; None before, and after a restart."""
         self._store = store
         self._clock = clock
         self._on_decided = on_decided

@@ -68,6 +68,8 @@ class Draining:
             raise Unavailable(
                 "draining",
                 "this server takes no new work now",
-                cause=f"{self.by} is draining it; running jobs continue",
+                cause="it was restored from a backup and is paused"
+                if self.is_restored
+                else f"{self.by} is draining it; running jobs continue",
                 hint="try again later; danube resume ends it",
             )

@@ -37,6 +37,7 @@ from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.scheduler import Scheduler
 from danube_pkg.services.jobs.submission import Submission
+from danube_pkg.services.jobs.waits import Slots
 from danube_pkg.services.notifications.observer import JobObserver
 
 FORGET_SECONDS = 60.0
@@ -106,6 +107,11 @@ class Engine:
         await self._ports.secrets.forget_retired(oldest)
         return FORGET_SECONDS
 
+    @property
+    def slots(self) -> Slots:
+        """Lends the slot of a job that waits for something outside of its pod."""
+        return self._scheduler
+
     # --- jobs as they are
 
     @property
@@ -122,6 +128,11 @@ class Engine:
     def followed_steps(self) -> int:
         """How many attempts of steps are followed at this moment."""
         return sum(step.phase in FOLLOWED for active in self._active.values() for step in active.job.steps)
+
+    def source_period(self, job_id: str) -> tuple[float, float] | None:
+        """When an active job's source tree was prepared, in Unix seconds; None where that is not known."""
+        active = self._active.get(job_id)
+        return active.source_period if active is not None else None
 
     @property
     def is_held(self) -> bool:

@@ -166,6 +166,7 @@ class StepFollower:
         around = {
             **job_environment(job, self._ports.external_url),
             **self._ports.egress.environment(job, self._sequence),
+            **self._ports.trace_environment(job, self._sequence),
         }
         return StepSpec(
             step_id=self._step_id,

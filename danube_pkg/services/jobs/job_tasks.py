@@ -114,7 +114,7 @@ class JobTasks:
             self.ensure(active, "close", partial(self._remove, active))
             return
         if job.phase is Phase.PREPARING:
-            self.ensure(active, "source", self._resources.source(active).prepare)
+            self.ensure(active, "source", partial(self._prepare_source, active))
         if job.deadline_at is not None and job.phase in (Phase.PREPARING, Phase.RUNNING):
             self.ensure(active, "deadline", partial(self._deadline, active))
         for step in job.steps:
@@ -130,6 +130,11 @@ class JobTasks:
         _log.info("job-closed", extra={"fields": {"job": job.id, "status": str(job.status), "reason": str(job.reason)}})
         await end_all(*(task for task in tasks.values() if task is not asyncio.current_task()))
         await self._resources.source(active).close()
+
+    async def _prepare_source(self, active: ActiveJob) -> None:
+        began = self._ports.clock.now()
+        await self._resources.source(active).prepare()
+        active.source_period = began, self._ports.clock.now()
 
     async def _deadline(self, active: ActiveJob) -> None:
         deadline_at = active.job.deadline_at or 0.0

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
-from danube_pkg.core.errors import PlatformError, Retryable
+from danube_pkg.core.errors import Permanent, PlatformError, Retryable
 from danube_pkg.core.jobs.events import ContainerLost
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.logs.ports import JobLog
@@ -97,7 +97,7 @@ class PodReconciler:
             await self.reconcile()
             return RECONCILE_SECONDS
 
-        await for_ever(reconcile, streak, self._timing, expected=(Retryable,))
+        await for_ever(reconcile, streak, self._timing, expected=(Permanent, Retryable))
 
     async def reconcile(self) -> None:
         """Remove pods without an active job; end steps whose container is gone. Raises what the runtime raises."""

@@ -1,7 +1,8 @@
 """The ports through which the job engine and its parts reach the outside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.ports import JobKeys
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
@@ -14,6 +15,11 @@ from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import Record, field
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.egress import Egress
+
+
+def no_environment(job: Job, sequence: int) -> Mapping[str, str]:
+    """No traces."""
+    return {}
 
 
 class EnginePorts(Record):
@@ -32,5 +38,7 @@ class EnginePorts(Record):
     timing: Timing
     new_id: Callable[[], str]
     external_url: str = ""
+    trace_environment: Callable[[Job, int], Mapping[str, str]] = no_environment
+    """The environment variables that join a step's own spans to the job's trace; the step by its sequence."""
     reconnects: Tally = field(default_factory=Tally)
     """Connections to steps that broke and are made again."""

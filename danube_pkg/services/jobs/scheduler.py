@@ -5,12 +5,19 @@ import logging
 from collections.abc import Callable, Mapping
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.errors import PlatformError, Retryable
+from danube_pkg.core.errors import Permanent, PlatformError, Retryable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.concurrency import superseded_jobs
 from danube_pkg.core.jobs.events import Admitted, CancelRequested
 from danube_pkg.core.jobs.job import Job, Phase
-from danube_pkg.core.jobs.queue import Obstacle, QueuePosition, StartHistory, choose_next, queue_position
+from danube_pkg.core.jobs.queue import (
+    Obstacle,
+    QueuePosition,
+    StartHistory,
+    choose_next,
+    queue_position,
+    slots_in_use,
+)
 from danube_pkg.core.reasons import Reason
 from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever, until_done
 from danube_pkg.kit.records import replace
@@ -53,6 +60,8 @@ class Scheduler:
         applied.listen(self.wake)
         draining.listen(self.wake)
         self._history = StartHistory()
+        self._lent: set[str] = set()
+        self._returning: dict[str, asyncio.Future[None]] = {}
         self._held = ""
         """The reference of the condition that holds the queue."""
 
@@ -67,27 +76,61 @@ class Scheduler:
 
     def waiting(self, job: Job) -> QueuePosition:
         """What a waiting job waits for."""
-        found = queue_position(job, self._jobs(), self._applied.config.max_concurrent_jobs, self._history)
+        most = self._applied.config.max_concurrent_jobs
+        found = queue_position(job, self._jobs(), most, self._history, self._lent)
         held = self._room.obstacle()
         if held is None or found.obstacle is Obstacle.APPROVAL:
             return found
         return replace(found, obstacle=Obstacle.DISK, held_by=held.what, hint=held.hint)
 
+    # --- slots of jobs that wait for something outside
+
+    def lend(self, job_id: str) -> None:
+        """Others may start in the job's slot until `reclaim`. At most as many are lent as there are slots, since each
+        of these jobs has a pod."""
+        if len(self._lent) < self._applied.config.max_concurrent_jobs:
+            self._lent.add(job_id)
+            self.wake()
+
+    def is_lent(self, job_id: str) -> bool:
+        return job_id in self._lent
+
+    async def reclaim(self, job_id: str) -> None:
+        """Wait for a slot, before every job that has not started; at once for a job that has one."""
+        if job_id in self._lent:
+            returned = self._returning.setdefault(job_id, asyncio.get_running_loop().create_future())
+            self.wake()
+            await asyncio.shield(returned)
+
+    def take_back(self, job_id: str) -> None:
+        """The job has its slot again, also where there is one too many then: it is about to end."""
+        self._lent.discard(job_id)
+        if (returned := self._returning.pop(job_id, None)) is not None and not returned.done():
+            returned.set_result(None)
+
+    def _return_slots(self) -> None:
+        for job_id in self._lent - self._active.keys():
+            self.take_back(job_id)
+        free = self._applied.config.max_concurrent_jobs - slots_in_use(self._jobs(), self._lent)
+        for job_id in list(self._returning)[: max(0, free)]:
+            self.take_back(job_id)
+
     async def run(self) -> None:
         """A round after each change, until cancelled."""
         streak = Streak("scheduler", self._timing, PAUSES, log=_log)
-        await for_ever(self._round, streak, self._timing, expected=(Retryable,), wake=self._changed)
+        await for_ever(self._round, streak, self._timing, expected=(Permanent, Retryable), wake=self._changed)
 
     async def _round(self) -> float | None:
         for job_id, newer in superseded_jobs(self._jobs()):
             await self._supersede(job_id, newer)
+        self._return_slots()
         if self._draining.active:
             return None
         if (held := self._room.obstacle()) is not None and any(one.phase is Phase.QUEUED for one in self._jobs()):
             self._note_hold(held)
             return HELD_SECONDS
         self._note_hold(None)
-        choice = choose_next(self._jobs(), self._applied.config.max_concurrent_jobs, self._history)
+        choice = choose_next(self._jobs(), self._applied.config.max_concurrent_jobs, self._history, self._lent)
         self._history = choice.history
         for job_id in choice.start:
             if (active := self._active.get(job_id)) is not None:

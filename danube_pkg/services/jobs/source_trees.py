@@ -12,6 +12,7 @@ from contextlib import aclosing
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.repositories.ports import Sources, SourceTree, SubmoduleGuard
+from danube_pkg.core.repositories.revisions import History
 
 _log = logging.getLogger("danube.sources")
 
@@ -58,7 +59,9 @@ class JobSource:
     async def _open(self) -> AsyncGenerator[bytes, None]:
         revision = self._job.trigger.revision
         repository = self._job.settings.repository
-        source = await self._sources.open(repository, revision.commit_sha, revision.tag, self._submodules)
+        source = await self._sources.open(
+            repository, revision.commit_sha, revision.tag, self._submodules, history_of(self._job)
+        )
         await self._on_opened(source)
         return self._stream(source)
 
@@ -73,3 +76,11 @@ class JobSource:
             opened, self._opened = self._opened, None
         if opened is not None:
             await opened[1].aclose()
+
+
+def history_of(job: Job) -> History | None:
+    """What the pipeline asks for; a pull request's job gets its target branch too, to compare with."""
+    settings = job.settings
+    if settings.clone_depth == 1 and not settings.clone_tags:
+        return None
+    return History(settings.clone_depth, settings.clone_tags, job.trigger.target_branch)

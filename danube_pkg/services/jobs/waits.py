@@ -3,6 +3,8 @@ lasts for ever.
 
 A wait begins with the first failure, or with a call that takes long, and ends with a success. While it lasts the call
 is repeated. A disk that cannot be written is waited for until the job's deadline; anything else for GIVE_UP_SECONDS.
+After LEND_SECONDS other jobs start in the slot of a job that runs nothing meanwhile; it continues with the next slot
+that is free. That wait ends with the job's deadline.
 """
 
 import asyncio
@@ -10,14 +12,16 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from danube_pkg.core.errors import Permanent, PlatformError, Retryable, StorageUnwritable
-from danube_pkg.core.jobs.job import Phase
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
+from danube_pkg.core.jobs.steps import StepPhase
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.reasons import Reason
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.loops import Pauses, Timing
+from danube_pkg.kit.tasks import until
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.log_lines import write_wait
 
@@ -28,11 +32,15 @@ GIVE_UP_SECONDS = 300.0
 """A restart of a forge or a registry, or a change of a certificate, takes less; longer is an outage, and jobs that wait
 through it keep others from starting."""
 
+LEND_SECONDS = 10.0
+"""After so long others may start in the job's slot. Shorter waits are those of a lost packet or a restart."""
+
 PAUSES = Pauses(0.1, 15.0)
 
 SOURCE = "the source"
 EGRESS = "the egress proxy"
 POD = "the pod"
+SLOT = "a slot of max_concurrent_jobs"
 
 Answer = TypeVar("Answer")
 LogOf = Callable[[ActiveJob], Awaitable[JobLog]]
@@ -40,12 +48,22 @@ LogOf = Callable[[ActiveJob], Awaitable[JobLog]]
 _log = logging.getLogger("danube.jobs")
 
 
-class Waits:
-    """Waits on behalf of all jobs. log_of: opens a job's log."""
+class Slots(Protocol):
+    """Lends the slots of running jobs: see `Scheduler`."""
 
-    def __init__(self, timing: Timing, log_of: LogOf) -> None:
+    def lend(self, job_id: str) -> None: ...
+    def is_lent(self, job_id: str) -> bool: ...
+    async def reclaim(self, job_id: str) -> None: ...
+    def take_back(self, job_id: str) -> None: ...
+
+
+class Waits:
+    """Waits on behalf of all jobs. log_of: opens a job's log. slots: where a job that waits does not keep its own."""
+
+    def __init__(self, timing: Timing, log_of: LogOf, slots: Slots | None = None) -> None:
         self._timing = timing
         self._log_of = log_of
+        self._slots = slots
 
     async def until_done(
         self, active: ActiveJob, what: str, work: Callable[[], Awaitable[Answer]], reason: Reason
@@ -95,8 +113,12 @@ class Waits:
         _log.log(logging.DEBUG if seconds else logging.WARNING, "job-waits", extra={"fields": fields})
         if seconds >= NOTICE_SECONDS and active.waits.is_new(what, cause):
             await self._write(active, what, cause)
+        if self._slots is not None and seconds >= LEND_SECONDS and _needs_no_slot(active.job):
+            self._slots.lend(active.job.id)
         if seconds >= GIVE_UP_SECONDS and not isinstance(error, StorageUnwritable):
             active.waits.end(what)
+            if self._slots is not None:
+                self._slots.take_back(active.job.id)
             raise Permanent(
                 reason, f"{what} was not available for {seconds:.0f} s", cause=cause, hint=error.hint
             ) from error
@@ -106,8 +128,22 @@ class Waits:
         seconds = active.waits.end(what)
         if seconds >= NOTICE_SECONDS:
             await self._write(active, what, f"available after {seconds:.0f} s")
+        if self._slots is not None and self._slots.is_lent(active.job.id):
+            active.waits.begin(SLOT)
+            await self._write(active, SLOT, f"other jobs started while it waited for {what}")
+            ending = active.wait_until(lambda job: job.phase is not Phase.RUNNING)
+            await until(ending, self._slots.reclaim(active.job.id), name=f"reclaim {active.job.id}")
+            active.waits.end(SLOT)
 
     async def _write(self, active: ActiveJob, what: str, text: str) -> None:
         """A log that cannot be written must not be another failure; `danube explain` has the text too."""
         with contextlib.suppress(PlatformError):
             write_wait(await self._log_of(active), what, text)
+
+
+def _needs_no_slot(job: Job) -> bool:
+    """Whether only its coordinator runs, which waits."""
+    at_work = (StepPhase.PLACED, StepPhase.STARTED)
+    return job.phase is Phase.RUNNING and not any(
+        step.phase in at_work and step.sequence != COORDINATOR_SEQUENCE for step in job.steps
+    )

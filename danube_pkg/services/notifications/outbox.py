@@ -104,7 +104,8 @@ class Outbox:
     async def _run(self, owner: TaskOwner) -> None:
         """Starts deliveries when an entry was added, a delivery has ended, or the time of an entry has come."""
         streak = Streak("outbox-read", self._timing, READ_RETRIES, log=_log.logger)
-        await for_ever(partial(self._start_due, owner), streak, self._timing, wake=self._wake)
+        due, expected = partial(self._start_due, owner), (Permanent, Retryable)
+        await for_ever(due, streak, self._timing, expected=expected, wake=self._wake)
 
     async def _start_due(self, owner: TaskOwner) -> float | None:
         """Start what can start; the answer is the seconds until the next entry is due, None for "until woken"."""

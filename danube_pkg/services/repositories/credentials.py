@@ -90,10 +90,12 @@ class ConfiguredCredentials:
             return Credential(DEPLOY_KEY, private_key_path=self._deploy_key)
         return Credential()
 
-    async def api_token(self, rule: GithubApp | GitlabToken | HttpsToken) -> str:
-        """The token with which the forge's API accepts commit statuses."""
+    async def api_token(
+        self, rule: GithubApp | GitlabToken | HttpsToken, permissions: Mapping[str, str] = STATUSES
+    ) -> str:
+        """The token for the forge's API. permissions: of a GitHub App's token; usually those for commit statuses."""
         if isinstance(rule, GithubApp):
-            return await self.app_token(rule, STATUSES)
+            return await self.app_token(rule, permissions)
         return await self._secret(rule.token_secret, rule.name)
 
     async def app_token(self, app: GithubApp, permissions: Mapping[str, str]) -> str:

@@ -1,8 +1,8 @@
 """Schedules of pipelines: each moment becomes an entry of the inbox, and is stored as the schedule's last one with it.
 
 Of the moments that passed while no server ran only the newest starts a job. A new schedule begins now. While the server
-is draining no schedule starts anything; the newest moment that passed meanwhile starts a job afterwards. A stored
-moment that is in the future, since the clock went forward and came back, is set back to now.
+is draining no schedule starts anything: each moment is noted as skipped, and is not made up for. A stored moment that
+is in the future, since the clock went forward and came back, is set back to now.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from danube_pkg.core.configuration.pipelines import TriggerSpec
+from danube_pkg.core.errors import Permanent, Retryable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.schedules.cron import (
     Schedule,
@@ -27,6 +28,8 @@ from danube_pkg.services.triggers.inbox import Inbox
 
 CHECK_SECONDS = 30.0
 """Most seconds between two checks: the machine's clock may be set, and no wait notices that."""
+
+SKIPPED = "the server was draining"
 
 SHOW_SECONDS = 86400.0
 """How long a clock that went back is shown: operators may have to check what else believed it."""
@@ -71,7 +74,7 @@ class Schedules:
     async def run(self) -> None:
         """Checks until it is cancelled: when the next moment comes, and when a configuration was applied."""
         streak = Streak("schedules-check", self._timing, Pauses(CHECK_SECONDS, CHECK_SECONDS), log=_log.logger)
-        await for_ever(self.start_due, streak, self._timing, wake=self._changed)
+        await for_ever(self.start_due, streak, self._timing, expected=(Permanent, Retryable), wake=self._changed)
 
     async def start_due(self) -> float:
         """Act on every moment that has come; the answer is how many seconds to wait before the next check."""
@@ -87,7 +90,7 @@ class Schedules:
             except (ZoneInfoNotFoundError, ValueError):
                 conditions.append(_zone_missing(definition.name, trigger.timezone))
                 continue
-            if self._due.get(key, 0.0) <= now and not self._draining.active:
+            if self._due.get(key, 0.0) <= now:
                 self._due[key] = await self._start_one(key, schedule, trigger.schedule, now)
             wait = min(wait, max(0.0, self._due.get(key, now + wait) - now))
         self._due = {key: due for key, due in self._due.items() if key in known}
@@ -108,9 +111,11 @@ class Schedules:
             await self._inbox.set_last_due_time(pipeline, name, last)
         moment = latest_time(schedule, last, now - jitter)
         if moment is not None:
-            new = await self._triggers.receive_due(ScheduleDue(pipeline, expression, moment), name)
+            skipped = SKIPPED if self._draining.active else ""
+            new = await self._triggers.receive_due(ScheduleDue(pipeline, expression, moment, skipped), name)
             late = round(now - jitter - moment, 1)
-            _log.info("schedule-struck", pipeline=pipeline, late_seconds=late, new=new)
+            event = "schedule-skipped" if skipped else "schedule-struck"
+            _log.info(event, pipeline=pipeline, late_seconds=late, new=new)
             last = moment
         following = next_time(schedule, last)
         return following + jitter if following is not None else float("inf")

@@ -4,17 +4,30 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.errors import Permanent, PlatformError, Unauthenticated
+from danube_pkg.core.errors import Forbidden, Permanent, PlatformError, Unauthenticated
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.inbox import describe_event
+from danube_pkg.core.triggers.managed_hooks import ManagedHook
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery, check_forge, parse_delivery, signed_body
-from danube_pkg.core.triggers.webhooks.events import Ignored, Ping, UnreadableEvent, WebhookRepository
+from danube_pkg.core.triggers.webhooks.events import (
+    BranchDeleted,
+    Ignored,
+    Ping,
+    PullRequest,
+    Push,
+    TagDeleted,
+    TagPush,
+    UnreadableEvent,
+    WebhookEvent,
+    WebhookRepository,
+)
 from danube_pkg.core.triggers.webhooks.signatures import check_signature
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record, replace
 from danube_pkg.services.secrets import Secrets
+from danube_pkg.services.triggers.hook_setup import HookSetup
 from danube_pkg.services.triggers.inbox import Inbox
 
 FORGET_SECONDS = 86400.0
@@ -59,23 +72,32 @@ class Webhooks:
         triggers: Inbox,
         clock: Clock,
         is_configuration: Callable[[str], bool],
+        managed: HookSetup | None = None,
     ) -> None:
         self._applied = applied
         self._secrets = secrets
         self._triggers = triggers
         self._clock = clock
         self._is_configuration = is_configuration
+        self._managed = managed
         self._refused: dict[Forge, _Refused] = {}
 
-    async def receive(self, forge: Forge, headers: Mapping[str, str], body: bytes) -> Received:
-        """On disk when this returns, whatever is in it. Raises Unauthenticated, and Invalid for one that cannot be
-        read.
+    async def receive(self, forge: Forge, headers: Mapping[str, str], body: bytes, marker: str = "") -> Received:
+        """On disk when this returns, whatever is in it. Raises Unauthenticated, Invalid for one that cannot be read,
+        Forbidden for one of another repository than its webhook.
 
-        The content is parsed, and the answer depends on repositories, only after the signature was found valid.
+        marker: of a webhook that this server made, which has a secret of its own. The content is parsed, and the answer
+        depends on repositories, only after the signature was found valid.
         """
         check_forge(forge, headers)
-        await self._check_signature(forge, headers, body)
+        hook = await self._check_signature(forge, headers, body, marker)
         delivery = await self._masked(parse_delivery(forge, headers, body))
+        if hook is not None and not _is_of(delivery.event, hook):
+            raise Forbidden(
+                "hook-of-another-repository",
+                f"this webhook was made for {hook.repository}, and the delivery is of another repository",
+                hint="add a webhook with a secret that config.yaml names; see docs/triggers.md",
+            )
         new = await self._triggers.receive(delivery)
         what = describe_event(delivery.event)
         _log.info("hook-received", forge=forge, delivery=delivery.id, what=what, new=new)
@@ -108,14 +130,22 @@ class Webhooks:
         found = self._refused.get(forge)
         return found if found is not None and self._clock.now() - found.at < FORGET_SECONDS else None
 
-    async def _check_signature(self, forge: Forge, headers: Mapping[str, str], body: bytes) -> None:
+    async def _check_signature(
+        self, forge: Forge, headers: Mapping[str, str], body: bytes, marker: str
+    ) -> ManagedHook | None:
+        """The webhook that this server made; None for one that is signed with a secret of config.yaml."""
+        own = await self._managed.secret_of(forge, marker) if marker and self._managed is not None else None
         try:
             signed = signed_body(forge, headers, body)
-            check_signature(forge, headers, signed, await self._secret_values(forge), self._clock.now())
+            values = [own[1]] if own is not None else await self._secret_values(forge)
+            check_signature(forge, headers, signed, values, self._clock.now())
         except Unauthenticated as error:
+            if own is not None and self._managed is not None:
+                self._managed.doubt(own[0])
             self._note_refused(forge, error)
             raise
         self._refused.pop(forge, None)
+        return own[0] if own is not None else None
 
     def _note_refused(self, forge: Forge, error: PlatformError) -> None:
         now, before = self._clock.now(), self._last_refused(forge)
@@ -142,6 +172,13 @@ class Webhooks:
     def _names(self, forge: Forge) -> Sequence[str]:
         """The names of the secrets that the configuration has for a forge."""
         return [key for webhook in self._applied.config.webhooks if webhook.forge is forge for key in webhook.secrets]
+
+
+def _is_of(event: WebhookEvent, hook: ManagedHook) -> bool:
+    """Whether a delivery may be of a webhook's repository; one that names none is."""
+    if isinstance(event, Push | TagPush | BranchDeleted | TagDeleted | PullRequest):
+        return hook.is_of(event.repository)
+    return True
 
 
 def _condition(forge: Forge, refused: _Refused, names: Sequence[str], applied: AppliedConfiguration) -> Condition:

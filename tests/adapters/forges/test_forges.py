@@ -11,7 +11,7 @@ import pytest
 
 from danube_pkg.adapters.forges.client import MAX_REDIRECTS, REDIRECTS, HttpForges
 from danube_pkg.adapters.keys.keys import Keys, open_deploy_key
-from danube_pkg.adapters.store import Database, SqliteSecrets
+from danube_pkg.adapters.store import SqliteSecrets
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.settings import ConfigRepository
@@ -30,6 +30,7 @@ from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.services.repositories.commit_statuses import CommitStatusReporter
 from danube_pkg.services.repositories.credentials import ConfiguredCredentials
 from danube_pkg.services.secrets import KnownValues, Secrets
+from tests.support.databases import open_new_database
 from tests.support.git_servers import make_key
 from tests.support.github_app import GithubApi
 from tests.support.scripted_http import ReceivedRequest, http_response, scripted_http
@@ -93,7 +94,7 @@ async def setup(github: GithubApi, tmp_path: Path) -> AsyncIterator[ForgeSetup]:
     github.statuses.clear()
     github.answer_with = 0
     clock, known, forges = Clock(time.time()), KnownValues(), HttpForges()
-    database = Database(tmp_path / "danube.db")
+    database = open_new_database(tmp_path / "danube.db")
     numbers = itertools.count()
     keys = Keys.open(tmp_path / "keys")
     secrets = Secrets(SqliteSecrets(database), keys, clock, lambda: f"s{next(numbers)}", known)

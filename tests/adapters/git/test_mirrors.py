@@ -18,6 +18,7 @@ from tests.support.git_servers import (
     SshServer,
     git,
 )
+from tests.support.git_worker import GIT_WORKER
 from tests.support.trees import make_deep
 
 # --- mirrors
@@ -161,7 +162,7 @@ async def test_a_submodule_that_redirects_to_another_host_is_not_fetched_there(
     other.commit({"x": "x\n"}, "x")
     add_submodule(app, "sub", "../moved.git", other)
     commit = app.commit({}, "with a submodule")
-    sources = GitSources(tmp_path / "repos", known, settings=SourceSettings(git=program))
+    sources = GitSources(tmp_path / "repos", known, settings=SourceSettings(git=program), worker=GIT_WORKER)
     with HttpServer(http.root) as elsewhere:
         http.moved[f"/{app.bare.parent.name}/moved.git"] = elsewhere.url(other)
         with pytest.raises(Permanent, match="is not fetched: it redirects to ") as refusal:

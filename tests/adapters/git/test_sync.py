@@ -29,6 +29,7 @@ from danube_pkg.services.configuration.conditions import MissingSecrets, Restart
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.secrets import KnownValues, Secrets
+from tests.support.databases import open_new_database
 from tests.support.git_servers import (
     HttpServer,
     ServedRepository,
@@ -87,7 +88,7 @@ class SyncedServer:
 async def open_server(
     tmp_path: Path, url: str, sources: GitSources | None = None, branch: str = ""
 ) -> AsyncIterator[SyncedServer]:
-    database = Database(tmp_path / "danube.db")
+    database = open_new_database(tmp_path / "danube.db")
     try:
         found = SyncedServer(database, url, sources or GitSources(tmp_path / "repos", worker=GIT_WORKER), branch)
         await found.open()
@@ -209,16 +210,16 @@ async def test_a_secret_that_is_not_set_is_a_condition_and_not_an_error(tmp_path
 
 
 async def test_a_setting_that_needs_a_restart_is_a_condition_until_then(tmp_path: Path) -> None:
-    head = "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {observability: "
+    head = "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {kubernetes: "
     config = write(tmp_path / "config", one=pipeline("one"))
-    (config / "config.yaml").write_text(f"{head}{{traces_enabled: false}}}}\n")
+    (config / "config.yaml").write_text(f"{head}{{}}}}\n")
     async with open_server(tmp_path, str(config)) as danube:
         await danube.configuration.sync()
         danube.started_with = replace(danube.started_with, config=danube.configuration.applied.config)
-        (config / "config.yaml").write_text(f"{head}{{traces_enabled: true, metrics_enabled: false}}}}\n")
+        (config / "config.yaml").write_text(f"{head}{{namespace: builds}}}}\n")
         await danube.configuration.sync()
-        (waits,) = await danube.conditions()
-        assert waits.what == "observability.traces_enabled was False at the start, and is True now"
+        (waits,) = [one for one in await danube.conditions() if one.reference == "restart-needed"]
+        assert waits.what == "kubernetes.namespace was danube-jobs at the start, and is builds now"
         (config / "config.yaml").unlink()
         await danube.configuration.sync()
         assert await danube.conditions() == []

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.adapters.git.sources import GitSources
-from danube_pkg.adapters.store import Database, SqliteInbox
+from danube_pkg.adapters.store import SqliteInbox
 from danube_pkg.core.triggers.webhooks.events import PullRequest, PullRequestChange, WebhookRepository
 from danube_pkg.services.triggers.trust import ProposalTrust
+from tests.support.databases import open_new_database
 from tests.support.git_servers import HttpServer, ServedRepository, git
 
 
 @pytest.fixture
 async def trust(tmp_path: Path, sources: GitSources) -> AsyncIterator[ProposalTrust]:
-    database = Database(tmp_path / "danube.db")
+    database = open_new_database(tmp_path / "danube.db")
     yield ProposalTrust(sources, SqliteInbox(database))
     await database.close()
 

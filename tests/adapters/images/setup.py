@@ -14,7 +14,7 @@ from danube_pkg.adapters.images.logins import DockerLogins
 from danube_pkg.adapters.images.registry import RegistryClient, RegistryClients
 from danube_pkg.adapters.images.store import ImageDirectory, Owners
 from danube_pkg.bootstrap.images import owners_of_images
-from danube_pkg.core.egress.ledger import Contact
+from danube_pkg.core.egress.ledger import Contact, encode_decision
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.ports import ImageRequester, RegistryGuard
 from danube_pkg.core.images.reference import Image, ImageBounds, ImageUnavailable
@@ -23,7 +23,6 @@ from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.digests import Digest, digest_of
 from danube_pkg.kit.http_client import no_proxy
-from danube_pkg.kit.records import encode_json
 from danube_pkg.services.images.pulls import ImageLedgers, ImageService
 from danube_pkg.services.images.registries import Registries
 from tests.support.image_layouts import MACHINE
@@ -53,11 +52,14 @@ class MemoryLedgers:
     def read(self, job_id: str) -> Sequence[Contact]:
         return self.contacts.get(job_id, ())
 
-    def digest(self, job_id: str) -> Digest:
-        return digest_of(b"".join(encode_json(one) for one in self.read(job_id)))
-
     def append(self, job_id: str, contact: Contact) -> None:
         self.contacts.setdefault(job_id, []).append(contact)
+
+    def digest(self, job_id: str) -> Digest:
+        return digest_of(self.read_raw(job_id, 0, 2**31))
+
+    def read_raw(self, job_id: str, begin: int, end: int) -> bytes:
+        return b"".join(encode_decision(job_id, one) for one in self.read(job_id))[begin:end]
 
     async def forms_of(self, job_id: str) -> Collection[str]:
         return ()

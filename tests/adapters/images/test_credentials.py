@@ -19,7 +19,7 @@ from tests.adapters.images.tokens import (
     TokenService,
     token_service_running,
 )
-from tests.support.image_layouts import Layout, file, push
+from tests.support.image_layouts import Layout, file, push_by_skopeo
 from tests.support.registry import (
     PASSWORD,
     USER,
@@ -32,7 +32,7 @@ from tests.support.waiting import wait_until_async
 @pytest.fixture(scope="module")
 def private(tmp_path_factory: pytest.TempPathFactory, closed_registry: Registry) -> str:
     layout = Layout(tmp_path_factory.mktemp("private") / "layout").image("1", [[file("x", "1")]])
-    push(layout, "1", f"{closed_registry.host}/private/app:1", "--dest-creds", f"{USER}:{PASSWORD}")
+    push_by_skopeo(layout, "1", f"{closed_registry.host}/private/app:1", "--dest-creds", f"{USER}:{PASSWORD}")
     return f"{closed_registry.host}/private/app:1"
 
 
@@ -116,7 +116,7 @@ def token_registry(tmp_path: Path, token_service: TokenService) -> Iterator[Regi
     )
     with serving(tmp_path / "registry", token=token) as running:
         layout = Layout(tmp_path / "layout").image("1", [[file("x", "1")], [file("y", "2")]])
-        push(layout, "1", f"{running.host}/token/app:1", "--dest-creds", f"{USER}:{PASSWORD}")
+        push_by_skopeo(layout, "1", f"{running.host}/token/app:1", "--dest-creds", f"{USER}:{PASSWORD}")
         token_service.asked.clear()
         yield running
 

@@ -8,6 +8,7 @@ import pytest
 from danube_pkg.adapters.images import unpacker
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.images.reference import ImageBounds
+from danube_pkg.kit import stopped
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,18 @@ async def test_a_lost_unpacker_is_named_with_its_end(
         with pytest.raises(Unavailable, match="the process that unpacks image app:1 is gone, at layer 1 of 2") as end:
             await made.finish()
     assert end.value.cause == cause
+
+
+async def test_a_stopped_unpacker_is_ended_long_before_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopped, "POLL_SECONDS", 0.05)
+    text = "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)"
+    monkeypatch.setattr(unpacker, "worker_command", lambda: (sys.executable, "-c", text))
+    bounds = ImageBounds(files=10, image_bytes=1000, free_bytes=0, ratio=100)
+    async with unpacker.unpacking(
+        tmp_path, "app:1", 2, bounds, keep_owners=False, command_prefix=(), keep_open=()
+    ) as made:
+        with pytest.raises(Unavailable) as end:
+            await made.finish()
+    assert end.value.cause == "it was ended by SIGKILL"

@@ -26,6 +26,7 @@ from tests.support.image_layouts import (
     listing,
     packed,
     push,
+    push_by_skopeo,
     run,
 )
 from tests.support.registry import Registry
@@ -106,7 +107,9 @@ async def pulled(setup: ImageSetup, registry: Registry, layout: Layout, tag: str
     return await setup.pull(name)
 
 
-@pytest.mark.parametrize("tag", IMAGES)
+@pytest.mark.parametrize(
+    "tag", [pytest.param(tag, marks=pytest.mark.long if tag == "five-thousand-files" else ()) for tag in IMAGES]
+)
 async def test_the_tree_is_the_one_of_umoci(setup: ImageSetup, registry: Registry, tmp_path: Path, tag: str) -> None:
     user = "node" if tag == "default-user" else ""
     layout = Layout(tmp_path / "layout").image(tag, IMAGES[tag], config={"User": user})
@@ -140,7 +143,7 @@ async def test_a_layer_of_several_streams(setup: ImageSetup, registry: Registry,
 async def test_docker_manifests_are_read_as_well(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "layout").image("docker", [BASE, CHANGES])
     name = f"{registry.host}/test/docker:2"
-    push(layout, "docker", name, "--format", "v2s2")
+    push_by_skopeo(layout, "docker", name, "--format", "v2s2")
     image = await setup.pull(name)
     assert listing(setup.root(image)) == expected(layout, "docker", tmp_path / "umoci")
 

@@ -20,6 +20,7 @@ from danube_pkg.adapters.keys import signing
 from danube_pkg.adapters.keys.signing import SigningKeys, is_signed_by, read_public_key
 from danube_pkg.core.errors import Permanent
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.files import write_atomically
 
 DATA = b"what is signed"
 
@@ -96,14 +97,14 @@ async def test_a_rotation_that_is_killed_leaves_one_of_both_keys(
 ) -> None:
     """Each write is atomic, so that the points are before the first and between the two."""
     keys = opened(tmp_path)
-    before, real, count = keys.current, signing.write_atomically, 0
+    before, count = keys.current, 0
 
     def killed(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         nonlocal count
         count += 1
         if count == write:
             raise KeyboardInterrupt
-        real(path, data, mode=mode)
+        write_atomically(path, data, mode=mode)
 
     monkeypatch.setattr(signing, "write_atomically", killed)
     with pytest.raises(KeyboardInterrupt):

@@ -27,11 +27,12 @@ from danube_pkg.core.identity.access import Level, Scope
 from danube_pkg.core.identity.people import BrowserSession, Token
 from danube_pkg.kit.records import replace
 from tests.core.configuration.states import states
+from tests.support.databases import open_new_database
 
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(tmp_path / "danube.db")
+    database = open_new_database(tmp_path / "danube.db")
     yield database
     await database.close()
 
@@ -55,7 +56,7 @@ async def apply(store: SqliteConfiguration, desired: State, revision: str = "r1"
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 async def test_the_database_holds_exactly_the_state_that_was_applied_last(following: list[State]) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        database = Database(Path(directory) / "danube.db")
+        database = open_new_database(Path(directory) / "danube.db")
         try:
             store = opened(database)
             for number, desired in enumerate(following):

@@ -24,6 +24,8 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.records import replace
+from tests.support.databases import open_new_database
+from tests.support.examples import examples
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 TIMES = st.none() | st.floats(0, 2e9)
@@ -120,7 +122,7 @@ def jobs_with(draw: st.DrawFn, job_id: str) -> Job:
 
 @pytest_asyncio.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    made = Database(tmp_path / "danube.db")
+    made = open_new_database(tmp_path / "danube.db")
     await SqlitePipelines(made).apply_pipelines([Pipeline("p1", "hello", "team", PipelineSettings("r"))], "revision")
     yield made
     await made.close()
@@ -168,7 +170,7 @@ async def test_a_job_that_an_older_version_stored_is_read(database: Database, jo
     assert job.trigger == Trigger("webhook", "alice", revision, {"target": "staging"}, origin="github:d1")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_what_is_written_is_read(database: Database, data: st.DataObject) -> None:
     """Also over a second state of the same job, by the server that knows the first and by one that does not."""

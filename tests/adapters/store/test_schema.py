@@ -206,3 +206,31 @@ async def test_a_failing_migration_leaves_the_schema_before_it(tmp_path: Path, m
     assert database.read("SELECT max(version) FROM schema_version")[0][0] == len(MIGRATIONS) + 1
     assert database.read("SELECT * FROM second") == []
     await database.close()
+
+
+async def test_a_job_that_is_ending_during_an_upgrade_owes_its_signature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pod is deleted after that, as that of any other job; what it has done stays done."""
+    (before,) = (number for number, text in enumerate(MIGRATIONS) if "CREATE TABLE provenance" in text)
+    with monkeypatch.context() as older:
+        older.setattr(database_module, "MIGRATIONS", MIGRATIONS[:before])
+        connection = database_module._connect(tmp_path / "danube.db", read_only=False)
+        database_module._migrate(connection, tmp_path / "danube.db")
+    connection.executescript(ROWS)
+    connection.execute("UPDATE jobs SET phase = 'concluding', effect_count = 4")
+    owed = [(2, "stop-steps", 5.0), (3, "close-log", None), (4, "delete-pod", None)]
+    connection.executemany("INSERT INTO effects VALUES ('j', ?, 1, ?, ?)", owed)
+    connection.commit()
+    connection.close()
+    database = Database(tmp_path / "danube.db")
+    rows = database.read("SELECT position, generation, kind FROM effects WHERE done_at IS NULL ORDER BY position")
+    assert [tuple(row) for row in rows] == [(3, 1, "close-log"), (4, 1, "sign-provenance"), (5, 1, "delete-pod")]
+    assert database.read("SELECT effect_count FROM jobs")[0][0] == 5
+    await database.close()
+
+
+async def test_a_stored_statement_is_never_changed(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO provenance VALUES ('j', x'01', 'key', '')")
+    with pytest.raises(sqlite3.IntegrityError, match="not changed"):
+        connection.execute("UPDATE provenance SET envelope = x'02'")

@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from danube_pkg.adapters.store import Database, SqliteSecrets
 from danube_pkg.core.secrets.secret import SecretName, StoredSecret
+from tests.support.databases import open_new_database
 
 GLOBAL = SecretName(None, "K")
 OWN = SecretName("hello", "K")
@@ -15,7 +16,7 @@ OWN = SecretName("hello", "K")
 
 @pytest_asyncio.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    made = Database(tmp_path / "danube.db")
+    made = open_new_database(tmp_path / "danube.db")
     yield made
     await made.close()
 

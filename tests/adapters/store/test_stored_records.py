@@ -13,6 +13,7 @@ from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Status
 from danube_pkg.core.runtimes.pods import Network
 from tests.services.stores import PIPELINE, a_job
+from tests.support.databases import open_new_database
 
 NOTIFICATION = (
     '{"job_id": "01j", "pipeline": "app", "status": "failure", "reason": "step-failed", "message": "it \\u2014 failed", '
@@ -30,7 +31,7 @@ SETTINGS = (
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(tmp_path / "danube.db")
+    database = open_new_database(tmp_path / "danube.db")
     yield database
     await database.close()
 

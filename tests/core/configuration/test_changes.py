@@ -13,27 +13,28 @@ from danube_pkg.core.configuration.state import PipelineDefinition, State, Team,
 from danube_pkg.core.errors import Defect, SourceLocation
 from danube_pkg.core.identity.access import Level, TeamRole
 from tests.core.configuration.states import states
+from tests.support.examples import examples
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(desired=states(), actual=states())
 def test_applying_the_difference_yields_what_is_desired(desired: State, actual: State) -> None:
     assert apply(diff(desired, actual), actual) == desired
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(state=states())
 def test_equal_states_have_no_difference(state: State) -> None:
     assert diff(state, state) == ()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(desired=states(), actual=states())
 def test_applying_twice_changes_nothing(desired: State, actual: State) -> None:
     assert diff(desired, apply(diff(desired, actual), actual)) == ()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(desired=states(), actual=states())
 def test_a_difference_names_each_object_once_and_referenced_ones_first(desired: State, actual: State) -> None:
     changes = diff(desired, actual)

@@ -10,7 +10,7 @@ from danube_pkg.adapters.configuration.marked_yaml import MAX_DEPTH, MAX_FILE_BY
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.json_schema import json_schema
 from danube_pkg.core.configuration.kinds import KINDS, ConfigurationFiles, Metadata
-from danube_pkg.core.configuration.pipelines import TriggerKind
+from danube_pkg.core.configuration.pipelines import CatchUp, TriggerKind
 from danube_pkg.core.configuration.reader import read_configuration
 from danube_pkg.core.configuration.reference_page import records_in, reference_page
 from danube_pkg.core.configuration.secret_names import NamedSecret, named_secrets
@@ -143,6 +143,13 @@ def test_a_record_stored_as_json_is_read_unchanged() -> None:
 def test_defaults_are_those_of_the_engine() -> None:
     pipeline = state_of(HEADER + "spec: {repository: ../app}\n").pipelines["app"]
     assert pipeline_of(pipeline, ConfigSpec(), "").settings == PipelineSettings("/app", network=Network.ALLOWLIST)
+
+
+@pytest.mark.parametrize("word", ["off", '"off"'])
+def test_a_word_that_yaml_reads_as_a_boolean_may_be_written_without_quotes(word: str) -> None:
+    """PyYAML follows YAML 1.1, where off is false."""
+    config = f"apiVersion: danube.dev/v1\nkind: Config\nmetadata: {{name: global}}\nspec: {{catch_up: {word}}}\n"
+    assert state_of(config).config.catch_up is CatchUp.OFF
 
 
 def test_the_servers_allowlist_precedes_the_pipelines_own() -> None:
@@ -315,3 +322,56 @@ def test_globs_stop_at_a_slash_unless_they_are_of_repositories() -> None:
     assert not matches("main", "main2")
     assert matches_across("github.com/MyOrg/*", "github.com/myorg/group/app")
     assert not matches_across("github.com/myorg/*", "github.com.evil.example/myorg/app")
+
+
+def test_a_reference_to_a_document_with_mistakes_is_right() -> None:
+    """References are checked beside errors of form, by the names that documents declare, whatever else is wrong."""
+    _, findings = read(
+        """
+        apiVersion: danube.dev/v1
+        kind: User
+        metadata: {name: alice}
+        spec: {email: alice@example.com, password_hash: nonsense}
+        ---
+        apiVersion: danube.dev/v1
+        kind: Team
+        metadata: {name: core}
+        spec: {members: [alice@example.com, rob@example.com], odd: 1}
+        ---
+        apiVersion: danube.dev/v1
+        kind: Team
+        metadata: {name: other}
+        spec: {members: [alice@example.com, rob@example.com]}
+        ---
+        apiVersion: danube.dev/v1
+        kind: Pipeline
+        metadata: {name: app, team: core}
+        spec: {repository: ../app, triggers: [{on: pipeline, pipeline: broken}, {on: pipeline, pipeline: gone}]}
+        ---
+        apiVersion: danube.dev/v1
+        kind: Pipeline
+        metadata: {name: broken, team: nowhere}
+        spec: {repository: 3}
+        """
+    )
+    assert [one.what for one in findings] == [
+        "spec.password_hash must be a bcrypt hash",
+        "unknown field spec.odd",
+        "team 'other': there is no user 'rob@example.com'",
+        "spec.triggers[1]: there is no pipeline 'gone'",
+        "spec.repository must be text, not a whole number (3)",
+    ]
+
+
+def test_nothing_is_said_about_references_while_a_file_cannot_be_read() -> None:
+    """The name may be in it."""
+    findings = Findings()
+    documents = parse_yaml(
+        f"{HEADER}spec: {{repository: ../app, permissions: [{{team: core, level: read}}]}}\n".encode(),
+        "p.yaml",
+        findings,
+    )
+    parse_yaml(b"kind: [", "teams.yaml", findings)
+    assert len(findings) == 1
+    _, found = read_configuration(ConfigurationFiles("r1", "/config", documents, findings.sorted()))
+    assert [one.place.file for one in found if one.place] == ["teams.yaml"]

@@ -51,14 +51,12 @@ def test_every_field_is_read_or_planned() -> None:
 def test_a_setting_without_effect_is_reported_with_its_path() -> None:
     state = state_of("""
         {apiVersion: danube.dev/v1, kind: Config, metadata: {name: global}, spec: {
-            retention: {registry_images_days: 1}, observability: {traces_enabled: true}, kubernetes: {namespace: x}}}
+            kubernetes: {namespace: x}}}
         ---
         {apiVersion: danube.dev/v1, kind: Pipeline, metadata: {name: app}, spec: {repository: /srv/app, runtime_class: gvisor}}
         """)
     assert [str(one) for one in planned_settings(state)] == [
         "config.yaml: kubernetes has no effect yet: this version has no Kubernetes runtime",
-        "config.yaml: retention.registry_images_days has no effect yet: no registry is cleaned up",
-        "config.yaml: observability.traces_enabled has no effect yet: no traces are sent",
         "pipeline app: runtime_class has no effect yet: this version has no Kubernetes runtime",
     ]
 
@@ -66,7 +64,7 @@ def test_a_setting_without_effect_is_reported_with_its_path() -> None:
 async def test_the_conditions_name_settings_of_both_files() -> None:
     settings = Settings(ConfigRepository("config"), runtime=RuntimeSettings(kubeconfig="/root/kube"))
     state = state_of(
-        "{apiVersion: danube.dev/v1, kind: Config, metadata: {name: g}, spec: {observability: {traces_enabled: true}}}"
+        "{apiVersion: danube.dev/v1, kind: Config, metadata: {name: g}, spec: {kubernetes: {namespace: x}}}"
     )
     assert [one.path for one in planned_in_file(settings)] == ["danube.toml: runtime.kubeconfig"]
     found = await PlannedSettings(settings, AppliedConfiguration(state)).conditions()
@@ -75,4 +73,4 @@ async def test_the_conditions_name_settings_of_both_files() -> None:
 
 
 def test_the_reference_says_so() -> None:
-    assert "**It has no effect yet**: no traces are sent." in reference_page()
+    assert "**It has no effect yet**: this version has no Kubernetes runtime." in reference_page()

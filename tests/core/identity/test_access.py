@@ -77,7 +77,14 @@ def test_a_scope_only_restricts() -> None:
 
 def test_an_unauthenticated_caller_can_do_only_what_needs_no_login() -> None:
     allowed = {action for action in Action if can(ANONYMOUS, action, APP) or can(ANONYMOUS, action, SERVER)}
-    public = {Action.SEE_HEALTH, Action.SEE_METRICS, Action.SEE_DOCUMENTATION, Action.LOG_IN, Action.SEE_PAGE}
+    public = {
+        Action.SEE_HEALTH,
+        Action.SEE_METRICS,
+        Action.SEE_DOCUMENTATION,
+        Action.LOG_IN,
+        Action.SEE_PAGE,
+        Action.SEE_SIGNING_KEYS,
+    }
     assert allowed == public | {Action.RECEIVE_HOOK}
 
 

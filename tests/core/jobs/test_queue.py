@@ -19,12 +19,14 @@ from danube_pkg.core.jobs.queue import (
     StartHistory,
     choose_next,
     queue_position,
+    slots_in_use,
 )
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
+from tests.support.examples import examples
 
 MAIN = Trigger("webhook", "alice", Revision(ref="refs/heads/main", branch="main"))
 numbers = itertools.count(1)
@@ -269,7 +271,7 @@ def _by_pipeline_and_group(starts: list[Job]) -> Iterator[list[str]]:
         yield [job.id for job in starts if (job.pipeline, group_of(job)) == kind]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.integers(1, 3), st.integers(1, 5), st.sampled_from([0, 100]), st.lists(st.integers(0, 50), max_size=20))
 def test_a_lone_pipelines_job_starts_after_a_bounded_number_of_other_jobs_ends(
     most: int, others: int, priority: int, picks: list[int]
@@ -292,3 +294,15 @@ def test_a_lone_pipelines_job_starts_after_a_bounded_number_of_other_jobs_ends(
         ends += 1
         bound = others + most if not priority else MAX_STARTS_PASSED_OVER + others
         assert ends <= bound
+
+
+def test_a_slot_that_is_lent_is_free_for_others_but_not_for_its_pipelines_limit_and_its_group() -> None:
+    waits = a_job("a", Phase.RUNNING, max_concurrent_jobs=1)
+    same, other = a_job("a", max_concurrent_jobs=1), a_job("b")
+    assert choose_next([waits, same, other], 1, StartHistory()).start == ()
+    assert choose_next([waits, same, other], 1, StartHistory(), {waits.id}).start == (other.id,)
+    assert slots_in_use([waits, other]) == 1
+    assert slots_in_use([waits], {waits.id}) == 0
+    running = a_job("c", Phase.RUNNING)
+    found = queue_position(other, [waits, running, other], 1, StartHistory(), {waits.id})
+    assert (found.obstacle, found.blockers) == (Obstacle.SERVER_LIMIT, (running,))

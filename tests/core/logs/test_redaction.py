@@ -15,6 +15,7 @@ from danube_pkg.core.logs.redaction import (
     plain_finder,
     redact_text,
 )
+from tests.support.examples import examples
 
 SECRET = "s3cr3t/Value+with=ä and space"
 PEM = b"-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEA\n-----END KEY-----\n"
@@ -99,7 +100,7 @@ def whole(values: Sequence[bytes], raw: bytes) -> bytes:
     return Patterns(values).mask(raw, final=True)[0]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(VALUES, TEXTS, st.data())
 def test_the_output_does_not_depend_on_the_chunks(values: list[bytes], raw: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))

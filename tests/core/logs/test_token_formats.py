@@ -20,6 +20,7 @@ TOKENS = {
     "GitHub, fine-grained": "github_pat_" + "11ABCDEFG0123456789_abcdefghijklmnopqrstuvwxyz0123456789",
     "GitLab": "glpat-" + "abcdefGHIJKL01234567",
     "Slack": "xoxb-" + "123456789012-abcdefghijkl",
+    "Danube": "dt1_" + "abcdefghijklmnopqrstuvwxyz0123456789-_ABCDE",
     "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0." + "dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
     "private key": f"-----BEGIN RSA PRIVATE KEY-----\n{BODY}-----END RSA PRIVATE KEY-----",
     "private key in JSON": "-----BEGIN PRIVATE KEY-----\\n" + BODY.replace("\n", "\\n") + "-----END PRIVATE KEY-----",

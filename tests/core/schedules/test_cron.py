@@ -87,8 +87,8 @@ def test_a_year_of_times_equals_that_of_an_independent_library(expression: str) 
 
 
 @pytest.mark.parametrize("expression", sorted(FREQUENT))
-def test_a_week_of_each_month_equals_that_of_an_independent_library(expression: str) -> None:
-    for begin, length in MONTHS:
+def test_a_week_of_some_months_equals_that_of_an_independent_library(expression: str) -> None:
+    for begin, length in MONTHS[::4]:
         end = begin + length
         assert list(times(expression, UTC, begin, end)) == list(independent(expression, UTC, begin, end))
 
@@ -104,7 +104,8 @@ def test_a_year_of_many_times_equals_that_of_an_independent_library(expression: 
 def test_times_in_time_zones_equal_except_on_days_of_clock_changes(expression: str, zone: ZoneInfo) -> None:
     for day in CHANGES[zone]:
         change = datetime.combine(day, datetime.min.time(), zone)
-        begin, end = change - timedelta(days=9), change + timedelta(days=9)
+        around = timedelta(days=3 if expression in FREQUENT else 9)
+        begin, end = change - around, change + around
         ours = list(times(expression, zone, begin, end))
         theirs = list(independent(expression, zone, begin, end))
         assert [one for one in ours if one.date() != day] == [one for one in theirs if one.date() != day]

@@ -19,6 +19,7 @@ import bcrypt
 
 from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.dex.upstream import HttpUpstream
+from danube_pkg.adapters.forges.client import HttpForges
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.keys.keys import open_deploy_key
 from danube_pkg.adapters.store import SqliteAccess, SqliteConfiguration, SqliteSessions, SqliteTokens
@@ -28,7 +29,9 @@ from danube_pkg.bootstrap.http import HttpOptions, HttpParts, ServerParts, open_
 from danube_pkg.bootstrap.identity import build_audit, open_logins
 from danube_pkg.bootstrap.retention import build_retention
 from danube_pkg.bootstrap.store import Store, open_store
-from danube_pkg.bootstrap.triggers import build_triggers
+from danube_pkg.bootstrap.traces import open_tracer
+from danube_pkg.bootstrap.triggers import ForgeAccess, build_triggers
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.identity.dex import DexSettings
@@ -48,13 +51,15 @@ from danube_pkg.services.identity.bearer import BearerParts
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
-from danube_pkg.services.secrets import KnownValues
+from danube_pkg.services.repositories.credentials import ConfiguredCredentials
+from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.sources import FakeSources
+from tests.support.databases import prepare_database
 from tests.support.git_worker import GIT_WORKER
 from tests.support.parts import engine_on, fake_runtime, limited_to
 
 PASSWORD = "correct horse battery staple"
-PASSWORD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
+PASSWORD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 COMMIT = "c0ffee" + "0" * 34
 
 
@@ -228,10 +233,29 @@ class Api:
         await log.close()
 
 
+def access_on(
+    store: Store, applied: AppliedConfiguration, secrets: Secrets, sources: FakeSources, repository: ConfigRepository
+) -> ForgeAccess:
+    """How the server reaches forges; no connection is open until a test makes it call one."""
+    api = HttpForges()
+    key = str(store.directory / "key")
+    credentials = ConfiguredCredentials(applied, repository, secrets, api, store.clock, key)
+    return ForgeAccess(sources, api, credentials, "ssh-ed25519 AAAA danube", "http://127.0.0.1:8080")
+
+
+def _configuration(store: Store, applied: AppliedConfiguration, repository: ConfigRepository) -> ConfigurationSync:
+    Path(repository.url).mkdir(exist_ok=True)
+    source = ConfigurationDirectory(repository, GitSources(store.directory / "repos", worker=GIT_WORKER))
+    configured = SqliteConfiguration(store.database, store.new_id)
+    return ConfigurationSync(repository, source, configured, applied, store.timing)
+
+
 def _observed(
     store: Store, jobs: EngineParts, configuration: ConfigurationSync, dex: Dex | None, audit: Audit
 ) -> Observed:
-    return Observed(store, jobs, GitSources(store.directory / "mirrors").mirrors, configuration, dex, audit)
+    return Observed(
+        store, jobs, GitSources(store.directory / "mirrors", worker=GIT_WORKER).mirrors, configuration, dex, audit
+    )
 
 
 @asynccontextmanager
@@ -257,7 +281,8 @@ async def open_api(
         return found.issuer if found is not None else ""
 
     async with AsyncExitStack() as stack:
-        path.mkdir(exist_ok=True)
+        (path / "config").mkdir(parents=True, exist_ok=True)
+        prepare_database(path / "danube.db")
         store = await stack.enter_async_context(open_store(path))
         open_deploy_key(path / "keys")
         applied = limited_to(0)
@@ -268,10 +293,8 @@ async def open_api(
         await jobs.draining.recall()
         await stack.enter_async_context(jobs.engine.running())
         repository = ConfigRepository(str(path / "config"))
-        (path / "config").mkdir(exist_ok=True)
-        source = ConfigurationDirectory(repository, GitSources(path / "repos", worker=GIT_WORKER))
-        configured = SqliteConfiguration(store.database, store.new_id)
-        configuration = ConfigurationSync(repository, source, configured, applied, store.timing)
+        configuration = _configuration(store, applied, repository)
+        access_to = access_on(store, applied, secrets, sources, repository)
         access = Access(SqliteAccess(store.database), applied)
         own_dex: Dex | None = None
         if dex is not None:
@@ -281,7 +304,7 @@ async def open_api(
         parts = ServerParts(
             store=store,
             jobs=jobs,
-            triggers=build_triggers(store, jobs, sources, configuration),
+            triggers=build_triggers(store, jobs, access_to, configuration),
             identity=await stack.enter_async_context(open_logins(store, access, own_dex, client, issuer)),
             configuration=configuration,
             health=await stack.enter_async_context(open_health(_observed(store, jobs, configuration, own_dex, audit))),
@@ -289,6 +312,7 @@ async def open_api(
             retention=build_retention(store, applied, audit),
             files=sources,
             deploy_key="ssh-ed25519 AAAA danube",
+            tracer=await stack.enter_async_context(open_tracer(store, applied, secrets.known)),
         )
         opened = await stack.enter_async_context(open_http(parts, HttpOptions("127.0.0.1:0", **settings)))
         api = Api(parts, path, opened)

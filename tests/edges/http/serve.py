@@ -1,23 +1,28 @@
-"""The HTTP server in its own process: `python -m tests.edges.http.serve DIR`. It prints its address, and stops when its
+"""The HTTP server in its own process, a copy of one that has imported it. It prints its address, and stops when its
 standard input ends."""
 
 import asyncio
 import os
 import resource
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.edges.http.api import open_api
+from tests.support.forked import Forked, fork_server
+
+DIRECTORY = "TEST_SERVER_DIRECTORY"
+"""The variable with the directory of the server."""
+
+_server = fork_server("tests.edges.http.serve")
 
 
 class ServerProcess:
     """A running server process."""
 
-    def __init__(self, process: "subprocess.Popen[str]", address: str, job: str, token: str) -> None:
-        self.process = process
+    def __init__(self, process_id: int, address: str, job: str, token: str) -> None:
+        self.process_id = process_id
         self.address = address
         self.host, _, port = address.removeprefix("http://").rpartition(":")
         self.port = int(port)
@@ -27,25 +32,27 @@ class ServerProcess:
 
     def resident_bytes(self) -> int:
         """Its resident memory."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{self.process_id}/statm").read_text().split()[1])
         return pages * resource.getpagesize()
 
     def open_files(self) -> int:
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(os.listdir(f"/proc/{self.process_id}/fd"))
 
 
 @contextmanager
 def server_process(path: Path) -> Iterator[ServerProcess]:
     """A server that runs until the context closes."""
-    command = [sys.executable, "-m", "tests.edges.http.serve", str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        address, job, token = process.stdout.readline().split()
+    (stdin_there, stdin_here), (stdout_here, stdout_there) = os.pipe(), os.pipe()
+    with os.fdopen(stdin_here, "wb") as stdin, os.fdopen(stdout_here) as stdout:
+        with os.fdopen(stdin_there, "rb") as its_stdin, os.fdopen(stdout_there, "wb") as its_stdout:
+            environment = {**os.environ, DIRECTORY: str(path)}
+            with (path / "errors").open("wb") as errors:
+                process = Forked(_server, environment, its_stdin, its_stdout, errors)
+        address, job, token = stdout.readline().split()
         try:
-            yield ServerProcess(process, address, job, token)
+            yield ServerProcess(process.pid, address, job, token)
         finally:
-            process.stdin.close()
+            stdin.close()
             assert process.wait(30) == 0
 
 
@@ -60,5 +67,7 @@ async def _serve(path: Path) -> None:
         await asyncio.to_thread(sys.stdin.read)
 
 
-if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1])))
+def main() -> int:
+    """What the fork server runs."""
+    asyncio.run(_serve(Path(os.environ[DIRECTORY])))
+    return 0

@@ -3,6 +3,9 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from danube_pkg.adapters.passwords import bcrypt_hashes
 from danube_pkg.core.identity.access import Scope
 from danube_pkg.services.identity import passwords
 from tests.edges.http.api import (
@@ -153,9 +156,10 @@ async def test_the_command_line_gets_a_token_for_a_password(api: Api) -> None:
     assert (await caller.get("/api/v1/me")).json["scopes"] == ["read"]
 
 
-async def test_the_server_answers_during_a_hundred_logins(api: Api) -> None:
-    async with asyncio.TaskGroup() as group:
-        logins = [group.create_task(log_in(api, f"user{n}"), name=f"login {n}") for n in range(100)]
+async def test_the_server_answers_during_many_logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bcrypt_hashes, "UNKNOWN_PASSWORD", bcrypt_hashes.stand_in("$2b$12$"))
+    async with open_api(tmp_path) as api, asyncio.TaskGroup() as group:
+        logins = [group.create_task(log_in(api, f"user{n}"), name=f"login {n}") for n in range(8)]
         assert (await api.anonymous.get("/health")).status == 200
         assert not all(login.done() for login in logins)
     assert {login.result().status for login in logins} <= {401, 429, 503}

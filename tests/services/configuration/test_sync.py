@@ -21,6 +21,7 @@ from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.configuration.sync import ConfigurationSync
+from tests.support.databases import open_new_database
 from tests.support.git_worker import GIT_WORKER
 from tests.support.moved_clock import MovedClock
 from tests.support.waiting import wait_until_async
@@ -74,7 +75,7 @@ class Desk:
 
 @asynccontextmanager
 async def a_desk(path: Path) -> AsyncIterator[Desk]:
-    database = Database(path / "danube.db")
+    database = open_new_database(path / "danube.db")
     desk = Desk(path, database)
     await desk.open()
     try:
@@ -204,7 +205,7 @@ def is_waiting(source: Unreachable, clock: MovedClock, tries: int) -> bool:
 
 
 async def test_an_unreachable_repository_is_tried_again_soon_and_then_less_often(tmp_path: Path) -> None:
-    database, clock = Database(tmp_path / "danube.db"), MovedClock(1000.0)
+    database, clock = open_new_database(tmp_path / "danube.db"), MovedClock(1000.0)
     repository = ConfigRepository("https://git.example.org/config", sync_interval=600)
     source = Unreachable(repository, GitSources(tmp_path / "repos", worker=GIT_WORKER))
     store = SqliteConfiguration(database, lambda: "id")

@@ -39,6 +39,7 @@ from danube_pkg.services.health.checks import (
 )
 from danube_pkg.services.health.readiness import ServerReadiness
 from tests.edges.http.api import open_api
+from tests.support.databases import open_new_database
 from tests.support.git_worker import GIT_WORKER
 from tests.support.moved_clock import MovedClock
 
@@ -111,7 +112,7 @@ class Setup:
 
 @pytest.fixture
 async def setup(tmp_path: Path) -> AsyncIterator[Setup]:
-    database = Database(tmp_path / "danube.db")
+    database = open_new_database(tmp_path / "danube.db")
     made = Setup(tmp_path, database)
     await made.sync.sync()
     yield made

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.store import Database, SqliteAccess
+from danube_pkg.adapters.store import SqliteAccess
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.identity.dex import DexSettings
@@ -15,6 +15,7 @@ from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.identity.dex import Dex
+from tests.support.databases import open_new_database
 from tests.support.waiting import wait_until_async, wait_until_true
 
 
@@ -46,7 +47,10 @@ class Healthy:
 
 
 async def test_a_full_disk_is_a_condition_and_the_next_configuration_is_applied(tmp_path: Path) -> None:
-    runner, database = Runner(OSError(errno.ENOSPC, "No space left on device")), Database(tmp_path / "danube.db")
+    runner, database = (
+        Runner(OSError(errno.ENOSPC, "No space left on device")),
+        open_new_database(tmp_path / "danube.db"),
+    )
     settings = DexSettings(external_url="https://danube.test", client_secret="a secret of the client")
     applied = AppliedConfiguration()
     dex = Dex(settings, SqliteAccess(database), runner, Healthy(), applied, Timing(SystemClock()))
@@ -67,7 +71,7 @@ async def test_a_full_disk_is_a_condition_and_the_next_configuration_is_applied(
 async def test_a_bug_does_not_end_the_loop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     runner, database, applied = (
         Runner(ZeroDivisionError("a bug")),
-        Database(tmp_path / "danube.db"),
+        open_new_database(tmp_path / "danube.db"),
         AppliedConfiguration(),
     )
     settings = DexSettings(external_url="https://danube.test", client_secret="a secret of the client")

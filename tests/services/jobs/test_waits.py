@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.errors import Permanent, StorageFull, Unavailable
+from danube_pkg.core.jobs.coordination import StepRequest
 from danube_pkg.core.jobs.explanation import explain
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
@@ -17,6 +20,7 @@ from danube_pkg.kit.loops import Pauses, Timing
 from danube_pkg.services.egress import Egress
 from danube_pkg.services.jobs import job_waits, waits
 from danube_pkg.services.jobs.active_job import ActiveJob
+from tests.fakes.processes import Hang, plays
 from tests.services.stores import PIPELINE
 from tests.support.engine import EngineSetup, open_engine_setup
 from tests.support.waiting import wait_until_async
@@ -123,3 +127,69 @@ def test_causes_that_differ_each_time_do_not_fill_the_log() -> None:
     made = job_waits.JobWaits(SystemClock())
     made.failed("the source", "first")
     assert [made.is_new("the source", str(number % 20)) for number in range(40)].count(True) == job_waits.MAX_CAUSES
+
+
+# --- the slot of a job that waits
+
+
+async def a_waiting_job(setup: EngineSetup) -> tuple[ActiveJob, "asyncio.Task[bytes]"]:
+    """The only one that the server may run, and its call for its source, which waits."""
+    setup.applied.replace(State(ConfigSpec(max_concurrent_jobs=1)), Applied())
+    setup.sources.failure = UNREACHABLE
+    active = await running(setup)
+    return active, asyncio.create_task(source_of(setup, active), name="source")
+
+
+async def test_others_start_in_the_slot_of_a_job_that_waits_and_it_continues_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "GIVE_UP_SECONDS", 300.0)
+    monkeypatch.setattr(waits, "LEND_SECONDS", 0.05)
+    async with open_engine_setup(tmp_path) as setup:
+        first, reading = await a_waiting_job(setup)
+        second = await running(setup)  # it starts while the first one waits
+        third = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
+        setup.sources.failure = None
+        line = "waiting for a slot of max_concurrent_jobs: other jobs started while it waited for the source"
+        await wait_until_async(lambda: line in log_of(setup, first), 30, "the line in the log")
+        assert any("a slot of max_concurrent_jobs" in one for one in setup.engine.waits_of(first.job.id))
+        assert not reading.done()
+        await setup.engine.cancel(second.job.id, "me")
+        assert b"danubefile.py" in await reading  # before the third, which is older than this wait
+        assert setup.engine.active_job(third.id).job.phase is Phase.QUEUED
+        assert setup.engine.waits_of(first.job.id) == ()
+
+
+async def test_a_job_that_is_cancelled_while_it_waits_for_a_slot_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "GIVE_UP_SECONDS", 300.0)
+    monkeypatch.setattr(waits, "LEND_SECONDS", 0.05)
+    async with open_engine_setup(tmp_path) as setup:
+        first, reading = await a_waiting_job(setup)
+        await running(setup)
+        setup.sources.failure = None
+        await wait_until_async(lambda: "waiting for a slot" in log_of(setup, first), 30, "the line in the log")
+        await setup.engine.cancel(first.job.id, "me")
+        await asyncio.wait([reading], timeout=30)
+        assert reading.done()
+        await first.wait_until(lambda job: job.status.ended)
+
+
+async def test_a_job_with_a_running_step_keeps_its_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waits, "LEND_SECONDS", 0.0)
+    async with open_engine_setup(tmp_path) as setup:
+        setup.machine.commands["works"] = plays(Hang())
+        active = await running(setup)
+        step = asyncio.create_task(
+            setup.coordination.run_step(
+                active.job.id, StepRequest(1, "works", "works", "", {}, "/workspace", 0, 0, check=True)
+            ),
+            name="step",
+        )
+        await active.wait_until(lambda job: any(one.sequence == 1 and one.container for one in job.steps))
+        waiting = waits.Waits(Timing(SystemClock()), setup.resources.log, setup.engine.slots)
+        await waiting.failed(active, "the source", UNREACHABLE, Reason.SOURCE_UNAVAILABLE)
+        assert not setup.engine.slots.is_lent(active.job.id)
+        await setup.engine.cancel(active.job.id, "me")
+        await asyncio.wait([step], timeout=30)

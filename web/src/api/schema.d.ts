@@ -913,6 +913,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A tar archive with provenance, sealed records, log and egress ledger, for `danube verify --job`.
+         * @description Action: `read-log`.
+         */
+        get: operations["getJobExport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{job}/secrets": {
         parameters: {
             query?: never;
@@ -925,6 +945,28 @@ export interface paths {
          * @description Action: `see-job`.
          */
         get: operations["getJobSecrets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/forges/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check at the forges whether each repository can be read, whether its webhooks arrive, and whether commit
+         * @description statuses can be set. It changes nothing.
+         *
+         *     Action: `see-configuration`.
+         */
+        get: operations["getForgeCheck"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1358,6 +1400,26 @@ export interface paths {
          * @description Action: `drain`.
          */
         post: operations["postDrain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/drain/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel every job that runs while the server is draining. They end with the reason `drained`.
+         * @description Action: `drain`.
+         */
+        post: operations["postDrainCancel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2222,6 +2284,32 @@ export interface components {
             /** @description Their names, in the order of their first use. */
             keys: string[];
         };
+        /** @description The check of all repositories. */
+        ForgeCheckView: {
+            /** @description Sorted by name. */
+            repositories: components["schemas"]["RepositoryCheckView"][];
+        };
+        /** @description One repository at its forge. */
+        RepositoryCheckView: {
+            /** @description HOST/PATH. */
+            repository: string;
+            /** @description The pipelines that wait for its webhooks. */
+            pipelines: string[];
+            /** @description github, gitlab, gitea or forgejo; empty if no rule of git_authentication says it. */
+            forge: string;
+            /** @description Whether nothing is left to do. */
+            good: boolean;
+            /** @description Why it cannot be read; empty if it can. */
+            read_problem: string;
+            /** @description Why webhooks do not arrive; empty if they do. */
+            webhook_problem: string;
+            /** @description Why commit statuses cannot be set; empty if they can. */
+            status_problem: string;
+            /** @description Rights that the credential lacks. */
+            missing_rights: string[];
+            /** @description When the last webhook delivery arrived; null if none did. */
+            delivered_at: string | null;
+        };
         /** @description A page of the inbox. */
         DeliveryPage: {
             /** @description Newest first. */
@@ -2627,6 +2715,11 @@ export interface components {
             /** @description One sentence about it. */
             what: string;
         };
+        /** @description Jobs that are ended because the server is drained. */
+        DrainCancelView: {
+            /** @description How many jobs are being cancelled. */
+            cancelled: number;
+        };
         /** @description What a run would remove now. */
         RetentionView: {
             /** @description The oldest 1000. */
@@ -2641,6 +2734,10 @@ export interface components {
             };
             /** @description Files of jobs that the database does not know, by job and kind; they stay. */
             unknown: number;
+            /** @description The first 1000 images of the registry. */
+            images: components["schemas"]["ImageRemovalView"][];
+            /** @description Why the registry cannot be read; empty if it can, or if there is none. */
+            images_problem: string;
             /** @description Why nothing is removed at present; empty if it is. */
             problem: string;
             /** @description When files were removed last; null before the first time. */
@@ -2667,12 +2764,28 @@ export interface components {
             /** @description Days since the job ended. */
             age_days: number;
         };
+        /** @description An image of the registry that is to be removed. */
+        ImageRemovalView: {
+            /** @description Its repository. */
+            repository: string;
+            /** @description The digest of its manifest. */
+            digest: string;
+            /** @description Its tags. */
+            tags: string[];
+            /**
+             * @description age, count, size (of its pipeline), untagged, or orphan of an image that is gone.
+             * @enum {string}
+             */
+            why: "age" | "count" | "size" | "untagged" | "orphan";
+        };
         /** @description What a run removed. */
         ReapView: {
             /** @description How many removals: one for each job and kind. */
             count: number;
             /** @description Their size. */
             freed_bytes: number;
+            /** @description How many images were removed from the registry. */
+            images: number;
         };
         /** @description A removal. */
         ReapOrder: {
@@ -3997,6 +4110,15 @@ export interface operations {
             };
             /** @description The request has no valid login or token. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6281,6 +6403,82 @@ export interface operations {
             };
         };
     };
+    getJobExport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": unknown;
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getJobSecrets: {
         parameters: {
             query?: never;
@@ -6330,6 +6528,62 @@ export interface operations {
             };
             /** @description It does not exist, or the caller may not see it. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getForgeCheck: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForgeCheckView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7822,6 +8076,74 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DrainView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postDrainCancel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrainCancelView"];
                 };
             };
             /** @description The request is invalid; `findings` names each mistake. */

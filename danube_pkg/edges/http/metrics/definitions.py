@@ -185,9 +185,9 @@ REPAIRS = Metric(
 CLEANED = Metric(
     "danube_cleanup_freed_bytes_total",
     COUNTER,
-    "Bytes that the clean-up of a low disk has freed.",
-    (),
-    "rate(NAME[1h])",
+    "Bytes that were freed: by retention (logs-age, artifacts-size, …), and on a low disk.",
+    ("kind",),
+    "sum by (kind) (increase(NAME[1d]))",
     "bytes",
 )
 DISK_FREE = Metric(

@@ -50,8 +50,8 @@ Shown = Callable[[str], bool]
 class MetricSources(Record):
     """What other parts count or know. registry_pulls: None for a runtime whose images are pulled by others.
 
-    secret_bytes: of the values that are held to be masked. subsystems: their last known states. freed: bytes that a
-    clean-up has freed.
+    secret_bytes: of the values that are held to be masked. subsystems: their last known states. freed: bytes that
+    retention and clean-ups have freed.
     """
 
     queries: Tally
@@ -64,7 +64,7 @@ class MetricSources(Record):
     registry_pulls: Tally | None
     reconnects: Tally
     upkeep: Upkeep
-    freed: Tally
+    freed: Sequence[Tally]
     subsystems: Callable[[], Sequence[PartHealth]]
     disk: Disk
     clock: Clock
@@ -161,7 +161,7 @@ class _State:
         yield self._lag.family(of.LAG)
         repairs = {tuple(label.split(" ")): count for label, count in sources.upkeep.outcomes.by_label().items()}
         yield counter(of.REPAIRS, repairs)
-        yield counter(of.CLEANED, {(): sum(sources.freed.by_label().values())})
+        yield counter(of.CLEANED, {key: count for one in sources.freed for key, count in _by_label(one).items()})
         yield gauge(of.SECRET_BYTES, {(): sources.secret_bytes()})
         yield gauge(of.READY, {(str(one.part),): int(one.ok) for one in sources.subsystems()})
         yield gauge(of.DRAINING, {(): int(self._draining.active)})

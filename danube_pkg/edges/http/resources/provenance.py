@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.provenance.envelope import BUNDLE_TYPE, read_envelopes
+from danube_pkg.edges.http.resources.logs import check_log
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.kit.records import Record, encode_json
@@ -49,6 +50,20 @@ class JobProvenance(Resource):
             ("cache-control", "private, no-cache"),
         )
         return Response(200, data + b"\n", headers)
+
+
+class JobExport(Resource):
+    """`/api/v1/jobs/{job}/export`."""
+
+    @answers(200, content="application/x-tar", refuses=(404, 409))
+    async def GET(self, request: Request) -> Response:
+        """A tar archive with provenance, sealed records, log and egress ledger, for `danube verify --job`."""
+        await check_log(self.services, request.job)
+        headers = (
+            ("content-type", "application/x-tar"),
+            ("content-disposition", f"attachment; filename*=UTF-8''{request.job.id}.tar"),
+        )
+        return Response(200, await self.services.exports.export(request.job), headers)
 
 
 class ArtifactProvenance(JobProvenance):

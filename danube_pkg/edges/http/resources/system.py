@@ -1,11 +1,13 @@
 """The server itself: load, subsystems, draining."""
 
+import contextlib
 import shutil
 from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
 from danube_pkg import __version__
+from danube_pkg.core.errors import Conflict
 from danube_pkg.core.health.subsystems import (
     NEWEST_JOBS,
     Part,
@@ -19,10 +21,11 @@ from danube_pkg.core.health.subsystems import (
 )
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import Phase
+from danube_pkg.core.reasons import Reason
 from danube_pkg.edges.http.server.messages import Request
-from danube_pkg.edges.http.server.resource import Resource
+from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
-from danube_pkg.edges.http.views.system import DrainView, RepairView, SubsystemView, SystemView
+from danube_pkg.edges.http.views.system import DrainCancelView, DrainView, RepairView, SubsystemView, SystemView
 from danube_pkg.kit.times import iso, iso_or_none
 
 NEWEST_READ = 50
@@ -105,6 +108,23 @@ class Drain(System):
         """Start no new jobs; running ones continue. A restart does not change that."""
         await self.services.draining.drain(request.actor.name)
         return self._drain_view()
+
+
+class DrainCancel(System):
+    """`/api/v1/system/drain/cancel`."""
+
+    @answers(200, refuses=(409,))
+    async def POST(self, request: Request) -> DrainCancelView:
+        """Cancel every job that runs while the server is draining. They end with the reason `drained`."""
+        if not self.services.draining.active:
+            raise Conflict("not-draining", "this server is not draining", hint="danube drain")
+        engine, count = self.services.engine, 0
+        for job in engine.open_jobs:
+            if job.phase is not Phase.QUEUED and not job.status.ended:
+                with contextlib.suppress(Conflict):  # it ends by itself at this moment
+                    await engine.cancel(job.id, request.actor.name, Reason.DRAINED)
+                    count += 1
+        return DrainCancelView(count)
 
 
 class Resume(System):

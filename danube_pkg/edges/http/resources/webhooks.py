@@ -1,6 +1,7 @@
 """Webhook deliveries of forges. A valid signature takes the place of a login."""
 
 from danube_pkg.core.errors import TooLarge
+from danube_pkg.core.repositories.forge_hooks import marker_of
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.webhooks.deliveries import MAX_BODY_BYTES
 from danube_pkg.edges.http.server.bodies import json_response
@@ -26,14 +27,17 @@ class WebhookReceiver(Resource):
         super().__init__(services)
         self._memory = BodyMemory(LARGE_BODIES * MAX_BODY_BYTES, SMALL_BYTES)
 
-    @answers(202, 200, 204, refuses=(400, 401, 413, 503), takes="application/json")
+    @answers(202, 200, 204, refuses=(400, 401, 403, 413, 503), takes="application/json")
     async def POST(self, request: Request) -> HookReceipt | Response:
         """Receive a webhook delivery: 202 once it is stored, 200 if it arrived before and for a ping, 204 if the event
         is ignored. One that is authentic and cannot be read gets 400 and is listed by `/api/v1/deliveries`. With any
         other answer nothing was stored."""
         self.services.draining.check()
         found = await self.services.webhooks.receive(
-            Forge(request.arguments["forge"]), request.headers, await self._body(request)
+            Forge(request.arguments["forge"]),
+            request.headers,
+            await self._body(request),
+            marker_of(request.query_text),
         )
         if not found.is_meant:
             return Response(204)

@@ -101,7 +101,10 @@ class Router:
             broken = Defect("internal-error", "the server failed; its log has the cause")
             response = problem(broken, request.request_id)
         response = self._hardening.add(await compressed(request, response))
-        self._services.metrics.count(found[0].path if found else "", response.status, time.perf_counter() - started)
+        route, seconds = found[0].path if found else "", time.perf_counter() - started
+        self._services.metrics.count(route, response.status, seconds)
+        traceparent = request.headers.get("traceparent", "")
+        self._services.tracer.request_done(request.method, route, response.status, seconds, traceparent)
         return response
 
     def _find(self, request: Request) -> tuple[Route, BoundHandler]:

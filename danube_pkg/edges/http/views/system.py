@@ -17,6 +17,12 @@ class DrainView(Record):
     since: Annotated[Time | None, about("Since when; null if it is not draining.")]
 
 
+class DrainCancelView(Record):
+    """Jobs that are ended because the server is drained."""
+
+    cancelled: Annotated[int, about("How many jobs are being cancelled.")]
+
+
 class SubsystemView(Record):
     """How a part of the server is doing."""
 

@@ -27,11 +27,12 @@ from danube_pkg.core.triggers.webhooks.events import (
 )
 from danube_pkg.core.triggers.webhooks.signatures import check_signature
 from tests.core.triggers.webhooks.recorded import SECRET, Recorded, recorded
+from tests.support.examples import examples
 
-EXAMPLES = 400
+EXAMPLES = examples(400)
 """Takes some seconds."""
 
-EXAMPLES_OF_EACH = 10
+EXAMPLES_OF_EACH = examples(10)
 """Examples of each recorded delivery in a run: over a few runs every field is damaged once."""
 
 
@@ -120,7 +121,7 @@ def test_random_headers_are_never_accepted(headers: dict[str, str], body: bytes,
     raise AssertionError("a signature was guessed")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(list(Forge)))
 def test_bytes_that_are_not_json_are_an_event(body: bytes, forge: Forge) -> None:
     each = next(each for each in recorded() if each.forge is forge and each.name in ("push", "push-4"))

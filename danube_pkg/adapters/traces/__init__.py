@@ -1,0 +1,1 @@
+"""Sends spans to a receiver of OpenTelemetry's protocol."""

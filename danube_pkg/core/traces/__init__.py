@@ -1,0 +1,1 @@
+"""Traces: the spans of jobs and requests, derived from what is stored."""

@@ -1,0 +1,175 @@
+"""Traces reach a receiver of OTLP over HTTP, without secrets and addresses, and cost nothing where they are off."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Phase
+from danube_pkg.core.jobs.steps import Step, StepPhase
+from danube_pkg.core.reasons import Status
+from danube_pkg.core.traces.spans import trace_id_of
+from danube_pkg.kit.records import replace
+from danube_pkg.services.traces import BATCH_SPANS, WAITING_SPANS
+from tests.edges.http.api import Api
+
+SECRET = b"a-secret-value-of-the-server"
+
+
+class Receiver:
+    """A receiver of OTLP over HTTP, which reads what it gets by the specification's field names."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.resources: list[Mapping[str, Any]] = []
+        self.spans: list[Mapping[str, Any]] = []
+        self.raw = b""
+
+    async def receive(self, request: web.Request) -> web.Response:
+        assert (request.path, request.content_type) == ("/v1/traces", "application/json")
+        body = await request.read()
+        if self.status != 200:
+            return web.Response(status=self.status, text="not now")
+        self.raw += body
+        for resource in json.loads(body)["resourceSpans"]:
+            self.resources.append(resource["resource"])
+            for scope in resource["scopeSpans"]:
+                self.spans += map(checked, scope["spans"])
+        return web.json_response({})
+
+
+def checked(span: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A span whose fields have the forms that OTLP's JSON requires."""
+    assert (len(bytes.fromhex(span["traceId"])), len(bytes.fromhex(span["spanId"]))) == (16, 8)
+    assert int(span["startTimeUnixNano"]) <= int(span["endTimeUnixNano"])
+    assert span["kind"] in (1, 2)
+    for attribute in span["attributes"]:
+        (kind,) = attribute["value"]
+        assert kind in ("stringValue", "intValue")
+        assert isinstance(attribute["value"][kind], str)
+    return span
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
+    made, app = Receiver(), web.Application()
+    app.router.add_post("/v1/traces", made.receive)
+    async with serving(app) as address:
+        yield made, address
+
+
+@asynccontextmanager
+async def serving(app: web.Application) -> AsyncIterator[str]:
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def pipeline(api: Api) -> None:
+    api.pipeline("app")
+
+
+async def configure(api: Api, observability: str) -> None:
+    config = f"{{apiVersion: danube.dev/v1, kind: Config, metadata: {{name: g}}, spec: {{observability: {{{observability}}}}}}}"
+    (api.path / "config" / "config.yaml").write_text(config)
+    assert (await api.parts.configuration.sync()).ok
+
+
+async def test_a_job_and_requests_are_received_without_secrets(api: Api, receiver: tuple[Receiver, str]) -> None:
+    made, address = receiver
+    await configure(api, f"traces_enabled: true, otel_endpoint: '{address}'")
+    await api.services.secrets.known.hold("token", SECRET)
+    tracer = api.services.tracer
+    step = Step("1", 1, f"deploy with {SECRET.decode()} for bob@example.com", "host", phase=StepPhase.ENDED)
+    job = await api.job("app", steps=(replace(step, started_at=1.0, finished_at=2.0, status=Status.SUCCESS),))
+    tracer.job_changed(replace(job, phase=Phase.RUNNING), None)  # not its last state
+    tracer.job_changed(job, None)
+    parent = f"00-{'a' * 32}-{'b' * 16}-01"
+    await api.local.get("/api/v1/users/bob@example.com", traceparent=parent)
+    await api.local.get("/api/v1/pipelines")
+    await tracer.send_waiting()
+    names = {one["name"]: one for one in made.spans}
+    assert {"job app", "queue", "step deploy with *** for ***"} <= names.keys()
+    assert names["job app"]["traceId"] == trace_id_of(job.id)
+    inner = [one for one in made.spans if one["traceId"] == "a" * 32]
+    assert [one["parentSpanId"] for one in inner] == ["b" * 16]
+    assert names["GET /api/v1/pipelines"]["kind"] == 2
+    assert SECRET not in made.raw
+    assert b"example.com" not in made.raw
+    (service,) = [one["value"] for one in made.resources[0]["attributes"] if one["key"] == "service.name"]
+    assert service == {"stringValue": "danube"}
+    assert tracer.outcomes.by_label()["sent"] == len(made.spans)
+
+
+async def test_nothing_is_kept_or_sent_without_the_setting(api: Api) -> None:
+    job = await api.job("app")
+    tracer = api.services.tracer
+    for observability in ("traces_enabled: false", "traces_enabled: true"):
+        await configure(api, observability)
+        tracer.job_changed(job, None)
+        await api.local.get("/api/v1/pipelines")
+        assert not tracer._waiting
+        assert tracer.environment(job, 1) == {}
+    (condition,) = await tracer.conditions()  # it is enabled, and has no receiver
+    assert "otel_endpoint" in condition.hint
+
+
+async def test_a_receiver_that_is_unreachable_is_a_condition_and_nothing_is_lost(
+    api: Api, receiver: tuple[Receiver, str]
+) -> None:
+    made, address = receiver
+    await configure(api, f"traces_enabled: true, otel_endpoint: '{address}'")
+    tracer, job = api.services.tracer, await api.job("app")
+    made.status = 503
+    tracer.job_changed(job, None)
+    waiting = len(tracer._waiting)
+    with pytest.raises(Exception, match="503"):
+        await tracer.send_waiting()
+    assert [one.reference for one in await tracer.conditions()] == ["traces-not-sent"]
+    assert len(tracer._waiting) == waiting
+    made.status = 200
+    await tracer.send_waiting()
+    assert len(made.spans) >= waiting
+    assert await tracer.conditions() == ()
+    made.status = 400
+    tracer.job_changed(job, None)
+    await tracer.send_waiting()  # refused for good: dropped, and counted
+    assert tracer.outcomes.by_label()["dropped"] == len(
+        [one for one in made.spans if one["traceId"] == trace_id_of(job.id)]
+    )
+
+
+async def test_what_waits_is_bounded_and_the_ratio_is_kept(api: Api) -> None:
+    await configure(api, "traces_enabled: true, otel_endpoint: 'http://127.0.0.1:9', traces_sample_ratio: 1")
+    tracer = api.services.tracer
+    for _ in range(WAITING_SPANS + 7):
+        tracer.request_done("GET", "/", 200, 0.1, "")
+    assert len(tracer._waiting) <= WAITING_SPANS
+    assert tracer.outcomes.by_label()["dropped"] >= 7
+    assert BATCH_SPANS < WAITING_SPANS
+    tracer._waiting.clear()
+    await configure(api, "traces_enabled: true, otel_endpoint: 'http://127.0.0.1:9', traces_sample_ratio: 0")
+    tracer.request_done("GET", "/", 200, 0.1, "")
+    assert not tracer._waiting
+    job = await api.job("app")
+    assert tracer.environment(job, COORDINATOR_SEQUENCE)["TRACEPARENT"].endswith("-00")
+
+
+async def test_the_port_of_the_other_protocol_is_named(api: Api) -> None:
+    await configure(api, "traces_enabled: true, otel_endpoint: 'http://127.0.0.1:4317'")
+    tracer = api.services.tracer
+    tracer.request_done("GET", "/", 200, 0.1, "")
+    with pytest.raises(Exception, match="cannot be reached"):
+        await asyncio.wait_for(tracer.send_waiting(), 20)
+    (condition,) = await tracer.conditions()
+    assert "port 4318" in condition.hint
