@@ -183,7 +183,7 @@ class SandboxRuntime:
                 await end_all(sizes, egress)
 
     async def _open_sockets(self) -> None:
-        """Of the pods that a server before this one has made."""
+        """For the pods that a server before this one has made."""
         for record in self._pods.running():
             try:
                 await self._sockets.open(self._pods.directory(record.pod_id))
