@@ -113,7 +113,8 @@ HINTS: dict[Reason, str] = {
     Reason.SCRIPT_ERROR: "do what the message says, or fix the line that the traceback names; run it here with: danube run",
     Reason.SCRIPT_INVALID: "fix what is named; check the file without a job: danube validate danubefile.py",
     Reason.SCRIPT_MISSING: "commit the file, or name it in the pipeline's YAML as spec.script",
-    Reason.SCRIPT_EXITED: "let the function return instead of calling exit(); raise an exception to fail",
+    Reason.SCRIPT_EXITED: "let the function return instead of calling exit(), and raise an exception to fail; a signal such as"
+    " SIGSEGV comes from a module with native code",
     Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the package danube",
     Reason.INFRASTRUCTURE_LOST: "rerun the job: danube rerun JOB; if it happens again: danube doctor",
     Reason.POD_LOST: "rerun the job: danube rerun JOB; find out what removed its pod",
