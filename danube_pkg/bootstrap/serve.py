@@ -151,7 +151,14 @@ def _not_started(data: Path, error: OSError) -> Permanent:
 def _http_options(options: ServerOptions, server: ServerSettings) -> HttpOptions:
     """server: the effective settings."""
     certificate = _certificate(options.settings.tls)
-    return HttpOptions(server.bind_address, server.external_url, certificate, find_page(), options.listening)
+    return HttpOptions(
+        server.bind_address,
+        server.external_url,
+        certificate,
+        find_page(),
+        server.trusted_proxies,
+        options.listening,
+    )
 
 
 def _certificate(tls: TlsSettings) -> tuple[Path, Path] | None:

@@ -21,6 +21,7 @@ from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.notifications.outbox import Outbox
 from danube_pkg.services.notifications.senders import Notifiers
 from danube_pkg.services.repositories.credentials import ConfiguredCredentials
+from danube_pkg.services.repositories.members import ForgeMembers
 from danube_pkg.services.triggers.catch_up import CatchUps
 from danube_pkg.services.triggers.forge_check import CheckPorts, ForgeChecks
 from danube_pkg.services.triggers.hook_setup import HookPorts, HookSetup
@@ -68,7 +69,8 @@ def build_triggers(
 ) -> TriggerParts:
     """The parts, not running yet."""
     inbox_store, hooks, observer = SqliteInbox(store.database), SqliteHooks(store.database), jobs.observer
-    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, forges.reader, store.timing)
+    members = ForgeMembers(observer.applied, forges.credentials, forges.api)
+    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, forges.reader, members, store.timing)
     inbox = Inbox(ports, jobs.engine, observer, jobs.secrets, configuration.pushed)
     schedules = Schedules(inbox, inbox_store, observer, store.timing, jobs.draining)
     known = jobs.secrets.known

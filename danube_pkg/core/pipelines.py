@@ -25,6 +25,8 @@ class PipelineSettings(Record):
     """Variables of each step, by name."""
     run_as_root: bool = False
     """Steps in the image `host` are run by root of the job's own user ids."""
+    trusts_members: bool = False
+    """Untrusted requests whose head a member of the repository pushed need no approval."""
     submodules: tuple[str, ...] = ()
     """Repositories as HOST/PATH, with `*`, for which the server lends its credential to submodules."""
     clone_depth: int = 1

@@ -34,6 +34,7 @@ from danube_pkg.services.notifications.outbox import Outbox, Send
 from danube_pkg.services.triggers.catch_up import CatchUps
 from danube_pkg.services.triggers.inbox import Inbox, InboxPorts
 from danube_pkg.services.triggers.schedules import Schedules
+from tests.fakes.members import FakeMembers
 from tests.fakes.sources import FakeSources
 from tests.support.databases import open_new_database
 from tests.support.moved_clock import MovedClock
@@ -74,8 +75,9 @@ class TriggerServer:
         self.store, self.pipelines, self.secrets = store.jobs, store.pipelines, parts.secrets
         self.engine, self.observer, self.draining = parts.engine, parts.observer, parts.draining
         self.inbox, self.outbox_store = SqliteInbox(database), SqliteOutbox(database)
+        self.members = FakeMembers()
         self.pushed: list[tuple[str, str]] = []
-        ports = InboxPorts(self.inbox, self.pipelines, sources, sources, store.timing)
+        ports = InboxPorts(self.inbox, self.pipelines, sources, sources, self.members, store.timing)
         self.triggers = Inbox(ports, self.engine, self.observer, self.secrets, self._note_push)
         self.catch_ups = CatchUps(
             self.inbox, sources, self.observer, store.timing, self.draining, lambda: str(self.new_id())

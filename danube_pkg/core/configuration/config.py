@@ -38,7 +38,9 @@ class ServerSpec(Record):
     ] = ""
     external_url: Annotated[
         str,
-        rule("The URL by which users reach this server.", **(patterns.web_url | {"example": "https://ci.example.org"})),
+        rule(
+            "The URL by which users reach this server.", **(patterns.site_url | {"example": "https://ci.example.org"})
+        ),
     ] = ""
 
 

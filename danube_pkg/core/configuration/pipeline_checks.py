@@ -21,6 +21,8 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _ONLY_WITH = {
     "schedule": TriggerKind.CRON,
     "timezone": TriggerKind.CRON,
+    "labels": TriggerKind.PULL_REQUEST,
+    "skip_drafts": TriggerKind.PULL_REQUEST,
     "jitter_seconds": TriggerKind.CRON,
     "pipeline": TriggerKind.PIPELINE,
 }

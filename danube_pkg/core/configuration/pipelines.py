@@ -79,6 +79,20 @@ class TriggerSpec(Record):
         str, rule("With `on: pipeline`: the pipeline whose end starts this one.", pattern=f"|{patterns.NAME}")
     ] = ""
     result: Annotated[PipelineEnd, rule("With `on: pipeline`: which end.")] = PipelineEnd.SUCCESS
+    labels: Annotated[
+        tuple[str, ...],
+        rule(
+            "With `on: pull_request`: only requests that have one of these labels, also when it is added; * stands for any"
+            " text.",
+            pattern=r"\S(.*\S)?",
+            expects="a label",
+            most=50,
+            example="run-tests",
+        ),
+    ] = ()
+    skip_drafts: Annotated[
+        bool, rule("With `on: pull_request`: whether drafts start nothing, until they are ready for review.")
+    ] = False
 
 
 class PermissionSpec(Record):
@@ -122,6 +136,13 @@ class TolerationSpec(Record):
             expects="one of NoSchedule, PreferNoSchedule, NoExecute",
         ),
     ] = ""
+
+
+class ApprovalWaiver(StrEnum):
+    """Which untrusted pull requests run without an approval. They get no secrets all the same."""
+
+    NONE = "none"
+    MEMBERS = "members"
 
 
 class CloneSpec(Record):
@@ -250,6 +271,14 @@ class PipelineSpec(Record):
     ] = 0
     concurrency: Annotated[ConcurrencySpec | None, rule("Jobs that must not run at the same time.")] = None
     resources: Annotated[ResourceSpec, rule("Limits of the whole pod.")] = field(default_factory=ResourceSpec)
+    trust: Annotated[
+        ApprovalWaiver,
+        rule(
+            "Untrusted pull requests that run without an approval: none, or those whose newest commit was pushed by a user"
+            " who may write to the repository, as its forge says. They get no secrets, no writable cache and no"
+            " identity all the same."
+        ),
+    ] = ApprovalWaiver.NONE
     clone: Annotated[CloneSpec, rule("How much history jobs get; by default their commit alone.")] = field(
         default_factory=CloneSpec
     )

@@ -10,7 +10,7 @@ from typing import Annotated
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.kinds import TypedDocument
 from danube_pkg.core.configuration.people import MemberSpec, TeamSpec, UserSpec
-from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind
+from danube_pkg.core.configuration.pipelines import ApprovalWaiver, PipelineSpec, TriggerKind
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.errors import SourceLocation
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
@@ -132,6 +132,7 @@ def pipeline_of(definition: PipelineDefinition, config: ConfigSpec, pipeline_id:
             egress_allowlist=spec.egress_allowlist,
             environment=spec.env,
             run_as_root=spec.run_as_root,
+            trusts_members=spec.trust is ApprovalWaiver.MEMBERS,
             submodules=spec.submodules,
             clone_depth=spec.clone.depth,
             clone_tags=spec.clone.tags,

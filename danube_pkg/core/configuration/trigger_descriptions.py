@@ -19,7 +19,9 @@ def describe_trigger(trigger: TriggerSpec, spec: PipelineSpec) -> str:
             return f"A push to {_either(spec.branch_filter) or 'any branch'}{_files(spec)}"
         case TriggerKind.PULL_REQUEST:
             branches = _either(spec.branch_filter)
-            return f"A pull request{f' to {branches}' if branches else ''}{_files(spec)}"
+            request = "A pull request that is not a draft" if trigger.skip_drafts else "A pull request"
+            labels = f" with the label {_either(trigger.labels)}" if trigger.labels else ""
+            return f"{request}{labels}{f' to {branches}' if branches else ''}{_files(spec)}"
         case TriggerKind.TAG:
             return "A tag"
         case TriggerKind.CRON:

@@ -90,12 +90,20 @@ class Job(Record):
 
 def initial_reason(trigger: Trigger) -> Reason:
     """Why a new job waits: untrusted code needs an approval."""
-    return Reason.APPROVAL_REQUIRED if trigger.is_untrusted and not trigger.approved_by else Reason.QUEUED
+    needed = trigger.is_untrusted and not trigger.approved_by and not trigger.member
+    return Reason.APPROVAL_REQUIRED if needed else Reason.QUEUED
 
 
 def approval_message(approved_by: str) -> str:
     """The message of a waiting job that was approved; "" where no user did."""
     return f"approved by {approved_by}" if approved_by else ""
+
+
+def start_message(trigger: Trigger) -> str:
+    """The message of a new job: whose approval or membership lets untrusted code run."""
+    if trigger.member and not trigger.approved_by:
+        return f"without an approval: {trigger.member} may write to the repository (trust: members)"
+    return approval_message(trigger.approved_by)
 
 
 def unknown_job(job_id: str) -> NotFound:

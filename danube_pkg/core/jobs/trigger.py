@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from danube_pkg.core.repositories.revisions import Revision
-from danube_pkg.kit.records import Record, field
+from danube_pkg.kit.records import Record, field, replace
 
 _PROPOSAL_REF = re.compile(r"refs/(?:pull|merge-requests)/([0-9]{1,15})/.+")
 
@@ -33,6 +33,19 @@ class Trigger(Record):
         The code of a pull request is untrusted unless Git has confirmed that it is a branch of the repository.
         """
         return self.pull_request is not None and self.pull_request.get("trusted") is not True
+
+    @property
+    def member(self) -> str:
+        """The user who pushed untrusted code and may write to the repository, as its forge said when the job was made;
+        "" for none. With `trust: members` the job needs no approval."""
+        return str((self.pull_request or {}).get("member") or "")
+
+    def without_member(self) -> "Trigger":
+        """For another job of the same code: the forge has to be asked again."""
+        if not self.member:
+            return self
+        facts = {name: value for name, value in (self.pull_request or {}).items() if name != "member"}
+        return replace(self, pull_request=facts)
 
     @property
     def target_branch(self) -> str:

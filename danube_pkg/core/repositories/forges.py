@@ -113,6 +113,14 @@ def _api_url(forge: Forge, scheme: str, host: str) -> str:
     return f"{scheme}://{host}/api/v4" if forge is Forge.GITLAB else f"{scheme}://{host}/api/v1"
 
 
+def api_headers(project: ForgeProject, token: str) -> Mapping[str, str]:
+    """What authenticates a request to the forge's API."""
+    if project.forge is Forge.GITLAB:
+        return {"PRIVATE-TOKEN": token}
+    kind = "Bearer" if project.forge is Forge.GITHUB else "token"
+    return {"Authorization": f"{kind} {token}", "Accept": "application/json"}
+
+
 def status_request(project: ForgeProject, commit_sha: str, status: CommitStatus, token: str) -> ApiRequest:
     """The request that sets a commit's status."""
     state = _WORDS[project.forge].get(status.state, str(status.state))
@@ -121,13 +129,12 @@ def status_request(project: ForgeProject, commit_sha: str, status: CommitStatus,
     body: dict[str, object] = {"state": state, "description": text, "context": status.context}
     if status.target_url:
         body["target_url"] = status.target_url
+    headers = api_headers(project, token)
     if project.forge is Forge.GITLAB:
         name = quote(project.project, safe="")
         if status.ref.startswith(("refs/heads/", "refs/tags/")):
             body["ref"] = status.ref.split("/", 2)[2]
-        return ApiRequest(f"{project.api_url}/projects/{name}/statuses/{commit_sha}", {"PRIVATE-TOKEN": token}, body)
-    kind = "Bearer" if project.forge is Forge.GITHUB else "token"
-    headers = {"Authorization": f"{kind} {token}", "Accept": "application/json"}
+        return ApiRequest(f"{project.api_url}/projects/{name}/statuses/{commit_sha}", headers, body)
     return ApiRequest(f"{project.api_url}/repos/{quote(project.project)}/statuses/{commit_sha}", headers, body)
 
 

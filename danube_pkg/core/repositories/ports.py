@@ -65,6 +65,15 @@ class ForgeApi(Protocol):
         ...
 
 
+class Members(Protocol):
+    """Whether users may write to repositories, as their forges say now."""
+
+    async def why_not_member(self, repository: str, login: str, user_id: int) -> str:
+        """Why the forge does not say that a user may write to a repository, in words that follow "since"; "" where it
+        does. login, user_id: the user's name and number, "" and 0 where they are not known."""
+        ...
+
+
 class CommitStatuses(Protocol):
     """Commit statuses on forges."""
 

@@ -15,6 +15,7 @@ from danube_pkg.core.repositories.globs import matches
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.repositories.urls import canonical
 from danube_pkg.core.triggers.inbox import PipelineEnded
+from danube_pkg.core.triggers.requests import request_mismatch
 from danube_pkg.core.triggers.skip_marks import skip_mark
 from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
@@ -204,6 +205,17 @@ def with_trust(trigger: Trigger, why_untrusted: str) -> Trigger:
     return replace(trigger, pull_request={**(trigger.pull_request or {}), **facts})
 
 
+def with_membership(trigger: Trigger, login: str, why_not: str) -> Trigger:
+    """The trigger of untrusted code after its forge was asked about the user who pushed it. why_not: why the user is
+    not known to be allowed to write, "" if the forge said so. Only the approval is waived: the code stays untrusted."""
+    facts = dict(trigger.pull_request or {})
+    if why_not:
+        facts["why_untrusted"] = f"{facts.get('why_untrusted', '')}; trust: members does not apply, since {why_not}"
+    else:
+        facts["member"] = login
+    return replace(trigger, pull_request=facts)
+
+
 def _ended_by(ended: PipelineEnded) -> str:
     return f"{ended.pipeline} job {ended.job_id}"
 
@@ -225,7 +237,9 @@ def _mismatch(event: WebhookEvent, spec: PipelineSpec) -> str:
             return "a deleted branch starts no job"
     if not _has(spec, kind):
         return f"its triggers do not include {kind}"
-    return _branch_mismatch(spec, branch) if branch and not _branch_matches(spec, branch) else ""
+    if branch and not _branch_matches(spec, branch):
+        return _branch_mismatch(spec, branch)
+    return request_mismatch(event, spec) if isinstance(event, PullRequest) else ""
 
 
 def _branch_mismatch(spec: PipelineSpec, branch: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from danube_pkg.core.errors import PlatformError
-from danube_pkg.core.jobs.job import Job, Phase, approval_message, initial_reason
+from danube_pkg.core.jobs.job import Job, Phase, initial_reason, start_message
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_follow_ups
 from danube_pkg.core.pipelines import Pipeline
@@ -33,7 +33,7 @@ class Submission:
 
     async def submit(self, pipeline: Pipeline, trigger: Trigger, job_id: str | None, reason: Reason) -> Job:
         """See `Engine.submit`."""
-        trigger = await self._with_approval(pipeline, trigger)
+        trigger = await self._with_approval(pipeline, trigger.without_member())
         reason = reason if not trigger.is_untrusted else initial_reason(trigger)
         job = self._new_job(pipeline, trigger, job_id or self._ports.new_id(), reason)
         return (await self._add([job], NO_FOLLOW_UP, None))[0]
@@ -61,7 +61,7 @@ class Submission:
         return Job(
             id=job_id,
             reason=reason,
-            message=approval_message(trigger.approved_by),
+            message=start_message(trigger),
             pipeline_id=pipeline.id,
             pipeline=pipeline.name,
             trigger=trigger,

@@ -79,6 +79,7 @@ class HookSetup:
         self._unsure: set[str] = set()
         """Markers of webhooks whose deliveries were refused: their secret is set again."""
         self._conditions: tuple[Condition, ...] = ()
+        self._refusals = Streak("hook-management", ports.timing, RETRIES, log=_log.logger)
         observer.applied.listen(self._wake.set)
 
     async def run(self) -> None:
@@ -110,15 +111,18 @@ class HookSetup:
         if (unusable := unusable_url(self._external_url)) is not None:
             self._conditions = (unusable,)
             return None
-        found = []
+        found, last = [], None
         for one in wanted:
             try:
                 await self._check(one)
             except PlatformError as error:
-                _log.warning("hook-not-managed", repository=one.name, cause=str(error))
                 found.append(not_managed(one, self._external_url, str(error)))
+                last = error
         self._conditions = tuple(found)
-        return RETRIES.first if found else EVERY_SECONDS
+        if last is not None:
+            return self._refusals.failed(last)
+        self._refusals.succeeded()
+        return EVERY_SECONDS
 
     async def _check(self, one: ManagedRepository) -> None:
         """Make or repair the webhook of a repository, and its deploy key. Raises Permanent, Unavailable."""

@@ -20,7 +20,7 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_follow_ups
 from danube_pkg.core.pipelines import Pipeline, PipelineStore
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.repositories.ports import Sources
+from danube_pkg.core.repositories.ports import Members, Sources
 from danube_pkg.core.repositories.urls import canonical
 from danube_pkg.core.triggers.catch_up import catch_up_of, match_head
 from danube_pkg.core.triggers.heads import HeadFound
@@ -48,9 +48,11 @@ from danube_pkg.core.triggers.matching import (
     match_event,
     match_pipeline_end,
     needs_changed_files,
+    with_membership,
     with_trust,
 )
 from danube_pkg.core.triggers.ports import CommitReader, InboxStore, Settlement
+from danube_pkg.core.triggers.requests import started_before
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
@@ -103,6 +105,7 @@ class InboxPorts(Record):
     pipelines: PipelineStore
     sources: Sources
     commits: CommitReader
+    members: Members
     timing: Timing
 
 
@@ -284,9 +287,7 @@ class Inbox:
                 outcomes.append(PipelineOutcome(pipeline.name, Result.REFUSED, str(error)))
                 continue
             if isinstance(entry.event, PullRequest):
-                trigger = with_trust(
-                    trigger, await self._trust.why_untrusted(entry.event, pipeline.settings.repository)
-                )
+                trigger = await self._judged(trigger, entry.event, pipeline)
             starts.append((pipeline, replace(trigger, origin=entry.origin)))
             outcomes.append(PipelineOutcome(pipeline.name, Result.STARTED))
         if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:
@@ -296,9 +297,24 @@ class Inbox:
         settlement = Settlement(entry, self._clock.now(), outcomes, note)
         await self._engine.submit_all(starts, merged_follow_ups(*follow_ups), settlement)
 
+    async def _judged(self, trigger: Trigger, event: PullRequest, pipeline: Pipeline) -> Trigger:
+        """With whether a request's code is trusted, and if not, whether it needs an approval."""
+        repository = pipeline.settings.repository
+        trigger = with_trust(trigger, await self._trust.why_untrusted(event, repository))
+        if not (trigger.is_untrusted and pipeline.settings.trusts_members):
+            return trigger
+        why_not = await self._ports.members.why_not_member(repository, event.pusher, event.pusher_id)
+        return with_membership(trigger, event.pusher, why_not)
+
     async def _known_outcomes(self, entry: InboxEntry) -> Mapping[str, PipelineOutcome]:
         """By pipeline, the jobs that an earlier entry of the same event started, if the ref has not moved since."""
-        before = reported_before(entry, await self._ports.inbox.earlier_entries(entry, EARLIER_ENTRIES))
+        earlier = await self._ports.inbox.earlier_entries(entry, EARLIER_ENTRIES)
+        before = reported_before(entry, earlier)
+        if before is None and isinstance(entry.event, PullRequest):
+            return {
+                name: PipelineOutcome(name, Result.KNOWN, f"delivery {key} started this commit", one.job_id)
+                for name, (key, one) in started_before(entry.event, earlier).items()
+            }
         if before is None:
             return {}
         found = isinstance(before.event, HeadFound)

@@ -33,7 +33,7 @@ def reader(
     if request.node.callspec.params["url"] != "host":
         return sources
     settings = SourceSettings(git=GitProgram.HOST)
-    return GitSources(tmp_path / "repos", known, settings=settings, known_hosts=[ssh.known_hosts], worker=GIT_WORKER)
+    return GitSources(tmp_path / "repos", known, worker=GIT_WORKER, settings=settings, known_hosts=[ssh.known_hosts])
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_a_setting_without_effect_is_reported_with_its_path() -> None:
 async def test_the_conditions_name_settings_of_both_files() -> None:
     settings = Settings(ConfigRepository("config"), runtime=RuntimeSettings(kubeconfig="/root/kube"))
     state = state_of(
-        "{apiVersion: danube.dev/v1, kind: Config, metadata: {name: g}, spec: {retention: {registry_images_days: 2}}}"
+        "{apiVersion: danube.dev/v1, kind: Config, metadata: {name: g}, spec: {kubernetes: {namespace: x}}}"
     )
     assert [one.path for one in planned_in_file(settings)] == ["danube.toml: runtime.kubeconfig"]
     found = await PlannedSettings(settings, AppliedConfiguration(state)).conditions()

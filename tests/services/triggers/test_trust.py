@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.core.configuration.pipelines import TriggerKind
+from danube_pkg.core.configuration.pipelines import ApprovalWaiver, TriggerKind
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.jobs.explanation import explain
 from danube_pkg.core.reasons import Reason
@@ -12,6 +12,7 @@ from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import PullRequest, PullRequestChange
 from danube_pkg.kit.records import replace
+from danube_pkg.services.jobs.requests import rerun
 from danube_pkg.services.triggers.trust import FROM_ELSEWHERE
 from tests.support.trigger_server import REPOSITORY, SHA, URL, a_pipeline, eventually, open_trigger_server
 
@@ -97,3 +98,47 @@ async def test_the_head_that_the_server_read_last_is_still_trusted(tmp_path: Pat
         await danube.receive(replace(PULL, commit_sha=OTHER_SHA), "d3")
         (newest,) = [job for job in await danube.jobs() if job.trigger.revision.commit_sha == OTHER_SHA]
         assert newest.trigger.is_untrusted
+
+
+MEMBERS = a_pipeline("app", TriggerKind.PULL_REQUEST, trust=ApprovalWaiver.MEMBERS)
+FORK = replace(PULL, fork=True, pusher="carol")
+
+
+async def test_trust_of_members_waives_the_approval_and_nothing_else(tmp_path: Path) -> None:
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(MEMBERS)
+        danube.members.members.add("carol")
+        await danube.receive(FORK)
+        (job,) = await danube.jobs()
+        assert (job.reason, job.trigger.is_untrusted, job.trigger.approved_by) == (Reason.QUEUED, True, "")
+        assert job.message == "without an approval: carol may write to the repository (trust: members)"
+        assert job.trigger.pull_request is not None
+        assert job.trigger.pull_request["trusted"] is False
+
+
+async def test_each_job_asks_the_forge(tmp_path: Path) -> None:
+    """Neither a rerun nor another delivery of the same commit inherits the answer; the author is never asked about."""
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(MEMBERS)
+        danube.members.members.add("carol")
+        await danube.receive(FORK)
+        (job,) = await danube.jobs()
+        again = await rerun(danube.engine, job, "dave")
+        assert (again.reason, again.trigger.member) == (Reason.APPROVAL_REQUIRED, "")
+        await danube.receive(replace(FORK, pusher="", actor="carol", version="reopened"), "d2")
+        newest = (await danube.jobs())[-1]
+        assert newest.reason is Reason.APPROVAL_REQUIRED
+        assert danube.members.asked == ["carol", ""]
+        why = f"{FROM_ELSEWHERE}; trust: members does not apply, since  may not write to the repository"
+        assert newest.trigger.pull_request is not None
+        assert newest.trigger.pull_request["why_untrusted"] == why
+        assert explain(newest, danube.engine.waiting(newest), "").lines[-1] == f"It is not trusted, because {why}."
+
+
+async def test_without_the_setting_no_forge_is_asked(tmp_path: Path) -> None:
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        danube.members.members.add("carol")
+        await danube.receive(FORK)
+        assert [job.reason for job in await danube.jobs()] == [Reason.APPROVAL_REQUIRED]
+        assert danube.members.asked == []

@@ -69,10 +69,12 @@ class TagDeleted(Record, tag_field="kind", tag="TagDeleted"):
 
 class PullRequestChange(StrEnum):
     """What happened to a pull or merge request, as far as its commits are concerned. UPDATED: it has other commits, or
-    another target branch."""
+    another target branch. LABELED: a label was added. READY: it was a draft until now."""
 
     OPENED = "opened"
     UPDATED = "updated"
+    LABELED = "labeled"
+    READY = "ready"
     CLOSED = "closed"
 
 
@@ -83,7 +85,9 @@ class PullRequest(Record, tag_field="kind", tag="PullRequest"):
     head in the target's repository. fork: the payload does not claim that the head is a branch of the repository. The
     claim alone proves nothing: Git has to confirm it before the code is trusted. message, subject, author: the head
     commit's, "" where the forge does not report them. version: when the forge last changed the request, in its own
-    words.
+    words. labels: those that it has, at most `payload.MAX_LABELS`. pusher, pusher_id: who pushed this very head, by
+    name and number; "" and 0 where the payload does not say that: the author of a request and the user who opens it
+    need not be the one.
     """
 
     repository: WebhookRepository
@@ -103,6 +107,10 @@ class PullRequest(Record, tag_field="kind", tag="PullRequest"):
     subject: str = ""
     author: str = ""
     version: str = ""
+    pusher: str = ""
+    pusher_id: int = 0
+    labels: tuple[str, ...] = ()
+    draft: bool = False
 
 
 class Ping(Record, tag_field="kind", tag="Ping"):

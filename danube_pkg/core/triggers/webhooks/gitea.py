@@ -16,15 +16,20 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookEvent,
     WebhookRepository,
 )
-from danube_pkg.core.triggers.webhooks.payload import Payload, is_none
+from danube_pkg.core.triggers.webhooks.payload import Payload, is_none, labels_of
 from danube_pkg.core.triggers.webhooks.proposals import claims_own_branch, id_of
 
 _CHANGES = {
     "opened": PullRequestChange.OPENED,
     "reopened": PullRequestChange.OPENED,
     "synchronized": PullRequestChange.UPDATED,
+    "label_updated": PullRequestChange.LABELED,
     "closed": PullRequestChange.CLOSED,
 }
+
+
+_DRAFT_PREFIXES = ("WIP:", "[WIP]")
+"""Gitea's and Forgejo's default of WORK_IN_PROGRESS_PREFIXES."""
 
 
 def _repository(payload: Payload) -> WebhookRepository:
@@ -44,11 +49,14 @@ def _push(payload: Payload) -> WebhookEvent:
 def _pull_request(payload: Payload) -> WebhookEvent:
     action = payload.name("action")
     change = _CHANGES.get(action)
+    pull = payload.object("pull_request")
     if action == "edited" and _is_retargeted(payload):
         change = PullRequestChange.UPDATED
+    elif action == "edited" and not _is_draft(pull) and _was_draft(payload):
+        change = PullRequestChange.READY
     if change is None:
         return Ignored(f"pull_request {action}"[:100])
-    repository, pull = _repository(payload.object("repository")), payload.object("pull_request")
+    repository = _repository(payload.object("repository"))
     head, base, number = pull.object("head"), pull.object("base"), payload.number("number")
     source = head.maybe("repo")
     source_name = source.name("full_name") if source is not None else ""
@@ -68,12 +76,30 @@ def _pull_request(payload: Payload) -> WebhookEvent:
         title=pull.text("title"),
         url=pull.url("html_url"),
         version=pull.text("updated_at"),
+        labels=labels_of(pull.objects("labels"), "name"),
+        draft=_is_draft(pull),
+        pusher=_sender(payload) if action == "synchronized" else "",
     )
 
 
 def _is_retargeted(payload: Payload) -> bool:
     changes = payload.maybe("changes")
     return changes is not None and changes.maybe("ref") is not None
+
+
+def _is_draft(pull: Payload) -> bool:
+    """Older releases do not report it: a draft is one by the prefix of its title."""
+    return pull.flag("draft") or _has_prefix(pull.text("title"))
+
+
+def _was_draft(payload: Payload) -> bool:
+    changes = payload.maybe("changes")
+    title = changes.maybe("title") if changes is not None else None
+    return title is not None and _has_prefix(title.text("from"))
+
+
+def _has_prefix(title: str) -> bool:
+    return title.upper().startswith(_DRAFT_PREFIXES)
 
 
 def _claims_own_branch(payload: Payload, pull: Payload, head: Payload) -> bool:

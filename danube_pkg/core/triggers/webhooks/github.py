@@ -14,13 +14,15 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookEvent,
     WebhookRepository,
 )
-from danube_pkg.core.triggers.webhooks.payload import Payload, is_none
+from danube_pkg.core.triggers.webhooks.payload import Payload, is_none, labels_of
 from danube_pkg.core.triggers.webhooks.proposals import claims_own_branch, id_of
 
 _CHANGES = {
     "opened": PullRequestChange.OPENED,
     "reopened": PullRequestChange.OPENED,
     "synchronize": PullRequestChange.UPDATED,
+    "labeled": PullRequestChange.LABELED,
+    "ready_for_review": PullRequestChange.READY,
     "closed": PullRequestChange.CLOSED,
 }
 
@@ -69,6 +71,9 @@ def _pull_request(payload: Payload) -> WebhookEvent:
         title=pull.text("title"),
         url=pull.url("html_url"),
         version=pull.text("updated_at"),
+        labels=labels_of(pull.objects("labels"), "name"),
+        draft=pull.flag("draft"),
+        pusher=_sender(payload) if action == "synchronize" and payload.value.get("after") == head.hash("sha") else "",
     )
 
 

@@ -1,5 +1,7 @@
 """GitLab's webhooks: https://docs.gitlab.com/user/project/integrations/webhook_events/"""
 
+from typing import Any
+
 from danube_pkg.core.triggers.webhooks.commits import (
     MAX_WHAT,
     Parser,
@@ -15,7 +17,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookEvent,
     WebhookRepository,
 )
-from danube_pkg.core.triggers.webhooks.payload import Payload
+from danube_pkg.core.triggers.webhooks.payload import Payload, labels_of
 from danube_pkg.core.triggers.webhooks.proposals import claims_own_branch, id_of
 
 _CHANGES = {
@@ -42,10 +44,8 @@ def _push(payload: Payload) -> WebhookEvent:
 def _merge_request(payload: Payload) -> WebhookEvent:
     request = payload.object("object_attributes")
     action = request.text("action")
-    # An update without `oldrev` changed no code: a title, a label, a reviewer, or the target branch.
-    changes = payload.maybe("changes")
-    is_retargeted = changes is not None and changes.maybe("target_branch") is not None
-    if action not in _CHANGES or (action == "update" and not request.value.get("oldrev") and not is_retargeted):
+    change = _change(payload, request, action)
+    if change is None:
         return Ignored(f"merge_request {action}"[:100])
     repository, number = _repository(payload.object("project")), request.number("iid")
     head = head_of(request.object("last_commit"))
@@ -60,7 +60,7 @@ def _merge_request(payload: Payload) -> WebhookEvent:
     return PullRequest(
         repository,
         number,
-        _CHANGES[action],
+        change,
         head.commit_sha,
         f"refs/merge-requests/{number}/head",
         request.name("source_branch"),
@@ -74,7 +74,38 @@ def _merge_request(payload: Payload) -> WebhookEvent:
         subject=head.subject,
         author=head.author,
         version=request.text("updated_at"),
+        labels=labels_of(payload.objects("labels"), "title"),
+        draft=request.flag("draft") or request.flag("work_in_progress"),
+        **_pusher(request, user),
     )
+
+
+def _change(payload: Payload, request: Payload, action: str) -> PullRequestChange | None:
+    """What happened to the request; None for what starts nothing. An update without `oldrev` changed no code: a title,
+    a reviewer, the target branch, a label, or the draft."""
+    changes = payload.maybe("changes")
+    if action != "update" or request.value.get("oldrev") or changes is None:
+        return _CHANGES.get(action) if action != "update" or request.value.get("oldrev") else None
+    if changes.maybe("target_branch") is not None:
+        return PullRequestChange.UPDATED
+    draft, labels = changes.maybe("draft"), changes.maybe("labels")
+    if draft is not None and draft.value.get("previous") is True and draft.value.get("current") is False:
+        return PullRequestChange.READY
+    if labels is not None and set(_titles(labels, "current")) - set(_titles(labels, "previous")):
+        return PullRequestChange.LABELED
+    return None
+
+
+def _titles(labels: Payload, when: str) -> tuple[str, ...]:
+    return labels_of(labels.objects(when), "title")
+
+
+def _pusher(request: Payload, user: Payload | None) -> dict[str, Any]:
+    """The user of an update that has other commits pushed them."""
+    number = id_of(user)
+    if user is None or number is None or request.text("action") != "update" or not request.value.get("oldrev"):
+        return {}
+    return {"pusher": user.text("username"), "pusher_id": number}
 
 
 _SYSTEM: dict[str, Parser] = {"push": _push, "tag_push": _push, "merge_request": _merge_request}

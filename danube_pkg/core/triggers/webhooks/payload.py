@@ -3,7 +3,7 @@ field."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
 from danube_pkg.core.errors import Invalid
@@ -18,6 +18,9 @@ MAX_REF = 4096
 """Characters of a ref: Git's own bound for a path."""
 
 MAX_URL = 2048
+
+MAX_LABELS = 100
+"""Labels of one request; forges allow about as many."""
 
 _HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -114,6 +117,12 @@ class Payload(Record):
 
     def _at(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
+
+
+def labels_of(found: Iterable[Payload], key: str) -> tuple[str, ...]:
+    """The names of labels; those that cannot be names are left out."""
+    names = (one.value.get(key) for one in found)
+    return tuple(name for name in names if _is_name(name, MAX_NAME))[:MAX_LABELS]
 
 
 def is_none(commit_sha: str) -> bool:

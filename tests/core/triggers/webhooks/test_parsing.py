@@ -65,7 +65,7 @@ def test_a_github_tag_has_its_name_and_commit() -> None:
     )
 
 
-def test_only_githubs_pull_request_actions_that_change_code_are_changes() -> None:
+def test_githubs_pull_request_actions_that_may_start_something() -> None:
     changes = {}
     for each in recorded():
         if each.name.startswith("pull_request-"):
@@ -75,6 +75,8 @@ def test_only_githubs_pull_request_actions_that_change_code_are_changes() -> Non
         "opened",
         "reopened",
         "synchronize",
+        "labeled",
+        "ready_for_review",
         "closed",
     }
 
@@ -168,7 +170,7 @@ def test_another_target_branch_is_an_update_and_a_new_title_is_not(forge: Forge)
     if forge is Forge.GITLAB:
         document["object_attributes"]["action"] = "update"
     assert read(known, document).change is PullRequestChange.UPDATED
-    for changes in ({"title": {"from": "WIP: a"}}, {"draft": {"previous": True, "current": False}}, {}, None):
+    for changes in ({"title": {"from": "a"}}, {"draft": {"previous": False, "current": True}}, {}, None):
         document["changes"] = changes
         found = parse_delivery(forge, known.headers, json.dumps(document).encode()).event
         assert isinstance(found, Ignored), "what is built is the same as before"
@@ -228,9 +230,11 @@ def test_gitlabs_merge_requests(name: str, change: PullRequestChange, fork: bool
     )
 
 
-def test_a_new_label_is_ignored() -> None:
-    assert event_of(one(Forge.GITLAB, "merge-request-relabelled")) == Ignored("merge_request update")
-    assert event_of(one(Forge.GITEA, "pull-request-labelled")) == Ignored("pull_request label_updated")
+def test_a_new_label_is_a_change_of_its_own() -> None:
+    assert event_of(one(Forge.GITLAB, "merge-request-relabelled")) == Ignored("merge_request update")  # none was added
+    event = event_of(one(Forge.GITEA, "pull-request-labelled"))
+    assert isinstance(event, PullRequest)
+    assert event.change is PullRequestChange.LABELED
 
 
 @pytest.mark.parametrize("forge", GITEA_LIKE)
