@@ -144,6 +144,7 @@ _RUN_HINTS: dict[Reason, str] = {
     Reason.JOB_TIMEOUT: "give it more seconds: danube run --timeout SECONDS; or find the step that takes so long",
     Reason.OUT_OF_MEMORY: "free memory on this machine, or make the command use less",
     Reason.CANCELLED: "",
+    Reason.DRAINED: "run it again: danube run",
 }
 """Where they differ for `danube run`, which has no server, no stored job and no pipeline's YAML."""
 
