@@ -20,6 +20,7 @@ from danube_pkg.core.retention.registry import ImagePolicy
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.images.registries import Registries, SecretOf
+from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.registry_images import RegistryImages
 from danube_pkg.services.retention import Retention
 
@@ -27,7 +28,11 @@ _log = logging.getLogger("danube.retention")
 
 
 def build_retention(
-    store: Store, applied: AppliedConfiguration, audit: Audit, images: RegistryImages | None = None
+    store: Store,
+    applied: AppliedConfiguration,
+    audit: Audit,
+    draining: Draining,
+    images: RegistryImages | None = None,
 ) -> Retention:
     """Nothing is removed yet."""
 
@@ -38,7 +43,17 @@ def build_retention(
         return float(applied.config.retention.removal_interval)
 
     state, rows = SqliteServerState(store.database), SqliteRetention(store.database)
-    return Retention(rows, JobFileDirectories(store.directory), state, audit, store.timing, policy, interval, images)
+    return Retention(
+        rows,
+        JobFileDirectories(store.directory),
+        state,
+        audit,
+        store.timing,
+        policy,
+        interval,
+        images,
+        lambda: draining.is_restored,
+    )
 
 
 def open_catalog(
@@ -80,7 +95,12 @@ def images_named(applied: AppliedConfiguration, host: str, default_host: str) ->
 
 @asynccontextmanager
 async def open_retention(
-    store: Store, applied: AppliedConfiguration, audit: Audit, options: ImageOptions, secret_of: SecretOf
+    store: Store,
+    applied: AppliedConfiguration,
+    audit: Audit,
+    draining: Draining,
+    options: ImageOptions,
+    secret_of: SecretOf,
 ) -> AsyncIterator[Retention]:
     """Removes files and images until the block is left. secret_of: reads a registry's password."""
     async with AsyncExitStack() as stack:
@@ -89,7 +109,7 @@ async def open_retention(
             catalog = open_catalog(options, applied, secret_of, store)
             stack.push_async_callback(catalog.close)
             images = build_images(catalog, options, applied, store)
-        retention = build_retention(store, applied, audit, images)
+        retention = build_retention(store, applied, audit, draining, images)
         owner = TaskOwner(logged(_log))
         stack.push_async_callback(owner.close)
         owner.start("retention", retention.run())

@@ -82,7 +82,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         access = repositories.access(url)
         triggers = await stack.enter_async_context(open_triggers(store, jobs, access, configuration.sync))
         identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
-        reaping = open_retention(store, applied, audit, options.images, secrets.read_for_server)
+        reaping = open_retention(store, applied, audit, jobs.draining, options.images, secrets.read_for_server)
         retention = await stack.enter_async_context(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(

@@ -59,7 +59,8 @@ class RetentionRun(Record):
 
 class Retention:
     """The removal of files by age and size. policy: the configured limits; interval: seconds between two runs, both as
-    they are now. images: those of the registry; None without one."""
+    they are now. images: those of the registry; None without one. is_restored: whether this is a restored server that
+    is paused, which must leave the registry to the original."""
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Retention:
         policy: Callable[[], RetentionPolicy],
         interval: Callable[[], float],
         images: RegistryImages | None = None,
+        is_restored: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._files = files
@@ -81,6 +83,7 @@ class Retention:
         self._policy = policy
         self._interval = interval
         self.images = images
+        self._is_restored = is_restored
         self._marked: tuple[float, float] | None = None
         """The last mark of this process: its Unix seconds, and the monotonic seconds at which it was written."""
         self._doubt = ""
@@ -101,7 +104,7 @@ class Retention:
         last = await self._state.recall(_LAST)
         now = self._clock.now()
         doubt = await self._check_clock()
-        if not doubt and (last is None or not 0 <= now - float(last[0]) < self._interval()):
+        if not doubt and not self._is_restored() and (last is None or not 0 <= now - float(last[0]) < self._interval()):
             await self.reap("danube")
         return min(CHECK_SECONDS, self._interval())
 
@@ -136,7 +139,7 @@ class Retention:
             self._over = tuple(kind for kind, count in plan.over_bytes.items() if count)
             removed = [one for begin in range(0, len(plan.removals), BATCH) for one in await self._remove(plan, begin)]
             freed = sum(one.size_bytes for one in removed)
-            images = await self.images.remove() if self.images is not None else ()
+            images = await self.images.remove() if self.images is not None and not self._is_restored() else ()
             await self._report(removed, len(images), by)
             run = RetentionRun(self._clock.now(), len(removed), freed, len(images))
             await self._state.remember(_LAST, str(run.at))

@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from danube_pkg.adapters.keys.signing import is_signed_by, read_public_key
 from danube_pkg.core.provenance.envelope import read_envelopes
 from tests.support.server import Installation
+from tests.support.waiting import let_pass
 
 PACKAGE = """
 from danube import artifacts, pipeline, step
@@ -71,7 +71,7 @@ def test_a_server_that_is_killed_while_jobs_end_releases_nothing_unsigned(danube
     chance = random.Random(kills)
     for _ in range(kills):
         job_id = danube.trigger("package")
-        time.sleep(chance.uniform(0, LONGEST_SECONDS))  # the moment of the kill is what is random here
+        let_pass(chance.uniform(0, LONGEST_SECONDS))
         danube.kill()
         danube.serve()
         assert danube.end_of(job_id)["status"] == "success"

@@ -37,3 +37,13 @@ async def wait_until_true(condition: Callable[[], Awaitable[object]], seconds: f
     pauses = _pauses(seconds, what)
     while not await condition():
         await asyncio.sleep(next(pauses))
+
+
+def let_pass(seconds: float) -> None:
+    """Return after a time that the test has drawn: the random moment of what follows is what it tries."""
+    time.sleep(seconds)
+
+
+async def let_others_run() -> None:
+    """Return when the loop's other tasks have run once."""
+    await asyncio.sleep(0)

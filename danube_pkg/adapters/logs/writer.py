@@ -13,13 +13,7 @@ from pathlib import Path
 
 from danube_pkg.adapters.logs.repair import restore
 from danube_pkg.core.errors import Defect
-from danube_pkg.core.logs.index import (
-    RECORD_BYTES,
-    IndexRecord,
-    RecordKind,
-    note_key,
-    usable,
-)
+from danube_pkg.core.logs.index import RECORD_BYTES, IndexRecord, RecordKind, note_key, usable
 from danube_pkg.core.logs.redaction import BEFORE_BYTES, MASK, NO_PATTERNS, Patterns, TakesLong, redact_text
 from danube_pkg.core.storage_errors import storage_error
 

@@ -1,5 +1,6 @@
 """The SQL of retention: which jobs are kept, and whose files were removed."""
 
+import asyncio
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -42,6 +43,7 @@ class SqliteRetention:
                 end = ended_at(row["finished_at"], time_of(job_id), is_closed=row["phase"] == "closed")
                 gone = frozenset(kinds.get(job_id, ()))
                 found[job_id] = JobAge(job_id, row["pipeline"], end, job_id in are_kept, gone)
+            await asyncio.sleep(0)  # a server with many jobs has many parts, and other tasks run between them
         return found
 
     async def record_removals(self, removals: Sequence[Removal], at: float) -> Sequence[Removal]:

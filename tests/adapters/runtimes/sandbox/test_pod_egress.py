@@ -10,6 +10,7 @@ from danube_pkg.adapters.runtimes.sandbox.pod_egress import PodEgress
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodRecord, ProcessMark
 from danube_pkg.core.runtimes.pods import Limits, Network, PodSockets
 from tests.fakes.egress import NoProxies
+from tests.support.waiting import let_others_run
 
 
 class CountingProxies(NoProxies):
@@ -19,11 +20,11 @@ class CountingProxies(NoProxies):
         self.given: list[str] = []
 
     async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
-        await asyncio.sleep(0)
+        await let_others_run()
         self.given.append(job_id)
 
     async def served(self) -> frozenset[str]:
-        await asyncio.sleep(0)
+        await let_others_run()
         return frozenset(self.given)
 
 
@@ -31,7 +32,7 @@ class PodEgressWithoutNetwork(PodEgress):
     """Makes no sockets, and takes a moment for it."""
 
     async def _sockets(self, record: PodRecord, stack: contextlib.ExitStack) -> PodSockets:
-        await asyncio.sleep(0)
+        await let_others_run()
         return PodSockets(-1, -1, -1, ())
 
 
