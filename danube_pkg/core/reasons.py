@@ -113,7 +113,8 @@ HINTS: dict[Reason, str] = {
     Reason.SCRIPT_ERROR: "do what the message says, or fix the line that the traceback names; run it here with: danube run",
     Reason.SCRIPT_INVALID: "fix what is named; check the file without a job: danube validate danubefile.py",
     Reason.SCRIPT_MISSING: "commit the file, or name it in the pipeline's YAML as spec.script",
-    Reason.SCRIPT_EXITED: "let the function return instead of calling exit(); raise an exception to fail",
+    Reason.SCRIPT_EXITED: "let the function return instead of calling exit(), and raise an exception to fail; a signal such as"
+    " SIGSEGV comes from a module with native code",
     Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the package danube",
     Reason.INFRASTRUCTURE_LOST: "rerun the job: danube rerun JOB; if it happens again: danube doctor",
     Reason.POD_LOST: "rerun the job: danube rerun JOB; find out what removed its pod",
@@ -144,6 +145,7 @@ _RUN_HINTS: dict[Reason, str] = {
     Reason.JOB_TIMEOUT: "give it more seconds: danube run --timeout SECONDS; or find the step that takes so long",
     Reason.OUT_OF_MEMORY: "free memory on this machine, or make the command use less",
     Reason.CANCELLED: "",
+    Reason.DRAINED: "run it again: danube run",
 }
 """Where they differ for `danube run`, which has no server, no stored job and no pipeline's YAML."""
 

@@ -109,8 +109,11 @@ class TriggerServer:
 
         async def is_empty() -> bool:
             self.clock.move(1 if moving else 0)
+            if await self.inbox.open_entries(0, 1):
+                return False
+            # Read after the entries: an entry is settled in the transaction that makes its jobs.
             made = {row["id"] for row in self.database.read("SELECT id FROM jobs WHERE phase <> 'closed'")}
-            return not await self.inbox.open_entries(0, 1) and made <= {job.id for job in self.engine.open_jobs}
+            return made <= {job.id for job in self.engine.open_jobs}
 
         await eventually(is_empty, "the inbox to be empty")
 

@@ -36,10 +36,8 @@ THREAD_TRIES = 3
 that it continued."""
 
 _Question = tuple[bytes, bytes, Patterns, bool]
-"""The raw bytes, those before them, the patterns, whether no output follows."""
-
 _Answer = tuple[bytes, int]
-"""As `Patterns.mask` returns it."""
+"""What is masked: the raw bytes, those before them, the patterns, whether no output follows. What `mask` returns."""
 
 
 class StepWriter:

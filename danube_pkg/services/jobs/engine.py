@@ -173,7 +173,8 @@ class Engine:
     def waits_of(self, job_id: str) -> Sequence[str]:
         """Sentences about what a job that has started waits for outside of its pod."""
         active = self._active.get(job_id)
-        return active.waits.sentences() if active is not None else ()
+        found = active.waits.sentences() if active is not None else ()
+        return (*found, "Others start in its slot meanwhile.") if self._scheduler.is_lent(job_id) else found
 
     async def find(self, job_id: str) -> Job | None:
         """A job as it is now, active or closed."""

@@ -148,6 +148,7 @@ async def test_others_start_in_the_slot_of_a_job_that_waits_and_it_continues_wit
     async with open_engine_setup(tmp_path) as setup:
         first, reading = await a_waiting_job(setup)
         second = await running(setup)  # it starts while the first one waits
+        assert "Others start in its slot meanwhile." in setup.engine.waits_of(first.job.id)
         third = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
         setup.sources.failure = None
         line = "waiting for a slot of max_concurrent_jobs: other jobs started while it waited for the source"
