@@ -32,7 +32,8 @@ class Revision(Record):
 
     commit_sha: 40 hexadecimal digits; "" where there is no commit: it is not resolved yet, or the repository is a
     directory without Git. commit_message, commit_author: the commit's first line and its author, bounded; "" until they
-    are known. Text of untrusted origin.
+    are known. Text of untrusted origin. other_ref: the tag of the same name, which is not built; "" where the ref names
+    one thing.
     """
 
     commit_sha: str = ""
@@ -41,6 +42,7 @@ class Revision(Record):
     tag: str = ""
     commit_message: str = ""
     commit_author: str = ""
+    other_ref: str = ""
 
     @property
     def name(self) -> str:
