@@ -49,6 +49,13 @@ class Revision(Record):
         """The branch, the tag, or the ref; "" where none is known."""
         return self.branch or self.tag or self.ref
 
+    @property
+    def full_ref(self) -> str:
+        """The ref in full where it is a branch or a tag: a push names it so, a manual start by any of its names."""
+        if self.branch:
+            return f"refs/heads/{self.branch}"
+        return f"refs/tags/{self.tag}" if self.tag else self.ref
+
     def described(self, commit_message: str, commit_author: str) -> "Revision":
         """With the commit's message and author; itself where it has a message, or neither is given."""
         if self.commit_message or not (commit_message or commit_author):
