@@ -40,9 +40,8 @@ PARALLEL := -n 4 --dist loadgroup --no-loadscope-reorder
 test: test-packages $(VENV)/.dev build/bin/.made build/.web ## run the tests; ARGS="tests/core -k name" for some of them
 	$(PYTEST) $(PARALLEL) $(or $(ARGS),tests --ignore=tests/tidy)
 
-# Nothing but Python and what pip installs: no root, no Debian package, no npm, no network. What mypy reports of danubefiles
-# is left to `make test`, since it takes a fifth of the time.
-UNIT := tests/core tests/kit tests/services tests/sdk tests/pod tests/bench --ignore=tests/sdk/test_typing.py
+# Nothing but Python and what pip installs: no root, no Debian package, no npm, no network.
+UNIT := tests/core tests/kit tests/services tests/sdk tests/pod tests/bench
 
 unit: $(VENV)/.dev ## run the tests that need no package of the machine, no root and no network, in less than 30 s
 	$(PYTEST) -n auto --dist loadgroup --no-loadscope-reorder $(or $(ARGS),$(UNIT))

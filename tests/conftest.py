@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
         providers._get_local_constants = lambda: providers._local_constants
 
 
-ONLY = {"web": "long", "adversary": "long", "test_document_at_length.py": "fuzz"}
+ONLY = {"web": "long", "adversary": "long", "test_typing.py": "long", "test_document_at_length.py": "fuzz"}
 """Folders and files with tests of one mark only. Their imports take seconds, and each worker would do them."""
 
 

@@ -20,6 +20,7 @@ from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.jobs.clock_watch import ClockWatch
 from danube_pkg.services.jobs.coordination import Coordination
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.effects.close_log import CloseLog
@@ -158,6 +159,7 @@ def _ports(
         timing=store.timing,
         new_id=store.new_id,
         external_url=external_url,
+        clock_watch=ClockWatch(SqliteServerState(store.database), store.read_clocks) if store.read_clocks else None,
     )
 
 

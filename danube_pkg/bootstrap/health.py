@@ -139,15 +139,15 @@ class _Workers:
     async def _make_room(self) -> str:
         removed, free = 0, self._room.free_bytes()
         if self._parts.retention is not None:
-            with contextlib.suppress(Conflict):  # the clock is not trusted, which retention reports
-                await self._parts.retention.reap("danube")
+            with contextlib.suppress(Conflict):  # the clock is not trusted: nothing is removed by age
+                removed += (await self._parts.retention.reap("danube")).removals
         for clean_up in clean_ups(self._parts.mirrors, self._parts.runtime):
             if self._room.has_room():
                 break
             removed += await clean_up(self._room.has_room)
         self.freed.count("low-disk", max(0, self._room.free_bytes() - free))
         end = "the disk has room again" if self._room.has_room() else "the disk is still low"
-        return f"removed what is due by age, and {removed} mirrors and images that no job uses: {end}"
+        return f"removed {removed} old logs, artifacts, mirrors and images that no job uses: {end}"
 
     async def _retry_sync(self) -> str:
         self._parts.configuration.retry()

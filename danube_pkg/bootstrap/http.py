@@ -1,8 +1,9 @@
 """Opens the HTTP edge: its services, the web page and the sockets."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 import danube_pkg
@@ -41,13 +42,15 @@ class HttpOptions(Record):
     """How clients reach the server.
 
     external_url: the URL that links begin with; certificate: the files of a TLS certificate and its key;
-    page_directory: the built page. listening: a socket that listens at bind_address already.
+    page_directory: the built page. trusted_proxies: networks whose X-Forwarded-For is believed. listening: a socket
+    that listens at bind_address already.
     """
 
     bind_address: str
     external_url: str = ""
     certificate: tuple[Path, Path] | None = None
     page_directory: Path | None = None
+    trusted_proxies: Sequence[str] = ()
     listening: socket.socket | None = None
 
 
@@ -82,7 +85,12 @@ class ServerParts(Record):
 async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[HttpParts]:
     """Listens until the block is left."""
     async with AsyncExitStack() as stack:
-        site = Site(options.external_url, tls=options.certificate is not None, page_directory=options.page_directory)
+        site = Site(
+            options.external_url,
+            tuple(map(ip_network, options.trusted_proxies)),
+            tls=options.certificate is not None,
+            page_directory=options.page_directory,
+        )
         if (dex := parts.identity.dex) is not None:
             upstream = HttpUpstream(dex.settings.url, frozenset({session_cookie(site)}))
             stack.push_async_callback(upstream.close)

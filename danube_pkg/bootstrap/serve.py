@@ -82,7 +82,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         access = repositories.access(url)
         triggers = await stack.enter_async_context(open_triggers(store, jobs, access, configuration.sync))
         identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
-        retention = await stack.enter_async_context(open_retention(store, applied, audit))
+        reaping = open_retention(store, applied, audit, jobs.draining, options.images, secrets.read_for_server)
+        retention = await stack.enter_async_context(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
             store=store,
@@ -150,7 +151,14 @@ def _not_started(data: Path, error: OSError) -> Permanent:
 def _http_options(options: ServerOptions, server: ServerSettings) -> HttpOptions:
     """server: the effective settings."""
     certificate = _certificate(options.settings.tls)
-    return HttpOptions(server.bind_address, server.external_url, certificate, find_page(), options.listening)
+    return HttpOptions(
+        server.bind_address,
+        server.external_url,
+        certificate,
+        find_page(),
+        server.trusted_proxies,
+        options.listening,
+    )
 
 
 def _certificate(tls: TlsSettings) -> tuple[Path, Path] | None:

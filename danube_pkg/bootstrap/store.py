@@ -18,7 +18,9 @@ from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.pipelines import PipelineStore
 from danube_pkg.core.storage_errors import FAILING
 from danube_pkg.core.store import JobStore
+from danube_pkg.kit.boot_clock import read_clocks
 from danube_pkg.kit.clock import Clock, SystemClock
+from danube_pkg.kit.clock_samples import ClockSample
 from danube_pkg.kit.directory_identity import identify, read_identity
 from danube_pkg.kit.ids import SortableIds
 from danube_pkg.kit.locks import DirectoryLock, Locked
@@ -53,6 +55,8 @@ class Store(Record):
     pipelines: PipelineStore
     lock: DirectoryLock | None = None
     """None for a store of tests, which has the directory for itself."""
+    read_clocks: Callable[[], ClockSample] | None = None
+    """Both clocks of the machine; None for a store of tests, whose clock is their own."""
 
     @property
     def clock(self) -> Clock:
@@ -79,7 +83,9 @@ async def open_store(directory: Path) -> AsyncIterator[Store]:
             for newest in await jobs.list_jobs(JobFilter(limit=1)):
                 ids.continue_after(newest.id)
             timing = Timing(clock, random.random)
-            yield Store(directory, timing, keys, signing, database, ids, jobs, SqlitePipelines(database), lock)
+            yield Store(
+                directory, timing, keys, signing, database, ids, jobs, SqlitePipelines(database), lock, read_clocks
+            )
         finally:
             await database.close()
 

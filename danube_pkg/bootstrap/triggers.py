@@ -75,7 +75,9 @@ def build_triggers(
     schedules = Schedules(inbox, inbox_store, observer, store.timing, jobs.draining)
     known = jobs.secrets.known
     hook_ports = HookPorts(hooks, store.keys, forges.api, forges.credentials, known, store.timing, os.urandom)
-    setup = HookSetup(hook_ports, observer, forges.external_url, forges.deploy_key)
+    draining = jobs.draining
+    setup = HookSetup(hook_ports, observer, forges.external_url, forges.deploy_key, lambda: draining.is_restored)
+    draining.listen(setup.wake)
     checks = ForgeChecks(CheckPorts(forges.reader, forges.api, forges.credentials, inbox_store, hooks), observer)
     webhooks = Webhooks(configuration.applied, jobs.secrets, inbox, store.clock, configuration.is_own, setup)
     catch_ups = CatchUps(inbox_store, forges.reader, observer, store.timing, jobs.draining, store.new_id)

@@ -22,11 +22,13 @@ from danube_pkg.core.retention.plan import (
     plan_removals,
 )
 from danube_pkg.core.retention.ports import JobRetention, RetentionStore, StoredFiles
+from danube_pkg.core.retention.registry import ImageRemoval
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.registry_images import RegistryImages
 
 CHECK_SECONDS = 300.0
 """Between two marks of the clock, after which a removal may be due."""
@@ -46,17 +48,19 @@ _log = EventLog("danube.retention")
 
 
 class RetentionRun(Record):
-    """at: Unix seconds. freed_bytes: what was removed. problem: why it did not happen, "" where it did."""
+    """at: Unix seconds. removals: of files of jobs; freed_bytes: their size. images: how many were removed from the
+    registry."""
 
     at: float
     removals: int
     freed_bytes: int
-    problem: str = ""
+    images: int = 0
 
 
 class Retention:
     """The removal of files by age and size. policy: the configured limits; interval: seconds between two runs, both as
-    they are now."""
+    they are now. images: those of the registry; None without one. is_restored: whether this is a restored server that
+    is paused, which must leave the registry to the original."""
 
     def __init__(
         self,
@@ -67,6 +71,8 @@ class Retention:
         timing: Timing,
         policy: Callable[[], RetentionPolicy],
         interval: Callable[[], float],
+        images: RegistryImages | None = None,
+        is_restored: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._files = files
@@ -76,6 +82,8 @@ class Retention:
         self._clock = timing.clock
         self._policy = policy
         self._interval = interval
+        self.images = images
+        self._is_restored = is_restored
         self._marked: tuple[float, float] | None = None
         """The last mark of this process: its Unix seconds, and the monotonic seconds at which it was written."""
         self._doubt = ""
@@ -96,7 +104,7 @@ class Retention:
         last = await self._state.recall(_LAST)
         now = self._clock.now()
         doubt = await self._check_clock()
-        if not doubt and (last is None or not 0 <= now - float(last[0]) < self._interval()):
+        if not doubt and not self._is_restored() and (last is None or not 0 <= now - float(last[0]) < self._interval()):
             await self.reap("danube")
         return min(CHECK_SECONDS, self._interval())
 
@@ -105,6 +113,15 @@ class Retention:
         files = await self._files.list_files()
         jobs = await self._store.job_ages({one.job_id for one in files})
         return await asyncio.to_thread(plan_removals, files, jobs, self._policy(), self._clock.now())
+
+    async def plan_images(self) -> tuple[Sequence[ImageRemoval], str]:
+        """What a run would remove from the registry now, and why that cannot be said."""
+        if self.images is None:
+            return (), ""
+        try:
+            return await self.images.plan(), ""
+        except (Permanent, Retryable) as error:
+            return (), str(error)
 
     async def clock_problem(self) -> str:
         """Why nothing is removed now; "" where the clock is trusted."""
@@ -121,8 +138,10 @@ class Retention:
             plan = await self.plan()
             self._over = tuple(kind for kind, count in plan.over_bytes.items() if count)
             removed = [one for begin in range(0, len(plan.removals), BATCH) for one in await self._remove(plan, begin)]
-            run = RetentionRun(self._clock.now(), len(removed), sum(one.size_bytes for one in removed))
-            await self._report(removed, by)
+            freed = sum(one.size_bytes for one in removed)
+            images = await self.images.remove() if self.images is not None and not self._is_restored() else ()
+            await self._report(removed, len(images), by)
+            run = RetentionRun(self._clock.now(), len(removed), freed, len(images))
             await self._state.remember(_LAST, str(run.at))
             return run
 
@@ -155,7 +174,7 @@ class Retention:
         for kind in self._over:
             what = f"the {kind} of kept and unfinished jobs alone are larger than retention.{kind}_gb"
             found.append(Condition("retention-exceeded", what, "danube jobs keep JOB --undo, or raise the limit"))
-        return found
+        return [*found, *(await self.images.conditions() if self.images is not None else ())]
 
     # --- parts
 
@@ -165,15 +184,17 @@ class Retention:
         left = set(await self._files.remove(allowed))
         return [one for one in allowed if one not in left]
 
-    async def _report(self, removed: Sequence[Removal], by: str) -> None:
+    async def _report(self, removed: Sequence[Removal], images: int, by: str) -> None:
         freed = freed_by_why(removed)
         for name, count in freed.items():
             self.freed.count(name, count)
         details = {"jobs": str(len({one.job_id for one in removed})), **{k: str(count) for k, count in freed.items()}}
+        if images:
+            details["images"] = str(images)
         total = sum(freed.values())
         _log.info("files-removed", freed_bytes=total, **details)
-        if removed:
-            await self._audit.record(AuditEvent(0.0, by, "reap", "files of jobs", details=details))
+        if removed or images:
+            await self._audit.record(AuditEvent(0.0, by, "reap", "old files and images", details=details))
 
     async def _check_clock(self) -> str:
         """Why the clock is not trusted; where it is, the mark is written again."""

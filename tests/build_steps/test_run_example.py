@@ -78,7 +78,7 @@ def test_once_ends_green_with_an_artifact_and_leaves_no_process_and_no_secret(tm
     assert list((data / "pods").iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_it_serves_until_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
     data = tmp_path / "data"
     with example(data) as process:

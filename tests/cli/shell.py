@@ -31,10 +31,10 @@ class Shell:
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return str(done.stdout if code == 0 else done.stderr)
 
-    async def run_out(self, *words: str, code: int, **environment: str) -> str:
-        """Standard output, whatever the expected exit code is."""
+    async def run_out(self, *words: str, code: int | None, **environment: str) -> str:
+        """Standard output, whatever the expected exit code is. code: None for any."""
         done = await asyncio.to_thread(self._run, words, "", self.environment | environment)
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert code in (None, done.returncode), f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return str(done.stdout)
 
     def _run(

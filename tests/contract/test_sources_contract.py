@@ -1,4 +1,4 @@
-"""What every implementation of `Sources`, `SourceFiles` and `CommitReader` does, the fake included.
+"""What every implementation of `Sources`, `SourceFiles`, `CommitReader` and `HeadReader` does, the fake included.
 
 The implementations: `GitSources` on a local repository and on one behind a real HTTP server, and `FakeSources`.
 """
@@ -15,7 +15,8 @@ import pytest
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.repositories.ports import SourceFiles, Sources, SourceTree
-from danube_pkg.core.triggers.ports import CommitReader
+from danube_pkg.core.triggers.heads import RefHead
+from danube_pkg.core.triggers.ports import CommitReader, HeadReader
 from tests.fakes.sources import FakeSources
 from tests.support.git_servers import HttpServer, ServedRepository, git
 from tests.support.git_worker import GIT_WORKER
@@ -34,6 +35,7 @@ class ContractSources:
     sources: Sources
     files: SourceFiles
     commits: CommitReader
+    heads: HeadReader
     repository: str
     commit: str
     topic: str
@@ -49,20 +51,28 @@ def git_sources(path: Path, stack: ExitStack, *, remote: bool) -> ContractSource
     if not remote:
         bare = repository.bare
         return ContractSources(
-            sources, sources, sources, str(bare), commit, topic, lambda: bare.rename(bare.with_suffix(".moved"))
+            sources,
+            sources,
+            sources,
+            sources,
+            str(bare),
+            commit,
+            topic,
+            lambda: bare.rename(bare.with_suffix(".moved")),
         )
     server = stack.enter_context(HttpServer(path / "served"))
-    return ContractSources(sources, sources, sources, server.url(repository), commit, topic, server.stop)
+    return ContractSources(sources, sources, sources, sources, server.url(repository), commit, topic, server.stop)
 
 
 def fake_sources() -> ContractSources:
     files = {name: text.encode() for name, text in FILES.items()}
     sources = FakeSources(files=files, missing_refs=["nowhere"], changed=["README"])
+    sources.heads_of["/srv/app"] = {"refs/heads/main": sources.commit_sha, "refs/heads/topic": "1" * 40}
 
     def disconnect() -> None:
         sources.failure = Unavailable("source-unreachable", "the repository cannot be reached now")
 
-    return ContractSources(sources, sources, sources, "/srv/app", sources.commit_sha, "1" * 40, disconnect)
+    return ContractSources(sources, sources, sources, sources, "/srv/app", sources.commit_sha, "1" * 40, disconnect)
 
 
 @pytest.fixture(params=["local", "remote", "fake"])
@@ -158,3 +168,15 @@ async def test_an_unreachable_repository_is_an_error_of_each_call(contract: Cont
         await contract.commits.changed_between(contract.repository, contract.commit, contract.topic)
     with pytest.raises(PlatformError):
         await contract.commits.commit_text(contract.repository, contract.topic)
+
+
+@pytest.mark.parametrize("contract", ["remote", "fake"], indirect=True)
+async def test_the_branches_of_a_remote_repository_are_listed(contract: ContractSources) -> None:
+    found = await contract.heads.list_heads(contract.repository)
+    assert sorted(found, key=lambda one: one.ref) == [
+        RefHead("refs/heads/main", contract.commit, contract.commit),
+        RefHead("refs/heads/topic", contract.topic, contract.topic),
+    ]
+    contract.disconnect()
+    with pytest.raises(Unavailable):
+        await contract.heads.list_heads(contract.repository)

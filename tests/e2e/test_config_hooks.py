@@ -72,6 +72,7 @@ def setup(danube: Installation, tmp_path: Path) -> Iterator[ConfiguredServer]:
         yield ConfiguredServer(danube, git, ServedRepository(tmp_path / "served" / "config.git"))
 
 
+@pytest.mark.long
 def test_a_webhook_applies_a_push_to_the_configuration(setup: ConfiguredServer) -> None:
     first = setup.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
     setup.danube.serve()

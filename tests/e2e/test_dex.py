@@ -157,6 +157,7 @@ def danube(tmp_path: Path) -> Iterator[DexInstallation]:
         made.abandon()
 
 
+@pytest.mark.long
 def test_users_log_in_as_configured(danube: DexInstallation) -> None:
     alice, bob = danube.browser(), danube.browser()
     assert alice.log_in("alice", "a guess") == 401

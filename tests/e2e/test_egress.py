@@ -132,6 +132,7 @@ LEAKS = """
 """Every way for a program to put a secret into a name of the ledger, before and after two processes are killed."""
 
 
+@pytest.mark.long
 def test_a_secret_used_as_a_host_name_is_stored_nowhere(danube: Installation, origin: Origin) -> None:
     danube.add_settings(FILES_TEST)
     danube.pipeline(

@@ -5,11 +5,15 @@ organisation's hook beside the repository's, pushes while the server does not ru
 without access, a deploy key. Statuses are read back by the forge's own API.
 """
 
+import contextlib
 import json
 import re
+import socket
 import subprocess
 import textwrap
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -132,6 +136,11 @@ class Scenario:
     def conditions(self, word: str = "") -> str:
         return "\n".join(line for line in self.danube.command("config", "status").stdout.splitlines() if word in line)
 
+    def refused_while_draining(self) -> int:
+        """How many deliveries were answered 503."""
+        lines = self.danube.server_log.read_text().splitlines()
+        return sum('"path": "/hooks/' in line and '"status": 503' in line for line in lines)
+
     # --- Git
 
     def commit(self, text: str) -> str:
@@ -176,6 +185,26 @@ class Scenario:
         wait_until(is_set, SECONDS, f"{context} to be {state}")
 
 
+@contextmanager
+def refusing(port: int) -> Iterator[list[int]]:
+    """In the place of the server: each connection is closed at once, and counted."""
+    refused: list[int] = []
+    with socket.create_server(("127.0.0.1", port), backlog=64) as listener:
+
+        def close_all() -> None:
+            with contextlib.suppress(OSError):  # the listener was closed
+                while True:
+                    connection, address = listener.accept()
+                    connection.close()
+                    refused.append(address[1])
+
+        thread = threading.Thread(target=close_all, name="refusing", daemon=True)
+        thread.start()
+        yield refused
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(SECONDS)
+
+
 @pytest.fixture
 def scenario(forge: AnyForge, danube: Installation, request: pytest.FixtureRequest) -> Scenario:
     made = Scenario(forge, danube)
@@ -212,11 +241,13 @@ def test_pushes_tags_and_lost_deliveries(scenario: Scenario) -> None:
     assert len(danube.jobs()) == len(scenario.seen)
     # The server does not run while two commits and a tag are pushed: the newest head and the tag are built, once.
     danube.kill()
-    scenario.commit("lost")
-    scenario.push("main")
-    newest = scenario.commit("lost as well")
-    git(scenario.work, "tag", "v2")
-    scenario.push("main", "v2")
+    with refusing(port_of(danube)) as refused:
+        scenario.commit("lost")
+        scenario.push("main")
+        newest = scenario.commit("lost as well")
+        git(scenario.work, "tag", "v2")
+        scenario.push("main", "v2")
+        wait_until(lambda: len(refused) >= 2 * 3, SECONDS, "both hooks to be refused for each of three movements")
     danube.serve()
     jobs = scenario.new_jobs(2)
     assert [(one["trigger"]["commit_sha"], one["trigger"]["tag"] or one["trigger"]["branch"]) for one in jobs] == [
@@ -229,6 +260,7 @@ def test_pushes_tags_and_lost_deliveries(scenario: Scenario) -> None:
     danube.command("drain", "--timeout", "90")
     drained = scenario.commit("pushed while draining")
     scenario.push("main")
+    wait_until(lambda: scenario.refused_while_draining() >= 2, SECONDS, "both hooks to be answered 503")
     danube.command("resume")
     scenario.built(drained)
     danube.kill()

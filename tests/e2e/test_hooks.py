@@ -108,6 +108,7 @@ def test_each_refusal_has_its_own_status_and_reference(danube: Installation, sen
     ]
 
 
+@pytest.mark.long
 def test_gitlabs_signed_deliveries_are_accepted_once_and_only_while_fresh(danube: Installation, sender: Sender) -> None:
     danube.command("secrets", "set", "hook-new", stdin=SIGNING)
     body = gitlab_push_body(URL, SHA)
@@ -131,6 +132,7 @@ def test_gitlabs_signed_deliveries_are_accepted_once_and_only_while_fresh(danube
     assert len(danube.jobs()) == 1
 
 
+@pytest.mark.long
 def test_a_refused_commit_status_is_a_condition(danube: Installation) -> None:
     with GithubApi("1") as forge:
         url = f"{forge.url}/team/app.git"

@@ -1,6 +1,7 @@
 """An upgrade without a drain: the server of an older revision is stopped, that of this tree is started, and the jobs
 that ran meanwhile continue."""
 
+import ast
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from tests.e2e.test_survival import assert_whole, prepared
 from tests.support.server import ROOT, Installation
 
 SCHEMA = "danube_pkg/adapters/store/migrations.py"
+MAX_REVISIONS = 40
 
 pytestmark = pytest.mark.long
 
@@ -21,12 +23,29 @@ def git(*words: str) -> str:
     return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def schema_at(revision: str) -> tuple[str, ...]:
+    """The migrations in that revision."""
+    for node in ast.parse(git("show", f"{revision}:{SCHEMA}")).body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            return tuple(ast.literal_eval(node.value))
+    return ()
+
+
+def older_revision() -> str:
+    """The newest revision with an older schema that the present one continues. On a branch that was merged, a step may
+    have had another number; no server was ever upgraded from there."""
+    for revision in git("log", "--format=%H", f"--max-count={MAX_REVISIONS}", "--", SCHEMA).split():
+        known = schema_at(revision)
+        if len(known) < len(MIGRATIONS) and MIGRATIONS[: len(known)] == known:
+            return revision
+    raise AssertionError(f"none of the last {MAX_REVISIONS} changes of the schema is an older one: fetch the history")
+
+
 @pytest.fixture
 def older(tmp_path: Path) -> Iterator[Path]:
-    """The tree of the revision before the newest change of the schema, with the supervisor of this one."""
+    """The tree of that revision, with the supervisor of this one."""
     tree = tmp_path / "older"
-    newest = git("log", "-1", "--format=%H", "--", SCHEMA)
-    git("worktree", "add", "--detach", str(tree), f"{newest}^")
+    git("worktree", "add", "--detach", str(tree), older_revision())
     (tree / "build").symlink_to(ROOT / "build")
     yield tree
     (tree / "build").unlink()

@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danube_pkg.kit.ids import SortableIds, sortable_id
+from danube_pkg.kit.ids import SortableIds, sortable_id, time_of
 
 TIMES = st.lists(st.floats(1e9, 4e9), min_size=1, max_size=50)
 
@@ -36,3 +36,9 @@ def test_the_next_process_continues_after_the_last_id(before: float, now: float,
     ids = SortableIds(lambda: now, Random(2).randbytes)
     ids.continue_after(found)
     assert ids() > found
+
+
+def test_the_time_of_an_identifier_is_that_of_its_creation() -> None:
+    assert time_of(sortable_id(1_800_000_000.123, b"0123456789")) == 1_800_000_000.123
+    for text in ("", "j", "01h0000000000000000000000", "01h0000000000000000000000u", "01H00000000000000000000000"):
+        assert time_of(text) == 0.0

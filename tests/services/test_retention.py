@@ -12,12 +12,14 @@ from danube_pkg.adapters.retention.files import JobFileDirectories
 from danube_pkg.adapters.store import Database, SqliteAudit, SqliteRetention, SqliteServerState
 from danube_pkg.adapters.store.jobs import SqliteJobs
 from danube_pkg.core.errors import Conflict, Permanent
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.retention.plan import DAY_SECONDS, FileKind, Removal, RetentionLimit, RetentionPolicy, Why
+from danube_pkg.core.retention.registry import ImageRemoval
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.loops import Timing
 from danube_pkg.services.identity.audit import Audit
@@ -285,3 +287,32 @@ async def test_a_database_that_cannot_be_written_is_one_warning_without_a_traceb
         await wait_until_async(lambda: "retention-failed" in caplog.text, 20, "the warning")
     running.cancel()
     assert "Traceback" not in caplog.text
+
+
+class Registry:
+    """`services.registry_images.RegistryImages`, as far as retention uses it."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    async def remove(self) -> Sequence[ImageRemoval]:
+        self.runs += 1
+        return []
+
+    async def conditions(self) -> Sequence[Condition]:
+        return []
+
+
+async def test_a_restored_server_leaves_files_and_the_registry_until_it_is_resumed(server: Server) -> None:
+    """Its registry may be that of the original, which has newer images."""
+    restored, registry, old = [True], Registry(), await server.job(31)
+    server.retention._is_restored = lambda: restored[-1]
+    server.retention.images = registry  # type: ignore[assignment]
+    server.clock.advance(2 * DAY_SECONDS)
+    await server.retention.check()
+    assert (server.has(old), registry.runs) == ((True, True), 0)
+    await server.retention.reap("carol")  # an operator's own order is for this server's files
+    assert (server.has(old), registry.runs) == ((False, False), 0)
+    restored.append(False)
+    await server.retention.reap("carol")
+    assert registry.runs == 1

@@ -29,6 +29,14 @@ ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "a@example.com",
     "GIT_AUTHOR_DATE": "1700000000 +0000",
     "GIT_COMMITTER_DATE": "1700000000 +0000",
+    # Nothing here lives long enough to be tidied; each commit and push would start a process that looks.
+    "GIT_CONFIG_COUNT": "3",
+    "GIT_CONFIG_KEY_0": "gc.auto",
+    "GIT_CONFIG_VALUE_0": "0",
+    "GIT_CONFIG_KEY_1": "maintenance.auto",
+    "GIT_CONFIG_VALUE_1": "false",
+    "GIT_CONFIG_KEY_2": "receive.autogc",
+    "GIT_CONFIG_VALUE_2": "false",
 }
 
 
@@ -51,10 +59,21 @@ class ServedRepository:
         self.bare = bare
         self.work = bare.with_suffix(".work")
         bare.mkdir(parents=True)
-        git(bare, "init", "-q", "--bare", "-b", "main")
+        git(bare, "init", "-q", "--template=", "--bare", "-b", "main")
         self.work.mkdir()
-        git(self.work, "init", "-q", "-b", "main")
-        git(self.work, "remote", "add", "origin", str(bare))
+        git(self.work, "init", "-q", "--template=", "-b", "main")
+        with (self.work / ".git" / "config").open("a") as config:
+            config.write(f'[remote "origin"]\n\turl = {bare}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n')
+
+    def copy(self, bare: Path) -> "ServedRepository":
+        """The same commits in another place; a tenth of the time that making them takes."""
+        made = object.__new__(ServedRepository)
+        made.bare, made.work = bare, bare.with_suffix(".work")
+        shutil.copytree(self.bare, made.bare)
+        shutil.copytree(self.work, made.work)
+        config = made.work / ".git" / "config"
+        config.write_text(config.read_text().replace(str(self.bare), str(bare)))
+        return made
 
     def commit(self, files: Mapping[str, str | None], message: str = "change") -> str:
         """Write these files (None: remove), commit and push; the commit's hash."""
@@ -70,8 +89,23 @@ class ServedRepository:
         return self.push()
 
     def push(self, *words: str) -> str:
-        git(self.work, "push", "-q", *words, "origin", "HEAD")
-        return git(self.work, "rev-parse", "HEAD")
+        """Push the branch that is checked out; its hash. words: options of `git push`."""
+        objects = self.work / ".git" / "objects"
+        head = (self.work / ".git" / "HEAD").read_text().strip()
+        if words or not head.startswith("ref: ") or list((objects / "pack").iterdir()):
+            git(self.work, "push", "-q", *words, "origin", "HEAD")
+            return git(self.work, "rev-parse", "HEAD")
+        # As git would push to the same disk, but without its six processes.
+        for path in objects.glob("??/*"):
+            there = self.bare / "objects" / path.relative_to(objects)
+            if not there.exists():
+                there.parent.mkdir(exist_ok=True)
+                there.hardlink_to(path)
+        branch = head.removeprefix("ref: ")
+        sha = (self.work / ".git" / branch).read_text().strip()
+        (self.bare / branch).parent.mkdir(parents=True, exist_ok=True)
+        (self.bare / branch).write_text(f"{sha}\n")
+        return sha
 
 
 def make_key(path: Path) -> Path:

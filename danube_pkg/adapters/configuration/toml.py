@@ -3,6 +3,7 @@
 The standard library's parser gives no lines, so they are looked up in the text afterwards, by table and key.
 """
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -90,6 +91,14 @@ def _read(path: Path, findings: Findings) -> Settings | None:
             "dex needs server.external_url, with https or on this machine",
             hint='add the URL by which users reach this server, under [server]: external_url = "https://ci.example.org"',
         )
+    for one in settings.server.trusted_proxies if settings is not None else ():
+        try:
+            ipaddress.ip_network(one)
+        except ValueError as error:
+            place = SourceLocation(file, lines.get("server.trusted_proxies", 0))
+            findings.add(
+                place, f"server.trusted_proxies: {error}", hint='for example: trusted_proxies = ["10.0.0.0/8"]'
+            )
     return None if settings is None else _with_paths(replace(settings, written=frozenset(lines)), directory)
 
 

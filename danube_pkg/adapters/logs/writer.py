@@ -13,14 +13,8 @@ from pathlib import Path
 
 from danube_pkg.adapters.logs.repair import restore
 from danube_pkg.core.errors import Defect
-from danube_pkg.core.logs.index import (
-    RECORD_BYTES,
-    IndexRecord,
-    RecordKind,
-    note_key,
-    usable,
-)
-from danube_pkg.core.logs.redaction import BEFORE_BYTES, Patterns, TakesLong, redact_text
+from danube_pkg.core.logs.index import RECORD_BYTES, IndexRecord, RecordKind, note_key, usable
+from danube_pkg.core.logs.redaction import BEFORE_BYTES, MASK, NO_PATTERNS, Patterns, TakesLong, redact_text
 from danube_pkg.core.storage_errors import storage_error
 
 OPEN_LINE_SECONDS = 1.0
@@ -197,10 +191,13 @@ class LogWriter:
         return self._ranges.get(step, (0, 0))
 
     def add_patterns(self, patterns: Patterns) -> None:
-        """Mask these too; nothing is removed, since what a job has read stays masked until it ends."""
-        self._patterns = patterns.plus(self._patterns)
+        """Mask these too; nothing is removed, since what a job has read stays masked until its log is closed."""
+        if not self._released:
+            self._patterns = patterns.plus(self._patterns)
 
     def redact(self, text: str) -> str:
+        if self._released:  # what its secrets were is not known any more
+            return MASK.decode() if text else ""
         return redact_text(self._patterns, text)
 
     async def close(self) -> None:
@@ -228,6 +225,8 @@ class LogWriter:
         self.closed = True
         if not self._released:
             self._released = True
+            self._patterns = NO_PATTERNS  # clear values of secrets; so is what steps have pending
+            self._steps.clear()
             os.close(self._log)
             os.close(self._index)
         self._wake()

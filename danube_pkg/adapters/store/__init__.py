@@ -12,7 +12,7 @@ from danube_pkg.adapters.store.managed_hooks import SqliteHooks
 from danube_pkg.adapters.store.outbox import SqliteOutbox
 from danube_pkg.adapters.store.pipelines import SqlitePipelines
 from danube_pkg.adapters.store.provenance import SqliteProvenance
-from danube_pkg.adapters.store.retention import SqliteRetention
+from danube_pkg.adapters.store.retention import SqliteRetention, SqliteSeenManifests
 from danube_pkg.adapters.store.secrets import SqliteSecrets
 from danube_pkg.adapters.store.server_state import SqliteServerState
 from danube_pkg.adapters.store.sessions import SqliteSessions
@@ -33,6 +33,7 @@ __all__ = [
     "SqliteProvenance",
     "SqliteRetention",
     "SqliteSecrets",
+    "SqliteSeenManifests",
     "SqliteServerState",
     "SqliteSessions",
     "SqliteTokens",

@@ -253,6 +253,12 @@ CREATE TABLE managed_hooks (
     url TEXT NOT NULL, hook_id TEXT NOT NULL, repository_id INTEGER NOT NULL
 ) STRICT;
 """,
+    """
+CREATE TABLE registry_manifests (
+    registry TEXT NOT NULL, repository TEXT NOT NULL, digest TEXT NOT NULL, seen_at REAL NOT NULL,
+    PRIMARY KEY (registry, repository, digest)
+) STRICT, WITHOUT ROWID;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -1,5 +1,6 @@
 """The SQL of retention: which jobs are kept, and whose files were removed."""
 
+import asyncio
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -42,6 +43,7 @@ class SqliteRetention:
                 end = ended_at(row["finished_at"], time_of(job_id), is_closed=row["phase"] == "closed")
                 gone = frozenset(kinds.get(job_id, ()))
                 found[job_id] = JobAge(job_id, row["pipeline"], end, job_id in are_kept, gone)
+            await asyncio.sleep(0)  # a server with many jobs has many parts, and other tasks run between them
         return found
 
     async def record_removals(self, removals: Sequence[Removal], at: float) -> Sequence[Removal]:
@@ -88,3 +90,29 @@ class SqliteRetention:
 def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     for begin in range(0, len(ids), VALUES):
         yield ids[begin : begin + VALUES]
+
+
+class SqliteSeenManifests:
+    """`core.retention.ports.SeenManifests`. registry: its host."""
+
+    def __init__(self, database: Database, registry: str) -> None:
+        self._database = database
+        self._registry = registry
+
+    async def see(self, repository: str, digests: Collection[str], at: float) -> Mapping[str, float]:
+        rows = [(self._registry, repository, digest, at) for digest in digests]
+        await self._database.write(
+            lambda connection: (
+                connection.executemany(
+                    "INSERT INTO registry_manifests VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
+                )
+                and None
+            )
+        )
+        query = "SELECT digest, seen_at FROM registry_manifests WHERE registry = ? AND repository = ?"
+        return {row["digest"]: row["seen_at"] for row in self._database.read(query, self._registry, repository)}
+
+    async def forget(self, repository: str, digest: str) -> None:
+        key = (self._registry, repository, digest)
+        sql = "DELETE FROM registry_manifests WHERE registry = ? AND repository = ? AND digest = ?"
+        await self._database.write(lambda connection: connection.execute(sql, key) and None)

@@ -3,14 +3,18 @@
 import argparse
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from danube_pkg.bootstrap.runtime import sandbox_settings
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import painted, print_json, say
 from danube_pkg.cli.servers import data_directory
 from danube_pkg.core.configuration.settings import RuntimeSettings
+from danube_pkg.core.errors import PlatformError
 from danube_pkg.kit.records import to_builtins
+from danube_pkg.ops.bug_report import bug_report
 from danube_pkg.ops.doctor import CheckResult, diagnose
 
 
@@ -18,26 +22,39 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", metavar="DIR", help="the data directory to check (the server's, else a temporary one)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--report", action="store_true", help="print one page for a bug report, without private names")
 
 
 def main(options: argparse.Namespace) -> int:
     data = data_directory(options.data)
     if options.data is None and not data.is_dir():
         with tempfile.TemporaryDirectory(prefix="danube-doctor-") as temporary:
-            return _report(_findings(Path(temporary)), as_json=options.json)
-    return _report(_findings(data), as_json=options.json)
+            return _report(_findings(Path(temporary)), options)
+    return _report(_findings(data), options)
 
 
 def _findings(data: Path) -> Sequence[CheckResult]:
     return asyncio.run(diagnose(sandbox_settings(RuntimeSettings(), data)))
 
 
-def _report(findings: Sequence[CheckResult], *, as_json: bool) -> int:
-    if as_json:
+def _report(findings: Sequence[CheckResult], options: argparse.Namespace) -> int:
+    if options.json:
         print_json([to_builtins(finding) for finding in findings])
-    for finding in findings if not as_json else ():
+    elif options.report:
+        say(bug_report(findings, *_server(options)))
+    for finding in findings if not options.json and not options.report else ():
         say(f"{painted('ok  ', '32') if finding.ok else painted('FAIL', '31')} {finding.name}: {finding.what}")
         if finding.hint:
             say(f"       hint: {finding.hint}")
     return 0 if all(finding.ok for finding in findings) else 1
+
+
+def _server(options: argparse.Namespace) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
+    """The answers of this machine's server; None and empty where none answers."""
+    try:
+        client = ApiClient(argparse.Namespace(data=options.data, server=None))
+        return client.get("/health/ready", accept=(503,)), client.get("/api/v1/system")
+    except PlatformError:
+        return None, {}

@@ -35,6 +35,10 @@ def _print_plan(plan: Mapping[str, Any]) -> None:
     if plan["count"] > len(rows):
         say(f"and {plan['count'] - len(rows)} more")
     say(f"{plan['count']} would be removed, {size(plan['freed_bytes'])}")
+    for one in plan["images"]:
+        say(f"image {one['repository']} {' '.join(one['tags']) or one['digest']}: {one['why']}")
+    if plan["images_problem"]:
+        say(f"images of the registry are not known: {plan['images_problem']}")
     if plan["unknown"]:
         say(f"{plan['unknown']} are of jobs that the database does not know, and stay")
     if plan["problem"]:
@@ -42,4 +46,5 @@ def _print_plan(plan: Mapping[str, Any]) -> None:
 
 
 def _print_run(run: Mapping[str, Any]) -> None:
-    say(f"{run['count']} removed, {size(run['freed_bytes'])}")
+    images = f"; {run['images']} images of the registry" if run["images"] else ""
+    say(f"{run['count']} removed, {size(run['freed_bytes'])}{images}")

@@ -11,6 +11,7 @@ from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.git_authentication import GitAuthentication
 from danube_pkg.core.retention.plan import DAY_SECONDS, RetentionLimit, RetentionPolicy
+from danube_pkg.core.retention.registry import ImagePolicy
 from danube_pkg.kit.records import Record, field
 
 
@@ -37,7 +38,9 @@ class ServerSpec(Record):
     ] = ""
     external_url: Annotated[
         str,
-        rule("The URL by which users reach this server.", **(patterns.web_url | {"example": "https://ci.example.org"})),
+        rule(
+            "The URL by which users reach this server.", **(patterns.site_url | {"example": "https://ci.example.org"})
+        ),
     ] = ""
 
 
@@ -67,13 +70,34 @@ class RetentionSpec(Record):
     registry_images_days: Annotated[
         int,
         rule(
-            "Images of the local registry.",
+            "Images of the registry that danube.toml names (`[registry] url`), counted from when Danube saw them first.",
             at_least=1,
             at_most=3650,
             unit="days",
-            planned="no registry is cleaned up",
         ),
     ] = 30
+    registry_keep_count: Annotated[
+        int,
+        rule("So many of the newest images of each repository stay, whatever their age.", at_least=0, at_most=10_000),
+    ] = ImagePolicy(0).keep_count
+    registry_max_count: Annotated[
+        int,
+        rule("Images of one repository, above which the oldest are removed; 0: no limit.", at_least=0, at_most=100_000),
+    ] = 0
+    registry_pipeline_gb: Annotated[
+        int,
+        rule(
+            "The size of all images of one pipeline, in the repositories `PIPELINE` and `PIPELINE/…`, above which the "
+            "oldest are removed; 0: no limit.",
+            at_least=0,
+            at_most=1_000_000,
+            unit="GiB",
+        ),
+    ] = 0
+    registry_protected: Annotated[
+        tuple[str, ...],
+        rule("Patterns of tags whose images are never removed.", example="release-*", most=100),
+    ] = ImagePolicy(0).protected
     logs_gb: Annotated[
         int,
         rule(
@@ -96,6 +120,17 @@ class RetentionSpec(Record):
         int,
         rule("The time between two removals. A day.", at_least=60, at_most=30 * 86400, unit="seconds"),
     ] = 86400
+
+    @property
+    def image_policy(self) -> ImagePolicy:
+        """The limits of the images in the registry."""
+        return ImagePolicy(
+            self.registry_images_days * DAY_SECONDS,
+            self.registry_keep_count,
+            self.registry_max_count,
+            self.registry_pipeline_gb << 30,
+            self.registry_protected,
+        )
 
     @property
     def policy(self) -> RetentionPolicy:

@@ -11,7 +11,7 @@ from danube_pkg.core.identity.access import Level
 from danube_pkg.core.runtimes.pods import HOST_IMAGE
 from danube_pkg.kit.records import Record, field
 
-NO_KUBERNETES = "this version has no Kubernetes runtime"
+NO_KUBERNETES = "Kubernetes is planned for version 0.2"
 
 
 class TriggerKind(StrEnum):

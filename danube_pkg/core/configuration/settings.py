@@ -93,9 +93,18 @@ class ServerSettings(Record):
         str,
         rule(
             "The URL by which users reach this server; empty: the address of each request.",
-            **(patterns.web_url | {"example": "https://ci.example.org"}),
+            **(patterns.site_url | {"example": "https://ci.example.org"}),
         ),
     ] = ""
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        rule(
+            "Reverse proxies on other machines, whose X-Forwarded-For is believed. One on this machine is believed where "
+            "external_url is set.",
+            most=32,
+            **patterns.network,
+        ),
+    ] = ()
 
 
 class RuntimeSettings(Record):

@@ -58,7 +58,8 @@ class FieldRule(Record):
     the name of a Danube secret. hidden: the value is never quoted. restart: a change takes effect only after a restart
     of the server. unit: of a number; a duration (`seconds`, `days`) or a size (`MiB`, `GiB`) may also be written as
     text (`1h30m`, `10GiB`). words: what may be written in place of a number, with the value of each. planned: why the
-    field has no effect yet; "" for one that acts. most: entries of a list or mapping. internal: not a key of documents.
+    field has no effect yet and from which version on it has; "" for one that acts. most: entries of a list or mapping.
+    internal: not a key of documents.
     """
 
     about: str = ""

@@ -25,6 +25,15 @@ web_url: dict[str, Any] = {
     "pattern": r"|https?://(\[[0-9A-Fa-f:.]+\]|[^\s/@\[\]]+?)(:[0-9]{1,5})?(/\S*)?",
     "expects": "a URL of http or https without credentials",
 }
+site_url: dict[str, Any] = {
+    "pattern": r"|https?://(\[[0-9A-Fa-f:.]+\]|[^\s/@\[\]]+?)(:[0-9]{1,5})?/?",
+    "expects": "a URL of http or https without credentials and without a path: the page and the API are served at the root",
+}
+network: dict[str, Any] = {
+    "pattern": r"[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?",
+    "expects": "an IP address or a network such as 10.0.0.0/8",
+    "example": "10.0.0.0/8",
+}
 secret: dict[str, Any] = {
     "pattern": r"|[A-Za-z_][A-Za-z0-9_.-]{0,127}",
     "expects": "the name of a Danube secret, not its value",

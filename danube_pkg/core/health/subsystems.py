@@ -69,6 +69,8 @@ _PART_OF: Mapping[str, Part] = {
     "server-restored": Part.PODS,
     "clock-not-trusted": Part.DISK,
     "retention-exceeded": Part.DISK,
+    "registry-not-cleaned": Part.DISK,
+    "registry-garbage": Part.DISK,
     "database-unwritable": Part.DATABASE,
     "database-log-large": Part.DATABASE,
     "runtime-incomplete": Part.PODS,

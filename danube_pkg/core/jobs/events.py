@@ -52,6 +52,12 @@ class DeadlinePassed(JobEvent):
     """The time is `deadline_at` or later."""
 
 
+class ClockMoved(JobEvent):
+    """The machine's clock was set forward by so many seconds, or back where they are negative."""
+
+    seconds: float
+
+
 class SourceOpened(JobEvent):
     """The job's code can be read. rule: the rule of git_authentication that it is read with, or "no login".
 

@@ -23,8 +23,8 @@ The rules:
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from danube_pkg.core.jobs import clock_jumps, outcome, start_transitions, step_transitions
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs import outcome, start_transitions, step_transitions
 from danube_pkg.core.jobs.decision import Decision, IllegalEvent, unchanged
 from danube_pkg.core.jobs.job import Job, Phase
 
@@ -53,6 +53,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.PREPARING, ev.PodFailed): start_transitions.pod_failed,
     (Phase.PREPARING, ev.CancelRequested): outcome.cancelled,
     (Phase.PREPARING, ev.DeadlinePassed): outcome.deadline_passed,
+    (Phase.PREPARING, ev.ClockMoved): clock_jumps.clock_moved,
     #
     (Phase.RUNNING, ev.Approved): start_transitions.no_approval,
     (Phase.RUNNING, ev.SourceOpened): start_transitions.source_opened,
@@ -66,6 +67,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.RUNNING, ev.Finished): outcome.finished,
     (Phase.RUNNING, ev.CancelRequested): outcome.cancelled,
     (Phase.RUNNING, ev.DeadlinePassed): outcome.deadline_passed,
+    (Phase.RUNNING, ev.ClockMoved): clock_jumps.clock_moved,
     #
     (Phase.CONCLUDING, ev.Approved): start_transitions.no_approval,
     (Phase.CONCLUDING, ev.StepRequested): step_transitions.step_refused,
@@ -97,6 +99,8 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.Admitted: (Phase.CLOSED,),
     # The deadline's timer and whatever ends the job run at the same time; a job that waits has no deadline yet.
     ev.DeadlinePassed: (Phase.QUEUED, *_DECIDED),
+    # Only what runs has a start and a deadline that must agree with the clock.
+    ev.ClockMoved: (Phase.QUEUED, *_DECIDED),
     # Two cancels, or a cancel and the end that overtook it. A client learns it from the status in the answer.
     ev.CancelRequested: _DECIDED,
     # The coordinator repeats a Finish whose answer was lost, or finishes while the job is being cancelled.

@@ -66,7 +66,7 @@ class JobLog(Protocol):
         ...
 
     def redact(self, text: str) -> str:
-        """A text with secrets masked as in the log."""
+        """A text with secrets masked as in the log; all of it once the log is closed, which keeps no values."""
         ...
 
     async def close(self) -> None:

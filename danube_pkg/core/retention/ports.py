@@ -1,4 +1,4 @@
-"""Ports of retention: the jobs' rows, and their files."""
+"""Ports of retention: the jobs' rows and their files, a registry's images and what was seen of them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
@@ -49,4 +49,43 @@ class StoredFiles(Protocol):
 
     async def remove(self, removals: Sequence[Removal]) -> Sequence[Removal]:
         """Remove these files, and return the removals that could not be finished; they are found again later."""
+        ...
+
+
+class RegistryManifest(Record):
+    """A manifest as a registry has it. children: the digests of an index. blobs: sizes by digest, its own included."""
+
+    digest: str
+    children: tuple[str, ...]
+    blobs: Mapping[str, int]
+
+
+class ImageRegistry(Protocol):
+    """A registry whose images can be listed and removed. All methods raise Unavailable, Permanent."""
+
+    host: str
+
+    async def repositories(self) -> Sequence[str]: ...
+
+    async def tags(self, repository: str) -> Sequence[str]: ...
+
+    async def manifest(self, repository: str, reference: str) -> RegistryManifest | None:
+        """By tag or digest; None where there is none."""
+        ...
+
+    async def delete(self, repository: str, digest: str) -> None:
+        """Remove a manifest with all of its tags. Idempotent."""
+        ...
+
+
+class SeenManifests(Protocol):
+    """Which manifests of a registry were seen, and when first: a registry lists no manifest without a tag."""
+
+    async def see(self, repository: str, digests: Collection[str], at: float) -> Mapping[str, float]:
+        """Record these as seen, and return when each known manifest of the repository was seen first, in Unix
+        seconds."""
+        ...
+
+    async def forget(self, repository: str, digest: str) -> None:
+        """The registry does not have it any more. Idempotent."""
         ...

@@ -1,6 +1,7 @@
 """The dependencies of the HTTP edge: ports to read from and services to call."""
 
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class Site(Record):
 
     external_url: str = ""
     """The URL in front of a reverse proxy; "" for the host that a request names."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Reverse proxies on other machines."""
     tls: bool = False
     """Whether the server itself speaks TLS."""
     dex: UpstreamHttp | None = None

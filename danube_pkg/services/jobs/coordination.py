@@ -114,7 +114,7 @@ class Coordination:
         image = request.image or active.job.settings.image
         text = JobText(await self._resources.log(active))
         known = active.job.step(request.sequence)
-        if known is None:  # more secrets may be known when a call is repeated
+        if known is None and active.job.phase is Phase.RUNNING:  # more secrets may be known when a call is repeated
             text.check_request(request)
         name = _name_of(known, request, text)
         asked = ev.StepRequested(

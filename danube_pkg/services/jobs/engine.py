@@ -13,8 +13,9 @@ from functools import partial
 
 from danube_pkg.core.errors import Conflict, NotFound, PlatformError, Unavailable
 from danube_pkg.core.identity.access import unknown_pipeline
+from danube_pkg.core.jobs.clock_jumps import with_clock_moved
 from danube_pkg.core.jobs.effects import Effect
-from danube_pkg.core.jobs.events import CancelRequested
+from danube_pkg.core.jobs.events import CancelRequested, ClockMoved
 from danube_pkg.core.jobs.job import Job, unknown_job
 from danube_pkg.core.jobs.ports import Listener
 from danube_pkg.core.jobs.queue import QueuePosition
@@ -29,6 +30,7 @@ from danube_pkg.kit.loops import Pauses, Streak, for_ever
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.jobs.active_job import ActiveJob
+from danube_pkg.services.jobs.clock_watch import READ_SECONDS
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.job_tasks import JobTasks
@@ -78,12 +80,18 @@ class Engine:
         owner = TaskOwner(logged(_log))
         self._tasks.open(owner)
         try:
-            for job in await self._ports.jobs.unfinished_jobs():
+            seconds = await self._clock_jump()
+            for stored in await self._ports.jobs.unfinished_jobs():
+                job = with_clock_moved(stored, seconds) if seconds else stored
+                if job is not stored:
+                    await self._ports.jobs.save_job(job)
                 self._take_up(job, await self._ports.jobs.owed_effects(job.id))
             owner.start("runtime-watch", self._pods.watch())
             owner.start("reconcile", self._pods.keep_reconciled())
             owner.start("scheduler", self._scheduler.run())
             owner.start("forget-secrets", self._forget_secrets())
+            if self._ports.clock_watch is not None:
+                owner.start("clock", self._follow_clock())
             yield
         finally:
             await owner.close()
@@ -95,6 +103,22 @@ class Engine:
         if job.id not in self._active:
             ports = self._ports
             self._tasks.add(ActiveJob(job, owed, ports.jobs, ports.clock, self._tasks.derive, self._observer))
+
+    async def _clock_jump(self) -> float:
+        watch = self._ports.clock_watch
+        return await watch.jump() if watch is not None else 0.0
+
+    async def _follow_clock(self) -> None:
+        streak = Streak("clock", self._ports.timing, Pauses(1.0, READ_SECONDS), log=_log)
+        await for_ever(
+            self._check_clock, streak, self._ports.timing, expected=(PlatformError,), pause_first=READ_SECONDS
+        )
+
+    async def _check_clock(self) -> float:
+        if seconds := await self._clock_jump():
+            for active in list(self._active.values()):
+                await active.apply(ClockMoved(seconds))
+        return READ_SECONDS
 
     async def _forget_secrets(self) -> None:
         timing = self._ports.timing

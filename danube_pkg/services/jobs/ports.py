@@ -15,6 +15,7 @@ from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import Record, field
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.egress import Egress
+from danube_pkg.services.jobs.clock_watch import ClockWatch
 
 
 def no_environment(job: Job, sequence: int) -> Mapping[str, str]:
@@ -40,5 +41,7 @@ class EnginePorts(Record):
     external_url: str = ""
     trace_environment: Callable[[Job, int], Mapping[str, str]] = no_environment
     """The environment variables that join a step's own spans to the job's trace; the step by its sequence."""
+    clock_watch: ClockWatch | None = None
+    """None where the clock cannot be set."""
     reconnects: Tally = field(default_factory=Tally)
     """Connections to steps that broke and are made again."""

@@ -68,9 +68,18 @@ class HookPorts(Record):
 
 
 class HookSetup:
-    """external_url: of this server. deploy_key: the public half of its key."""
+    """external_url: of this server. deploy_key: the public half of its key. is_silent: whether no forge may be written
+    to at present; `wake` is called when that ends."""
 
-    def __init__(self, ports: HookPorts, observer: JobObserver, external_url: str, deploy_key: str) -> None:
+    def __init__(
+        self,
+        ports: HookPorts,
+        observer: JobObserver,
+        external_url: str,
+        deploy_key: str,
+        is_silent: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._is_silent = is_silent
         self._ports = ports
         self._observer = observer
         self._external_url = external_url
@@ -79,12 +88,17 @@ class HookSetup:
         self._unsure: set[str] = set()
         """Markers of webhooks whose deliveries were refused: their secret is set again."""
         self._conditions: tuple[Condition, ...] = ()
+        self._refusals = Streak("hook-management", ports.timing, RETRIES, log=_log.logger)
         observer.applied.listen(self._wake.set)
 
     async def run(self) -> None:
         """Makes and repairs until it is cancelled: at the start, after each change of the configuration, each hour."""
         streak = Streak("hook-setup", self._ports.timing, RETRIES, log=_log.logger)
         await for_ever(self.set_up, streak, self._ports.timing, expected=(PlatformError,), wake=self._wake)
+
+    def wake(self) -> None:
+        """Check now."""
+        self._wake.set()
 
     async def conditions(self) -> Sequence[Condition]:
         """Repositories whose webhook the server could not make or repair."""
@@ -104,21 +118,24 @@ class HookSetup:
     async def set_up(self) -> float | None:
         """Check every repository once; the answer is how many seconds to wait before the next check."""
         wanted = list(managed_repositories(self._observer.applied.state))
-        if not wanted:
+        if not wanted or self._is_silent():
             self._conditions = ()
             return None
         if (unusable := unusable_url(self._external_url)) is not None:
             self._conditions = (unusable,)
             return None
-        found = []
+        found, last = [], None
         for one in wanted:
             try:
                 await self._check(one)
             except PlatformError as error:
-                _log.warning("hook-not-managed", repository=one.name, cause=str(error))
                 found.append(not_managed(one, self._external_url, str(error)))
+                last = error
         self._conditions = tuple(found)
-        return RETRIES.first if found else EVERY_SECONDS
+        if last is not None:
+            return self._refusals.failed(last)
+        self._refusals.succeeded()
+        return EVERY_SECONDS
 
     async def _check(self, one: ManagedRepository) -> None:
         """Make or repair the webhook of a repository, and its deploy key. Raises Permanent, Unavailable."""

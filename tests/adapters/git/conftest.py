@@ -29,12 +29,18 @@ def http(served: Path) -> Iterator[HttpServer]:
         yield server
 
 
-@pytest.fixture
-def app(served: Path) -> ServedRepository:
-    app = ServedRepository(served / f"{len(list(served.iterdir()))}" / "app.git")
+@pytest.fixture(scope="session")
+def first_app(tmp_path_factory: pytest.TempPathFactory) -> ServedRepository:
+    app = ServedRepository(tmp_path_factory.mktemp("first") / "app.git")
     app.commit({"README": "first\n", "large": "x" * 400_000}, "first")
     app.commit({"README": "second\n"}, "second")
     return app
+
+
+@pytest.fixture
+def app(served: Path, first_app: ServedRepository) -> ServedRepository:
+    """A repository of the test's own, with two commits."""
+    return first_app.copy(served / f"{len(list(served.iterdir()))}" / "app.git")
 
 
 @pytest.fixture

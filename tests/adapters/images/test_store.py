@@ -207,9 +207,9 @@ async def test_two_processes_pull_the_same_image(tmp_path: Path, registry: Regis
     layout = layout_of(tmp_path / "layout", file("data", os.urandom(MEGABYTE)))
     push(layout, "latest", f"{registry.host}/store/twice:1")
     name = f"{registry.host}/store/twice:1"
-    processes = [pulling(tmp_path / "setup", registry.host, name) for _ in range(3)]
+    processes = [pulling(tmp_path / "setup", registry.host, name) for _ in range(2)]
     answers = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], answers
+    assert [process.returncode for process in processes] == [0, 0], answers
     assert len({printed for printed, _ in answers}) == 1
     async with open_image_setup(tmp_path / "setup") as setup:
         assert setup.left_over() == list((tmp_path / "setup/images/layers").iterdir())

@@ -107,7 +107,9 @@ async def pulled(setup: ImageSetup, registry: Registry, layout: Layout, tag: str
     return await setup.pull(name)
 
 
-@pytest.mark.parametrize("tag", IMAGES)
+@pytest.mark.parametrize(
+    "tag", [pytest.param(tag, marks=pytest.mark.long if tag == "five-thousand-files" else ()) for tag in IMAGES]
+)
 async def test_the_tree_is_the_one_of_umoci(setup: ImageSetup, registry: Registry, tmp_path: Path, tag: str) -> None:
     user = "node" if tag == "default-user" else ""
     layout = Layout(tmp_path / "layout").image(tag, IMAGES[tag], config={"User": user})

@@ -14,6 +14,7 @@ from danube_pkg.core.documents.marked import rule_of
 from danube_pkg.core.documents.records import typed_fields
 from danube_pkg.services.configuration.conditions import PlannedSettings
 from tests.core.configuration.test_configuration import state_of
+from tests.core.configuration.test_quantities import all_records
 
 PACKAGE = Path(danube_pkg.__file__).parent
 
@@ -51,21 +52,20 @@ def test_every_field_is_read_or_planned() -> None:
 def test_a_setting_without_effect_is_reported_with_its_path() -> None:
     state = state_of("""
         {apiVersion: danube.dev/v1, kind: Config, metadata: {name: global}, spec: {
-            retention: {registry_images_days: 1}, kubernetes: {namespace: x}}}
+            kubernetes: {namespace: x}}}
         ---
         {apiVersion: danube.dev/v1, kind: Pipeline, metadata: {name: app}, spec: {repository: /srv/app, runtime_class: gvisor}}
         """)
     assert [str(one) for one in planned_settings(state)] == [
-        "config.yaml: kubernetes has no effect yet: this version has no Kubernetes runtime",
-        "config.yaml: retention.registry_images_days has no effect yet: no registry is cleaned up",
-        "pipeline app: runtime_class has no effect yet: this version has no Kubernetes runtime",
+        "config.yaml: kubernetes has no effect yet: Kubernetes is planned for version 0.2",
+        "pipeline app: runtime_class has no effect yet: Kubernetes is planned for version 0.2",
     ]
 
 
 async def test_the_conditions_name_settings_of_both_files() -> None:
     settings = Settings(ConfigRepository("config"), runtime=RuntimeSettings(kubeconfig="/root/kube"))
     state = state_of(
-        "{apiVersion: danube.dev/v1, kind: Config, metadata: {name: g}, spec: {retention: {registry_images_days: 2}}}"
+        "{apiVersion: danube.dev/v1, kind: Config, metadata: {name: g}, spec: {kubernetes: {namespace: x}}}"
     )
     assert [one.path for one in planned_in_file(settings)] == ["danube.toml: runtime.kubeconfig"]
     found = await PlannedSettings(settings, AppliedConfiguration(state)).conditions()
@@ -74,4 +74,11 @@ async def test_the_conditions_name_settings_of_both_files() -> None:
 
 
 def test_the_reference_says_so() -> None:
-    assert "**It has no effect yet**: this version has no Kubernetes runtime." in reference_page()
+    assert "**It has no effect yet**: Kubernetes is planned for version 0.2." in reference_page()
+
+
+def test_each_setting_without_effect_says_from_which_version_on_it_has_one() -> None:
+    records = set().union(*(all_records(kind) for kind in (Settings, *KINDS.values())))
+    planned = {rule_of(field).planned for record in records for field, _ in typed_fields(record).values()} - {""}
+    assert planned
+    assert [why for why in planned if not re.search(r"version [0-9]+\.[0-9]+", why)] == []

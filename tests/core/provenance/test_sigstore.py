@@ -76,13 +76,14 @@ def test_sigstore_accepts_a_bundle_and_refuses_two_hundred_flipped_bits(keys: Si
 
 
 @pytest.mark.long
-def test_cosign_accepts_a_bundle_for_its_artifact_and_for_no_other(keys: SigningKeys, tmp_path: Path) -> None:
-    if not COSIGN:
-        pytest.skip("DANUBE_TEST_COSIGN names no cosign program")
+@pytest.mark.parametrize("cosign", [COSIGN] if COSIGN else [])
+def test_cosign_accepts_a_bundle_for_its_artifact_and_for_no_other(
+    keys: SigningKeys, tmp_path: Path, cosign: str
+) -> None:
     (tmp_path / "bundle.json").write_text(json.dumps(bundle_of(keys)))
     (tmp_path / "key.pem").write_text(keys.current.pem)
     (tmp_path / "artifact").write_bytes(ARTIFACT)
-    words = [COSIGN, "verify-blob-attestation", "--key", "key.pem", "--bundle", "bundle.json"]
+    words = [cosign, "verify-blob-attestation", "--key", "key.pem", "--bundle", "bundle.json"]
     words += ["--type", "slsaprovenance1", "--insecure-ignore-tlog", "artifact"]
     assert subprocess.run(words, cwd=tmp_path, check=False, timeout=60).returncode == 0
     (tmp_path / "artifact").write_bytes(b"another")

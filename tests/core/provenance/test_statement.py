@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
-from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance  # type: ignore[attr-defined]
+from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance
 from in_toto_attestation.v1.statement import Statement
 
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE

@@ -1,11 +1,11 @@
-"""A coordinator that sends what no SDK sends. Run with the socket's path, a job token and a trick; prints JSON.
+"""A coordinator that sends what no SDK sends. A fork server runs it with variables for the socket's
+path, a job token and a trick; it prints JSON.
 
 It is a process of its own, so that the memory of the test's process is the server's.
 """
 
 import json
 import os
-import sys
 import threading
 import time
 from collections import Counter
@@ -144,9 +144,9 @@ class Hostile:
         self.at_once(len(stubs), call, 20)
 
 
-if __name__ == "__main__":
-    hostile = Hostile(sys.argv[1], sys.argv[2])
-    getattr(hostile, sys.argv[3])()
+def main() -> int:
+    """What the fork server runs. The process ends with its result, though calls are still open in threads."""
+    hostile = Hostile(os.environ["SOCKET"], os.environ["TOKEN"])
+    getattr(hostile, os.environ["TRICK"])()
     hostile.report()
-    sys.stdout.flush()
-    os._exit(0)  # calls are still open in threads
+    return 0

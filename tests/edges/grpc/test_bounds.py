@@ -1,9 +1,9 @@
-"""Whatever a coordinator sends, the server's memory and descriptors stay bounded, and each refusal has its number."""
+"""Whatever a coordinator sends, the server's memory (measured with each trick) and descriptors stay bounded, and each
+refusal has its number."""
 
 import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,9 @@ from danube_pkg.services.jobs.step_memory import MAX_KEPT_REQUEST_BYTES
 from tests.fakes.runtime import FakeRuntime
 from tests.services.stores import PIPELINE
 from tests.support.engine import EngineSetup, open_engine_setup
+from tests.support.forked import fork_server
+
+_hostile = fork_server("tests.edges.grpc.hostile_coordinator")
 
 MAX_GROWTH_BYTES = 50 * 1024**2
 CONNECTIONS = 40
@@ -37,15 +40,20 @@ class Attacked:
     socket: Path
 
     async def by(self, trick: str) -> tuple[Mapping[str, int], list[str]]:
-        """How the calls ended, and the messages of the refusals."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.edges.grpc.hostile_coordinator"),
-            *(str(self.socket), self.engine.keys.job_token(self.job_id), trick),
-            stdout=asyncio.subprocess.PIPE,
-            env={"PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        output, _ = await process.communicate()
-        report: Mapping[str, Any] = json.loads(output)
+        """How the calls ended, and the messages of the refusals. No trick may fill the server's memory."""
+        before = memory_bytes("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts over
+        found = await self.unmeasured(trick)
+        assert memory_bytes("VmHWM") - before < MAX_GROWTH_BYTES
+        return found
+
+    async def unmeasured(self, trick: str) -> tuple[Mapping[str, int], list[str]]:
+        token = self.engine.keys.job_token(self.job_id)
+        variables = {"SOCKET": str(self.socket), "TOKEN": token, "TRICK": trick}
+        process = await _hostile.start(variables, 1 << 16)
+        report: Mapping[str, Any] = json.loads(await process.stdout.read())
+        process.kill()
+        await process.wait()
         return report["ends"], report["messages"]
 
 
@@ -74,7 +82,7 @@ async def attacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         job = await engine.engine.submit(PIPELINE, Trigger("manual", "me"))
         await engine.engine.active_job(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
         made = Attacked(engine, job.id, directory / "coordinator.sock")
-        await made.by("names")  # what is loaded and allocated once does not count as growth
+        await made.unmeasured("names")  # what is loaded and allocated once does not count as growth
         yield made
 
 
@@ -84,20 +92,13 @@ def memory_bytes(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-@pytest.mark.parametrize("trick", ["steps", "names", "sources", "uploads", "connections"])
-async def test_a_coordinator_cannot_fill_the_servers_memory(attacked: Attacked, trick: str) -> None:
-    before = memory_bytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts over
-    await attacked.by(trick)
-    assert memory_bytes("VmHWM") - before < MAX_GROWTH_BYTES
-
-
 async def test_open_steps_have_a_bound_together(attacked: Attacked) -> None:
     ends, messages = await attacked.by("steps")
     assert ends["RESOURCE_EXHAUSTED steps-too-large"] > 0
     assert f"more than {MAX_KEPT_REQUEST_BYTES} bytes" in "".join(messages)
     assert set(ends) == {"RESOURCE_EXHAUSTED steps-too-large", "open"}
-    assert len(attacked.engine.engine.active_job(attacked.job_id).job.steps) - 1 == ends["open"]
+    stored = len(attacked.engine.engine.active_job(attacked.job_id).job.steps) - 1
+    assert 1 <= stored <= ends["open"]  # a call that was cut off on a busy machine has stored nothing
 
 
 async def test_every_text_has_a_bound(attacked: Attacked) -> None:

@@ -89,11 +89,22 @@ class Caller:
     address: str
     socket: Path | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    insecure: bool = False
+    """Whether the certificate is not checked."""
+
+    async def reachable(self, path: str) -> int:
+        """The status of a request; 0 where no server answers."""
+        try:
+            return (await self.get(path)).status
+        except aiohttp.ClientConnectionError:
+            return 0
 
     async def send(
         self, method: str, path: str, body: object = None, *, data: bytes | None = None, headers: Mapping[str, str] = {}
     ) -> Answer:
-        connector = aiohttp.UnixConnector(str(self.socket)) if self.socket else aiohttp.TCPConnector()
+        connector = (
+            aiohttp.UnixConnector(str(self.socket)) if self.socket else aiohttp.TCPConnector(ssl=not self.insecure)
+        )
         jar = aiohttp.DummyCookieJar()
         async with (
             aiohttp.ClientSession(connector=connector, cookie_jar=jar, auto_decompress=False) as session,
@@ -309,7 +320,7 @@ async def open_api(
             configuration=configuration,
             health=await stack.enter_async_context(open_health(_observed(store, jobs, configuration, own_dex, audit))),
             audit=audit,
-            retention=build_retention(store, applied, audit),
+            retention=build_retention(store, applied, audit, jobs.draining),
             files=sources,
             deploy_key="ssh-ed25519 AAAA danube",
             tracer=await stack.enter_async_context(open_tracer(store, applied, secrets.known)),

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from danube_pkg.edges.http.routes import api_document
 from tests.edges.http.serve import ServerProcess, server_process
 
-EVERYDAY_EXAMPLES = 8
+EVERYDAY_EXAMPLES = 4
 TIMEOUT_SECONDS = 10
 
 

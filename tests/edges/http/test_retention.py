@@ -1,7 +1,11 @@
 """Retention at the API: what would be removed, keeping a job, and what is said about files that were removed."""
 
+from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.bootstrap.health import Observed, _Workers
+from danube_pkg.core.health.repairs import Repair
 from danube_pkg.core.jobs.job import Job
 from tests.edges.http.api import Api, Caller
+from tests.support.git_worker import GIT_WORKER
 
 DAY = 86400.0
 
@@ -65,3 +69,15 @@ async def test_artifacts_that_were_removed_say_so(api: Api) -> None:
     assert [one["name"] for one in (await alice.get(f"/api/v1/jobs/{job.id}/artifacts")).json["artifacts"]] == [
         "report"
     ]
+
+
+async def test_a_low_disk_removes_what_is_due_first(api: Api) -> None:
+    alice = await with_pipeline(api)
+    await api.parts.retention.check()
+    job, parts = await old_job(api, 40), api.parts
+    mirrors = GitSources(api.path / "mirrors", worker=GIT_WORKER).mirrors
+    observed = Observed(
+        parts.store, parts.jobs, mirrors, parts.configuration, None, parts.audit, retention=parts.retention
+    )
+    await _Workers(observed).by_repair()[Repair.MAKE_ROOM]()
+    assert (await alice.get(f"/api/v1/jobs/{job.id}/log")).reference == "log-removed"

@@ -373,3 +373,20 @@ async def test_a_clock_that_is_set_back_delays_no_delivery(tmp_path: Path) -> No
         danube.observer.outbox_added.set()
         await all_done(danube)
         assert receiver.got == ["pending"]
+
+
+async def test_a_restored_server_sends_nothing_until_it_is_resumed(tmp_path: Path) -> None:
+    """The original may have sent it, or may still do so."""
+    receiver = Receiver()
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}) as outbox:
+        silent = [True]
+        outbox._is_silent = lambda: silent[0]
+        await danube.configure(APP, **FORGE)
+        await danube.receive(PUSH)
+        assert await outbox._start_due(None) is None  # type: ignore[arg-type]
+        assert (receiver.tries, await open_count(danube)) == (0, 1)
+        silent.clear()
+        silent.append(False)
+        danube.observer.outbox_added.set()
+        await all_done(danube)
+        assert receiver.got == ["pending"]

@@ -1,7 +1,7 @@
 """Signing at the end of a job, with the whole engine: what is stated, and that nothing is released without it."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from securesystemslib.dsse import Envelope as IndependentEnvelope
 from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]
 
 from danube_pkg.adapters.keys.signing import SigningKeys, is_signed_by
-from danube_pkg.core.errors import Conflict, Permanent, Unavailable
+from danube_pkg.core.errors import Conflict, Permanent, Unauthenticated, Unavailable
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.provenance.envelope import Signature, read_envelopes
@@ -35,8 +35,10 @@ class FailingKeys(SigningKeys):
     """A holder of keys that raises each of `failures` once, and then signs."""
 
     failures: tuple[Exception, ...] = ()
+    before_signing: Callable[[], None] = staticmethod(lambda: None)
 
     async def sign(self, data: bytes) -> Signature:
+        self.before_signing()
         if self.failures:
             failure, self.failures = self.failures[0], self.failures[1:]
             raise failure
@@ -172,3 +174,22 @@ async def test_a_job_that_never_ran_has_no_provenance(tmp_path: Path) -> None:
         stored = await setup.jobs.load_job(job.id)
         assert stored is not None
         assert await setup.statements.find(stored) is None
+
+
+async def test_the_token_of_a_job_ends_before_it_is_signed(tmp_path: Path) -> None:
+    """So that nothing is uploaded and no secret is read behind what the statement says."""
+    found: list[str] = []
+    keys = failing(tmp_path)
+    async with open_engine_setup(tmp_path, FakeMachine(), signing=keys) as setup:
+        job_id = await running_job(setup)
+        token = setup.keys.job_token(job_id)
+        assert setup.coordination.authenticate(token) == job_id
+
+        def while_signing() -> None:
+            with pytest.raises(Unauthenticated) as refusal:
+                setup.coordination.authenticate(token)
+            found.append(refusal.value.reference)
+
+        keys.before_signing = while_signing
+        await ended(setup, job_id)
+    assert found == ["job-token-revoked"]

@@ -284,3 +284,14 @@ async def test_the_check_names_each_problem_of_a_repository(tmp_path: Path) -> N
 def test_the_fields_of_a_made_webhook_hide_its_secret() -> None:
     hook = ManagedHook("h/o/app", Forge.GITEA, "marker", b"the secret", "https://h/o/app")
     assert "the secret" not in repr(replace(hook, hook_id="7"))
+
+
+async def test_a_restored_server_makes_no_webhook_until_it_is_resumed(tmp_path: Path) -> None:
+    async with managed(tmp_path) as server:
+        server.setup._is_silent = lambda: True
+        await server.configure()
+        assert await server.setup.set_up() is None
+        assert server.made == []
+        server.setup._is_silent = lambda: False
+        await server.setup.set_up()
+        assert len(server.made) == 1

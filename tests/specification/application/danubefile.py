@@ -1,3 +1,5 @@
+"""The danubefile of the specification."""
+
 from danube import artifacts, ctx, pipeline, secrets, step
 
 

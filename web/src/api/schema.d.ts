@@ -2734,6 +2734,10 @@ export interface components {
             };
             /** @description Files of jobs that the database does not know, by job and kind; they stay. */
             unknown: number;
+            /** @description The first 1000 images of the registry. */
+            images: components["schemas"]["ImageRemovalView"][];
+            /** @description Why the registry cannot be read; empty if it can, or if there is none. */
+            images_problem: string;
             /** @description Why nothing is removed at present; empty if it is. */
             problem: string;
             /** @description When files were removed last; null before the first time. */
@@ -2760,12 +2764,28 @@ export interface components {
             /** @description Days since the job ended. */
             age_days: number;
         };
+        /** @description An image of the registry that is to be removed. */
+        ImageRemovalView: {
+            /** @description Its repository. */
+            repository: string;
+            /** @description The digest of its manifest. */
+            digest: string;
+            /** @description Its tags. */
+            tags: string[];
+            /**
+             * @description age, count, size (of its pipeline), untagged, or orphan of an image that is gone.
+             * @enum {string}
+             */
+            why: "age" | "count" | "size" | "untagged" | "orphan";
+        };
         /** @description What a run removed. */
         ReapView: {
             /** @description How many removals: one for each job and kind. */
             count: number;
             /** @description Their size. */
             freed_bytes: number;
+            /** @description How many images were removed from the registry. */
+            images: number;
         };
         /** @description A removal. */
         ReapOrder: {

@@ -35,21 +35,35 @@ class PodEgress:
     def __init__(self, namespaces: Path, proxies: EgressProxies) -> None:
         self._namespaces = namespaces
         self._proxies = proxies
+        self._lock = asyncio.Lock()
+        """Held while pods are handed over: a new pod, the repeated creation of one and the restoration of all run side
+        by side, and a second hand-over would find the pod's address in use."""
+        self._handed: set[str] = set()
+        """Pods that this process has handed over."""
 
     async def open(self, record: PodRecord) -> None:
         """Have a pod served if its network goes through a proxy. Raises Permanent, Unavailable."""
         if not record.network.through_proxy:
             return
+        async with self._lock:
+            if record.pod_id not in self._handed:
+                await self._open(record)
+
+    async def _open(self, record: PodRecord) -> None:
         if not record.job_id:
             raise Defect("egress-without-job", f"pod {record.pod_id} has no job whose egress ledger could be written")
         with contextlib.ExitStack() as stack:
             sockets = await self._sockets(record, stack)
             learn = record.network is Network.LEARN
             await self._proxies.serve(record.job_id, record.allowlist, sockets, learn=learn)
+        self._handed.add(record.pod_id)
 
     async def restore(self, records: Sequence[PodRecord]) -> None:
         """Open what no proxy serves. All are tried before the first failure is raised."""
-        wanted = [record for record in records if record.network.through_proxy]
+        async with self._lock:
+            await self._restore([record for record in records if record.network.through_proxy])
+
+    async def _restore(self, wanted: Sequence[PodRecord]) -> None:
         if not wanted:
             return
         served = await self._proxies.served()
@@ -59,7 +73,7 @@ class PodEgress:
                 continue
             _log.warning("way-out-reopened", extra={"fields": {"job": record.job_id, "pod": record.pod_id}})
             try:
-                await self.open(record)
+                await self._open(record)
             except PlatformError as error:
                 failures.append(error)
         if failures:
@@ -69,8 +83,10 @@ class PodEgress:
         """Restore now, and whenever a proxy has ended, until cancelled; with backoff while proxies end at once."""
         backoff = Backoff(0.1, RETRY_CAP_SECONDS, random.random)
         while True:
+            records = running()
+            self._handed &= {record.pod_id for record in records}
             try:
-                await self.restore(running())
+                await self.restore(records)
             except PlatformError as error:
                 _log.error("way-out-closed", extra={"fields": {"cause": str(error)}})
                 await asyncio.sleep(backoff.next())

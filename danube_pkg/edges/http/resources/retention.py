@@ -23,7 +23,8 @@ class RetentionState(Resource):
         """What a removal of old files would remove now, and why."""
         retention = self.services.retention
         plan = await retention.plan()
-        return retention_view(plan, await retention.clock_problem(), await retention.last_run())
+        images = await retention.plan_images()
+        return retention_view(plan, images, await retention.clock_problem(), await retention.last_run())
 
 
 class ReapOrder(Record):

@@ -112,13 +112,25 @@ def is_loopback(address: str) -> bool:
 
 
 def client_address(request: Request, site: Site) -> str:
-    """The client's IP address; with a reverse proxy on this machine (`external_url` is set), the one that the proxy
-    reports."""
-    forwarded = request.headers.get("x-forwarded-for", "")
-    if not site.external_url or not forwarded or request.local or not is_loopback(request.address):
-        return request.address
-    last = forwarded.rpartition(",")[2].strip()
-    try:
-        return str(ipaddress.ip_address(last))
-    except ValueError:
-        return request.address
+    """The client's IP address: that of the connection, or the one that trusted proxies report in X-Forwarded-For.
+
+    Each proxy appends the address that it was reached from, so the last entry that is not itself of a trusted proxy is
+    the client's; what stands before it comes from the client and proves nothing.
+    """
+    found = request.address
+    if request.local:
+        return found
+    entries = request.headers.get("x-forwarded-for", "").split(",")
+    is_proxy = bool(site.external_url) if is_loopback(found) else _is_trusted(found, site)
+    while is_proxy and entries:
+        try:
+            found = str(ipaddress.ip_address(entries.pop().strip()))
+        except ValueError:
+            return found
+        is_proxy = _is_trusted(found, site)
+    return found
+
+
+def _is_trusted(address: str, site: Site) -> bool:
+    """Whether it is the address of a configured reverse proxy."""
+    return any(ipaddress.ip_address(address) in network for network in site.trusted_proxies)

@@ -1,10 +1,12 @@
 """Retention: what is removed from the disk, and what stays."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from danube_pkg.core.documents.marked import about
 from danube_pkg.core.retention.plan import FileKind, Removal, RetentionPlan, Why
 from danube_pkg.core.retention.ports import JobRetention
+from danube_pkg.core.retention.registry import ImageRemoval, ImageWhy
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.times import Time, iso_or_none
 from danube_pkg.services.retention import RetentionRun
@@ -24,6 +26,18 @@ class RemovalView(Record):
     age_days: Annotated[float, about("Days since the job ended.")]
 
 
+class ImageRemovalView(Record):
+    """An image of the registry that is to be removed."""
+
+    repository: Annotated[str, about("Its repository.")]
+    digest: Annotated[str, about("The digest of its manifest.")]
+    tags: Annotated[tuple[str, ...], about("Its tags.")]
+    why: Annotated[
+        ImageWhy,
+        about("age, count, size (of its pipeline), untagged, or orphan of an image that is gone."),
+    ]
+
+
 class RetentionView(Record):
     """What a run would remove now."""
 
@@ -32,6 +46,8 @@ class RetentionView(Record):
     freed_bytes: Annotated[int, about("The size of all of them.")]
     kept_bytes: Annotated[dict[str, int], about("The size of what stays, by kind.")]
     unknown: Annotated[int, about("Files of jobs that the database does not know, by job and kind; they stay.")]
+    images: Annotated[tuple[ImageRemovalView, ...], about(f"The first {SHOWN_REMOVALS} images of the registry.")]
+    images_problem: Annotated[str, about("Why the registry cannot be read; empty if it can, or if there is none.")]
     problem: Annotated[str, about("Why nothing is removed at present; empty if it is.")]
     last_run_at: Annotated[Time | None, about("When files were removed last; null before the first time.")]
 
@@ -41,6 +57,7 @@ class ReapView(Record):
 
     count: Annotated[int, about("How many removals: one for each job and kind.")]
     freed_bytes: Annotated[int, about("Their size.")]
+    images: Annotated[int, about("How many images were removed from the registry.")]
 
 
 class JobRetentionView(Record):
@@ -51,14 +68,21 @@ class JobRetentionView(Record):
     artifacts_removed_at: Annotated[Time | None, about("When the artifacts were removed; null if they were not.")]
 
 
-def retention_view(plan: RetentionPlan, problem: str, last_run: float | None) -> RetentionView:
-    """last_run: Unix seconds."""
+def retention_view(
+    plan: RetentionPlan, images: tuple[Sequence[ImageRemoval], str], problem: str, last_run: float | None
+) -> RetentionView:
+    """images: what is removed from the registry, and why that cannot be said. last_run: Unix seconds."""
+    removals, images_problem = images
     return RetentionView(
         removals=tuple(map(_removal_view, plan.removals[:SHOWN_REMOVALS])),
         count=len(plan.removals),
         freed_bytes=plan.freed_bytes,
         kept_bytes={str(kind): count for kind, count in plan.kept_bytes.items()},
         unknown=len(plan.unknown),
+        images=tuple(
+            ImageRemovalView(one.repository, one.digest, one.tags, one.why) for one in removals[:SHOWN_REMOVALS]
+        ),
+        images_problem=images_problem,
         problem=problem,
         last_run_at=iso_or_none(last_run),
     )
@@ -70,7 +94,7 @@ def _removal_view(one: Removal) -> RemovalView:
 
 def reap_view(run: RetentionRun) -> ReapView:
     """The run without its time."""
-    return ReapView(run.removals, run.freed_bytes)
+    return ReapView(run.removals, run.freed_bytes, run.images)
 
 
 def job_retention_view(one: JobRetention) -> JobRetentionView:

@@ -54,6 +54,31 @@ async def test_the_servers_files_are_not_visible(pods: Pods) -> None:
         assert (await pods.shell(container, "find / -xdev -name danube.db 2>/dev/null"))[1] == b""
 
 
+async def test_the_keys_of_the_server_are_reached_by_no_way(pods: Pods) -> None:
+    """By path, by name, through another process, by a link and by a descriptor; as root of the pod and as its user."""
+    content = "-----BEGIN PRIVATE KEY----- of this test"
+    (pods.data / "keys").mkdir(mode=0o700)
+    key = pods.data / "keys" / "signing.key"
+    key.write_text(content)
+    key.chmod(0o600)
+    ways = [
+        f"cat {key}",
+        f"ln -s {key} /workspace/link && cat /workspace/link",
+        f"ln {key} /workspace/name && cat /workspace/name",
+        f"cat /proc/[0-9]*/root{key}",
+        "cat /proc/[0-9]*/cwd/keys/signing.key /proc/[0-9]*/cwd/../keys/signing.key",
+        "cat /proc/[0-9]*/fd/*/keys/signing.key /proc/[0-9]*/fd/*/../keys/signing.key",
+        "cat ../../../keys/signing.key ../../../../keys/signing.key ../../../../../keys/signing.key",
+        "find / -xdev -name signing.key -exec cat {} +",
+        f"mount --bind {key.parent} /workspace && cat /workspace/signing.key",
+        f"nsenter --target 1 --mount cat {key}",
+    ]
+    for container in await pods.pod():
+        for way in ways:
+            _, printed = await pods.shell(container, f"({way}) 2>&1 </dev/null")
+            assert content not in printed.decode(errors="replace"), way
+
+
 async def test_no_socket_of_the_host_is_visible(pods: Pods) -> None:
     """The coordinator sees the server's socket and no other; a worker sees none."""
     path = pods.data / "run" / "grpc" / "api.sock"

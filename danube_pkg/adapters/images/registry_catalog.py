@@ -1,0 +1,156 @@
+"""What is in a registry, and removing manifests from it: the distribution API's catalog, tag lists and deletion
+(https://github.com/opencontainers/distribution-spec).
+
+A registry frees the space of removed manifests only by its own garbage collection.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urljoin
+
+from danube_pkg.adapters.images.authentication import Authenticator, Authorizations, read_challenge
+from danube_pkg.core.errors import Permanent, Unavailable
+from danube_pkg.core.images.manifests import ACCEPTED, MAX_DOCUMENT_BYTES
+from danube_pkg.core.images.ports import RegistryAccess
+from danube_pkg.core.images.registries import RegistryEndpoint
+from danube_pkg.core.retention.ports import RegistryManifest
+from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.http_client import ExchangeFailed, HttpClient, HttpSettings, WholeResponse
+
+PAGE = 100
+"""Names in one answer: registries refuse larger pages than their own limit, which is 100 at least."""
+
+MAX_PAGES = 1000
+"""A hundred thousand names; a registry with more is cleaned up by its own tools."""
+
+SECONDS = 60.0
+"""Deadline of one request: a catalog is read from a file system."""
+
+_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
+
+
+class RegistryCatalog:
+    """`core.retention.ports.ImageRegistry` for one registry. Close it after use."""
+
+    def __init__(self, endpoint: RegistryEndpoint, access: RegistryAccess, clock: Clock, user_agent: str) -> None:
+        self.host = endpoint.host
+        self._endpoint = endpoint
+        self._access = access
+        settings = HttpSettings(user_agent, total_seconds=SECONDS, redirects=0, body_bytes=MAX_DOCUMENT_BYTES)
+        self._http = HttpClient(settings)
+        self._authenticator = Authenticator(self._http, clock, Authorizations())
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def repositories(self) -> Sequence[str]:
+        return [name async for name in self._names("_catalog", "repositories", "")]
+
+    async def tags(self, repository: str) -> Sequence[str]:
+        return [name async for name in self._names(f"{repository}/tags/list", "tags", repository)]
+
+    async def manifest(self, repository: str, reference: str) -> RegistryManifest | None:
+        headers = {"Accept": ", ".join(ACCEPTED)}
+        found = await self._request("GET", f"{repository}/manifests/{reference}", repository, headers)
+        if found.status == 404:
+            return None
+        digest = dict(found.headers).get("docker-content-digest", "")
+        return _manifest(digest, _document(found.body, self.host), len(found.body))
+
+    async def delete(self, repository: str, digest: str) -> None:
+        found = await self._request("DELETE", f"{repository}/manifests/{digest}", repository, {})
+        if found.status == 405:
+            raise Permanent(
+                "registry-keeps-images",
+                f"registry {self.host} does not let images be deleted",
+                hint="switch it on in the registry's configuration: storage: delete: enabled: true",
+            )
+
+    async def _names(self, path: str, key: str, repository: str) -> AsyncIterator[str]:
+        """All names of a list, over its pages."""
+        path = f"{path}?n={PAGE}"
+        for _ in range(MAX_PAGES):
+            found = await self._request("GET", path, repository, {})
+            if found.status == 404:
+                return
+            for name in _document(found.body, self.host).get(key) or ():
+                yield str(name)
+            following = _NEXT.search(dict(found.headers).get("link", ""))
+            if following is None:
+                return
+            path = urljoin(f"/v2/{path}", following[1]).removeprefix("/v2/")
+
+    async def _request(self, method: str, path: str, repository: str, headers: Mapping[str, str]) -> WholeResponse:
+        """The answer to a request, 404 and 405 included. One challenge is answered. Raises Unavailable, Permanent."""
+        url = f"{self._endpoint.url}/v2/{path}"
+        for is_second in (False, True):
+            sent = {**headers, **self._authenticator.header(self._endpoint, repository)}
+            async with self._reached():
+                found = await self._http.exchange(method, url, headers=sent)
+            if found.status in (200, 202, 404, 405):
+                return found
+            if found.status not in (401, 403):
+                raise self._unavailable(f"it answered {method} {path} with {found.status}")
+            if is_second or not await self._authorised(found, repository):
+                break
+        raise Permanent(
+            "registry-denies-access",
+            f"registry {self.host} does not let Danube {'delete' if method == 'DELETE' else 'list'} images",
+            cause=f"it answered {method} {path} with {found.status}",
+            hint="give the account in config.yaml, registries, the right to list and delete",
+        )
+
+    async def _authorised(self, found: WholeResponse, repository: str) -> bool:
+        challenge = read_challenge(dict(found.headers).get("www-authenticate", ""))
+        self._authenticator.forget(self._endpoint, repository)
+        credentials = await self._access.credentials(self._endpoint.host)
+        async with self._reached():
+            return challenge is not None and await self._authenticator.answer(
+                challenge, self._endpoint, repository, credentials
+            )
+
+    @asynccontextmanager
+    async def _reached(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except ExchangeFailed as error:
+            raise self._unavailable(str(error)) from error
+
+    def _unavailable(self, cause: str) -> Unavailable:
+        return Unavailable(
+            "registry-unreachable",
+            f"registry {self.host} cannot be read",
+            cause=cause,
+            hint=f"check that it runs: curl {self._endpoint.url}/v2/",
+        )
+
+
+def _document(data: bytes, host: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(data)
+    except ValueError as error:
+        raise _not_a_registry(host) from error
+    if not isinstance(found, dict):
+        raise _not_a_registry(host)
+    return found
+
+
+def _not_a_registry(host: str) -> Permanent:
+    hint = "check registry.url in danube.toml"
+    return Permanent("registry-invalid", f"what answers as registry {host} is not a registry", hint=hint)
+
+
+def _manifest(digest: str, document: Mapping[str, Any], size_bytes: int) -> RegistryManifest:
+    """The manifests of an index, or the blobs of an image; whatever has another form counts by its own size."""
+    children = tuple(one["digest"] for one in _entries(document.get("manifests")))
+    layers = [*_entries(document.get("layers")), *_entries([document.get("config")])]
+    blobs = {one["digest"]: int(one.get("size") or 0) for one in layers}
+    return RegistryManifest(digest, children, {digest: size_bytes, **blobs})
+
+
+def _entries(value: Any) -> list[Mapping[str, Any]]:
+    found = value if isinstance(value, list) else []
+    return [one for one in found if isinstance(one, dict) and isinstance(one.get("digest"), str)]

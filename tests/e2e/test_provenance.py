@@ -1,0 +1,83 @@
+"""Provenance of a real server's real jobs: verified without the server, also after kills at the moment of signing."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from danube_pkg.adapters.keys.signing import is_signed_by, read_public_key
+from danube_pkg.core.provenance.envelope import read_envelopes
+from tests.support.server import Installation
+from tests.support.waiting import let_pass
+
+PACKAGE = """
+from danube import artifacts, pipeline, step
+
+@pipeline(name="package")
+def build():
+    step.run("mkdir dist && echo built > dist/program && echo notes > notes.txt")
+    artifacts.upload("dist", name="package")
+    artifacts.upload("notes.txt", name="notes.txt")
+"""
+
+KILLS = 100
+LONGEST_SECONDS = 3.0
+"""A job of the test takes about one second here, and up to three on a busy machine."""
+
+
+def verify(danube: Installation, folder: Path, file: str, *words: str) -> dict[str, Any]:
+    options = ("--provenance", str(folder / "job.intoto.jsonl"), "--key", str(folder / "keys.json"), "--json")
+    found: dict[str, Any] = json.loads(
+        danube.command("verify", str(folder / file), *options, *words, check=False).stdout
+    )
+    return found
+
+
+@pytest.mark.slow("starts and stops a server, with a whole job between")
+def test_what_a_server_has_built_is_verified_without_it(danube: Installation, tmp_path: Path) -> None:
+    repository = danube.pipeline("package", PACKAGE)
+    danube.serve()
+    job_id = danube.trigger("package")
+    assert danube.end_of(job_id)["status"] == "success"
+    folder = tmp_path / "release"
+    folder.mkdir()
+    for name, file in (("package", "package.tar.gz"), ("notes.txt", "renamed.txt")):
+        danube.command("artifacts", "download", job_id, name, "--output", str(folder / file))
+    danube.command("artifacts", "provenance", job_id, "--output", str(folder / "job.intoto.jsonl"))
+    danube.command("keys", "export", "--output", str(folder / "keys.json"))
+    danube.command("jobs", "export", job_id, "--output", str(folder / "job.tar"))
+    danube.stop()
+    for file in ("package.tar.gz", "renamed.txt"):
+        found = verify(danube, folder, file, "--repository", str(repository), "--builder", "host-image")
+        assert found["verified"], found
+    assert not verify(danube, folder, "package.tar.gz", "--builder", "sandbox")["verified"]
+    with (folder / "package.tar.gz").open("ab") as changed:
+        changed.write(b".")
+    assert not verify(danube, folder, "package.tar.gz")["verified"]
+    exported = ("verify", "--job", str(folder / "job.tar"), "--key", str(folder / "keys.json"), "--json")
+    assert json.loads(danube.command(*exported).stdout)["verified"]
+
+
+@pytest.mark.parametrize(
+    "kills", [pytest.param(10, marks=pytest.mark.long), pytest.param(KILLS, marks=pytest.mark.fuzz)]
+)
+def test_a_server_that_is_killed_while_jobs_end_releases_nothing_unsigned(danube: Installation, kills: int) -> None:
+    """Each kill is at a random moment of a job's life; the job ends with the next server, signed and released."""
+    danube.pipeline("package", PACKAGE)
+    danube.serve()
+    key = read_public_key(danube.command("keys", "export", "--public").stdout)
+    chance = random.Random(kills)
+    for _ in range(kills):
+        job_id = danube.trigger("package")
+        let_pass(chance.uniform(0, LONGEST_SECONDS))
+        danube.kill()
+        danube.serve()
+        assert danube.end_of(job_id)["status"] == "success"
+        (envelope,) = read_envelopes(danube.command("artifacts", "provenance", job_id).stdout.encode())
+        assert is_signed_by(key, envelope.signatures[0].value, envelope.signed_bytes)
+        subjects = {one["name"]: one["digest"]["sha256"] for one in json.loads(envelope.payload)["subject"]}
+        listed = json.loads(danube.command("artifacts", "list", job_id, "--json").stdout)
+        assert subjects == {one["file_name"]: one["sha256"] for one in listed}
+        assert set(subjects) == {"package.tar.gz", "notes.txt"}
