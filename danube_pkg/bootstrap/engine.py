@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.disk.probe import DirectoryDisk
+from danube_pkg.adapters.keys.identity import IdentityKeyFile
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import SqliteArtifacts, SqliteProvenance, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.runtime import RuntimeParts
@@ -30,6 +31,7 @@ from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.effects.sign_provenance import SignProvenance
 from danube_pkg.services.jobs.effects.stop_steps import StopSteps
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.id_tokens import IdTokens
 from danube_pkg.services.jobs.masks import MaskOptions, MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
@@ -52,6 +54,7 @@ class EngineParts(Record):
     artifacts: Artifacts
     statements: Statements
     exports: JobExports
+    id_tokens: IdTokens
     egress: Egress
     logs: JobLogs
     sources: Sources
@@ -116,7 +119,8 @@ def build_engine(
         return observer.applied.config.artifact_bounds
 
     artifacts = Artifacts(kept, files, store.clock, store.new_id, artifact_bounds)
-    coordination = Coordination(engine, ports, resources, secrets, artifacts)
+    id_tokens = _id_tokens(store, external_url)
+    coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens)
     exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
         engine,
@@ -128,6 +132,7 @@ def build_engine(
         artifacts,
         statements,
         exports,
+        id_tokens,
         egress,
         logs,
         sources,
@@ -135,6 +140,11 @@ def build_engine(
         room,
         ports.reconnects,
     )
+
+
+def _id_tokens(store: Store, external_url: str) -> IdTokens:
+    keys = IdentityKeyFile(store.directory / "keys", SqliteServerState(store.database))
+    return IdTokens(keys, store.clock, store.new_id, external_url)
 
 
 def _ports(

@@ -143,6 +143,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         artifacts=jobs.artifacts,
         statements=jobs.statements,
         exports=jobs.exports,
+        id_tokens=jobs.id_tokens,
         artifact_directory=str(store.directory / "artifacts"),
         configuration=parts.configuration,
         applied=parts.configuration.applied,

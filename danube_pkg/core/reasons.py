@@ -138,6 +138,7 @@ _RUN_HINTS: dict[Reason, str] = {
     Reason.POD_LOST: "run it again: danube run; find out what removed its pod",
     Reason.LOG_LOST: "find out what removes files below ~/.local/state/danube; then run it again",
     Reason.SIGNING_FAILED: "run it again: danube run",
+    Reason.DRAINED: "run it again: danube run",
     Reason.EVICTED: "run it again: danube run; the machine was short of a resource",
     Reason.SCRIPT_MISSING: "name the file: danube run --script FILE",
     Reason.JOB_TIMEOUT: "give it more seconds: danube run --timeout SECONDS; or find the step that takes so long",

@@ -4,10 +4,10 @@ Jobs that run are no obstacle: they continue under the new version. What counts 
 needs: a whole database, its key, room for a copy of the database, and a configuration that can be read.
 """
 
-import shutil
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 from danube_pkg.adapters.keys.keys import KEY_NAME, Keys
@@ -64,7 +64,7 @@ def _keys(data: Path) -> CheckResult:
 
 
 def _disk(data: Path) -> CheckResult:
-    usage = shutil.disk_usage(data)
+    usage = disk_usage(data)
     free = f"{usage.free / 1e9:.1f} GB of {usage.total / 1e9:.1f} GB are free"
     if usage.free < FREE_SHARE * usage.total:
         hint = "make room: danube reap --dry-run; danube image list"

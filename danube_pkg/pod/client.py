@@ -135,6 +135,11 @@ class CoordinatorClient:
         with self._secrets:
             return self._repeat(lambda: self._stub.ReadSecret(request, metadata=self._metadata)).value
 
+    def id_token(self, sequence: int, audience: str) -> str:
+        request = pb.IdTokenRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence, audience=audience)
+        with self._secrets:
+            return self._repeat(lambda: self._stub.IssueIdToken(request, metadata=self._metadata)).value
+
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks) -> None:
         """Raises what `chunks` raises, such as DanubeError for a file that cannot be read."""
         failed: list[Exception] = []

@@ -19,7 +19,6 @@ from danube_pkg.core.traces.spans import (
     request_span,
     step_traceparent,
 )
-from danube_pkg.kit.ids import time_of
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
 from danube_pkg.kit.records import replace
@@ -87,8 +86,7 @@ class Tracer:
     def job_changed(self, job: Job, source: Period | None) -> None:
         """A job's new state; the state `closed` is its last, and comes once. source: when its tree was prepared."""
         if job.phase is Phase.CLOSED and self.is_on:
-            arrived = time_of(job.trigger.origin) or None  # inbox entries have ids with their time
-            spans = job_spans(job, self._timing.clock.now(), source, arrived)
+            spans = job_spans(job, self._timing.clock.now(), source)
             if is_sampled(spans[0].trace_id, self._ratio):
                 self._add(spans)
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from danube._session import inherited
+from danube._session import current, inherited
+from danube._texts import check_texts
 
 
 class Context:
@@ -68,6 +69,18 @@ class Context:
         """The pull request's number, branches and whether it comes from a fork; None for any other trigger."""
         pull_request: Mapping[str, Any] | None = self._get("pull_request")
         return pull_request
+
+    def id_token(self, audience: str) -> str:
+        """A signed OpenID Connect token that says which job this is, for a cloud, a registry or Vault that trusts the
+        server: no stored secret is needed.
+
+        audience: whom it is for; the receiver checks it. It is valid for ten minutes, and masked in the log. Pass it
+        to a step through `env=`. Raises DanubeError for the code of an untrusted proposal, and where the server has
+        no https URL.
+        """
+        session = current()
+        check_texts("audience-invalid", {"the audience": audience})
+        return session.id_token(session.next_sequence("id-token"), audience)
 
 
 ctx = Context()

@@ -111,6 +111,25 @@ for _ in range({random.randint(10, 100)}):
 
 
 @trick
+def all_connections(random: Random) -> str:
+    """More connections than the server has for all jobs together, held for some seconds and opened again."""
+    return f"""
+held, until = [], time.monotonic() + {random.randint(3, 8)}
+def connect():
+    one = socket.socket(socket.AF_UNIX)
+    held.append(one)
+    one.connect("/.danube/run/coordinator.sock")
+    one.sendall(b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n\\0\\0\\0\\4\\0\\0\\0\\0\\0")
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+while time.monotonic() < until:
+    for _ in range({random.randint(100, 1200)}):
+        try: connect()
+        except OSError: break
+    held.clear()
+"""
+
+
+@trick
 def abandoned_steps(random: Random) -> str:
     """Steps that are started and not waited for, and a danubefile that leaves while they run."""
     return "for number in range(5):\n    attempt(lambda: step.start('sleep 30', name='left %d' % number, timeout_seconds=8))"

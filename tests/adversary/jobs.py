@@ -19,7 +19,7 @@ MODULES = (call_tricks, file_tricks, name_tricks, process_tricks)
 MAX_TRICKS = 5
 
 HEAD = """
-import itertools, os, random, socket, subprocess, sys, textwrap, threading
+import itertools, os, random, resource, socket, subprocess, sys, textwrap, threading, time
 
 import grpc
 from danube import artifacts, pipeline, step

@@ -33,6 +33,8 @@ def processes_of(data: Path, data_id: str) -> Sequence[str]:
         try:
             if f"DANUBE_POD={data_id}/".encode() in (directory / "environ").read_bytes():
                 found.append(f"{directory.name}: a holder")
+            elif any(os.readlink(file).startswith(f"{data}/pods/") for file in (directory / "fd").iterdir()):
+                found.append(f"{directory.name}: the start of a container")
             elif os.readlink(directory / "ns" / "mnt") != own and str(data) in (directory / "mountinfo").read_text():
                 found.append(f"{directory.name}: {(directory / 'cmdline').read_bytes()[:200]!r}")
         except OSError:  # it has ended, or belongs to another user

@@ -3,11 +3,14 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from danube_pkg.adapters.store import database as database_module
 from danube_pkg.adapters.store.migrations import MIGRATIONS
+from danube_pkg.core.errors import Unavailable
+from danube_pkg.ops.check_upgrade import check_upgrade
 from tests.cli.shell import DANUBE, Shell
 from tests.edges.http.api import Api
 
@@ -24,7 +27,17 @@ async def test_a_running_server_is_backed_up_and_restored(api: Api, shell: Shell
     assert "there is no file" in await shell.danube("restore", "none", "--data", str(new), code=2)
 
 
-async def test_a_server_is_checked_before_an_upgrade(api: Api, shell: Shell) -> None:
+class Usage(NamedTuple):
+    """As `shutil.disk_usage` returns it."""
+
+    total: int
+    used: int
+    free: int
+
+
+async def test_a_server_is_checked_before_an_upgrade(api: Api, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = Usage(1 << 40, 0, 1 << 39)
+    monkeypatch.setattr("danube_pkg.ops.check_upgrade.disk_usage", lambda path: usage)
     data = ("--data", str(api.path))
     (api.path / "config" / "config.yaml").write_text("")
     await api.local.post("/api/v1/config/sync")
@@ -36,6 +49,28 @@ async def test_a_server_is_checked_before_an_upgrade(api: Api, shell: Shell) -> 
     assert done.returncode == 1
     assert "FAIL keys" in done.stdout
     assert "chmod 600" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (Usage(1 << 40, 0, 1 << 36), "a tenth should be"),
+        (Usage(100_000, 0, 50_000), "a copy of the database needs"),
+    ],
+)
+def test_a_disk_without_room_for_a_copy_fails_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usage: Usage, expected: str
+) -> None:
+    database_module.Database.migrate(tmp_path / "danube.db")
+    monkeypatch.setattr("danube_pkg.ops.check_upgrade.disk_usage", lambda path: usage)
+    found = {one.name: one for one in check_upgrade(tmp_path, no_server)}
+    assert (found["disk"].ok, expected in found["disk"].what) == (False, True)
+    assert "danube reap" in found["disk"].hint
+    assert (found["keys"].ok, found["server"].ok) == (False, False)
+
+
+def no_server(path: str) -> object:
+    raise Unavailable("no-server", "no server answers", hint="danube serve")
 
 
 async def test_a_server_that_does_not_run_is_named(shell: Shell, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,20 +62,36 @@ CASES = {
 }
 
 
-def test_every_end_has_its_status_and_reason(shared: Installation) -> None:
-    for name, (danubefile, _, _) in CASES.items():
-        shared.pipeline(name, danubefile)
-    shared.sync()
-    started = {name: shared.trigger(name) for name in CASES}
-    found = {name: shared.end_of(job_id, 120) for name, job_id in started.items()}
+LONG_CASES = {"signal", "exits", "child-exits", "closes-output", "no-pipeline", "no-file", "caught", "unchecked"}
+"""What tests/pod and tests/core/jobs prove too, and each here with a process of its own."""
+
+
+def ends_as_expected(danube: Installation, names: set[str]) -> Mapping[str, dict[str, Any]]:
+    """Run these cases at the same time; their jobs."""
+    cases = {name: case for name, case in CASES.items() if name in names}
+    for name, (danubefile, _, _) in cases.items():
+        danube.pipeline(name, danubefile)
+    danube.sync()
+    started = {name: danube.trigger(name) for name in cases}
+    found = {name: danube.end_of(job_id, 120) for name, job_id in started.items()}
     ends = {name: (job["status"], job["reason"]) for name, job in found.items()}
-    assert ends == {name: (status, reason) for name, (_, status, reason) in CASES.items()}
+    assert ends == {name: (status, reason) for name, (_, status, reason) in cases.items()}
     for name, job in found.items():
         if job["status"] != "success":
             assert job["message"], f"{name} has no message"
             assert job["hint"], f"{name} has no hint"
-    assert "exit code 7" in found["exit-code"]["message"]
+    return found
+
+
+@pytest.mark.long
+def test_rarer_ends_have_their_status_and_reason(shared: Installation) -> None:
+    found = ends_as_expected(shared, LONG_CASES)
     assert "SIGKILL" in found["signal"]["message"] or "137" in found["signal"]["message"]
+
+
+def test_every_end_has_its_status_and_reason(shared: Installation) -> None:
+    found = ends_as_expected(shared, CASES.keys() - LONG_CASES)
+    assert "exit code 7" in found["exit-code"]["message"]
     assert "SIGKILL" in found["killed"]["message"]
     assert "danubefile.py:3" in found["syntax"]["message"]
     assert "ValueError: broken pipe dreams" in found["raises"]["message"]
@@ -89,7 +107,7 @@ def test_a_step_that_is_killed_for_memory_fails_with_that_reason(shared: Install
     assert (job["status"], job["reason"]) == ("failure", "out-of-memory")
 
 
-@pytest.mark.slow("writes a gigabyte, the smallest limit of a workspace")
+@pytest.mark.long
 def test_a_full_workspace_ends_the_job_whatever_the_step_made_of_the_error(shared: Installation) -> None:
     write = "head -c 1200M /dev/zero > f; rm f; head -c 1200M /dev/zero > f; sleep 100"
     body = f"step.run({write!r}, name='writes', check=False)\nstep.run('echo not reached')"

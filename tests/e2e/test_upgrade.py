@@ -54,6 +54,7 @@ def older(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_running_jobs_continue_under_the_new_version(danube: Installation, older: Path) -> None:
+    danube._interpreter = True  # a copy of this process would have its modules
     new_path = danube.environment["PYTHONPATH"]
     danube.environment["PYTHONPATH"] = f"{older}:{older / 'sdk'}"
     prepared(danube)

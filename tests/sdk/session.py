@@ -81,6 +81,9 @@ class RecordingSession:
             raise DanubeError("secret-not-set", f"there is no secret {key}", hint=f"danube secrets set {key}")
         return self.secrets[key]
 
+    def id_token(self, sequence: int, audience: str) -> str:
+        return f"token {sequence} for {audience}"
+
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks) -> None:
         self.uploads[name] = (file_name, chunks)
 

@@ -76,6 +76,7 @@ async def open_engine_setup(
     *,
     keep_pods: bool = False,
     signing: SigningKeys | None = None,
+    external_url: str = "",
 ) -> AsyncIterator[EngineSetup]:
     """An engine that runs until the block is left; another one on the same path and machine is a restarted server. Its
     coordinators hang unless `machine.commands` has another program for them. signing: made below `path` where it is not
@@ -94,7 +95,7 @@ async def open_engine_setup(
         applied = limited_to(4)
         runtime = fake_runtime(path, FakeRuntime(machine))
         sources = FakeSources()
-        parts = engine_on(store, applied, runtime, sources, secrets=secrets, logs=logs)
+        parts = engine_on(store, applied, runtime, sources, secrets=secrets, logs=logs, external_url=external_url)
         engine, coordination = parts.engine, parts.coordination
         async with engine.running():
             yield EngineSetup(

@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-LEAST = 5
+LEAST = 4
 
 
 def examples(count: int) -> int:

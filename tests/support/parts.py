@@ -75,9 +75,10 @@ def engine_on(
     *,
     secrets: Secrets | None = None,
     logs: JobLogs | None = None,
+    external_url: str = "",
 ) -> EngineParts:
     """The engine with its parts; nothing runs yet."""
     secrets = secrets or build_secrets(store, applied, KnownValues())
     observer = JobObserver(applied, store.clock)
     logs = logs or FileJobLogs(store.directory / "logs", store.clock.now)
-    return build_engine(store, secrets, build_masks(store, secrets), runtime, sources, observer, logs)
+    return build_engine(store, secrets, build_masks(store, secrets), runtime, sources, observer, logs, external_url)

@@ -10,7 +10,12 @@ from collections.abc import Iterable
 
 import pytest
 
-GROUPS = {"tests/web/": "web", "tests/adapters/git/": "git", "tests/build_steps/test_run_example.py": "example"}
+GROUPS = {
+    "tests/web/": "web",
+    "tests/adapters/git/": "git",
+    "tests/build_steps/test_run_example.py": "example",
+    "tests/adapters/runtimes/sandbox/test_egress_clients.py": "egress-clients",
+}
 """The beginning of a path → the group of its tests: those of one browser and server, one SSH server, one port."""
 
 SLOW = (

@@ -25,6 +25,7 @@ from danube_pkg.adapters.keys.files import check_private
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.provenance.envelope import Signature
 from danube_pkg.core.provenance.keys import SigningKey
+from danube_pkg.core.storage_errors import storage_error
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.files import write_atomically
 from danube_pkg.kit.times import iso
@@ -70,15 +71,22 @@ class SigningKeys:
 
     async def rotate(self) -> SigningKey:
         retired = SigningKey(self.current.id, self.current.pem, self._clock.now())
+        new = Ed25519PrivateKey.generate()
+        try:
+            self._replace(retired, new)
+        except OSError as error:
+            where, then = str(self._directory), "the key that is current signs on"
+            raise storage_error(error, "keys", SIGNING_KEY_NAME, where, then=then) or error from error
+        self._private, self.current = new, public_key_of(new.public_key())
+        self._retired = [retired, *self._retired]
+        return self.current
+
+    def _replace(self, retired: SigningKey, new: Ed25519PrivateKey) -> None:
         history = self._directory / HISTORY_NAME
         history.mkdir(exist_ok=True, mode=0o700)
         note = f"{_RETIRED}{iso(self._clock.now())}\n"
         write_atomically(history / f"{retired.id}.pem", (note + retired.pem).encode(), mode=0o644)
-        new = Ed25519PrivateKey.generate()
         write_atomically(self._directory / SIGNING_KEY_NAME, _private_pem(new))
-        self._private, self.current = new, public_key_of(new.public_key())
-        self._retired = [retired, *self._retired]
-        return self.current
 
     def _read_history(self) -> list[SigningKey]:
         """Newest first, without the current key. Raises Permanent for a file that is not a public key."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import ago, print_json, print_table
+from danube_pkg.cli.output import ago, print_json, print_table, say
 from danube_pkg.cli.servers import add_server_arguments
 
 _PROBLEMS = (
@@ -46,7 +46,7 @@ def _print(found: Sequence[Mapping[str, Any]]) -> None:
     print_table(heads, rows)
     for one in found:
         for line in _problems(one):
-            print(f"{one['repository']}: {line}")
+            say(f"{one['repository']}: {line}")
 
 
 def _problems(one: Mapping[str, Any]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Which repairs are due, decided from what was found and from what was tried before.
 
-A repair is tried at once, then after pauses that double, and not more than MAX_TRIES times for one trouble: what has
+A repair is tried at once, then after pauses that double, and not more than MAX_TRIES times for one condition: what has
 not helped so often does not help, and restarting a program for ever hides its fault.
 """
 
@@ -19,7 +19,7 @@ MAX_TRIES = 6
 
 
 class Repair(StrEnum):
-    """What the server can do about its own troubles."""
+    """What the server can do about its own conditions."""
 
     MAKE_ROOM = "make-room"
     RESTART_DEX = "restart-dex"
@@ -45,7 +45,7 @@ proxy that has ended is restarted by what runs it."""
 
 
 class Tries(Record):
-    """How often a repair was tried for the trouble of this moment, and when last (seconds of a monotonic clock)."""
+    """How often a repair was tried for the present condition, and when last (seconds of a monotonic clock)."""
 
     count: int
     last_at: float
@@ -66,7 +66,7 @@ NO_TRIES: Mapping[Repair, Tries] = {}
 def plan_repairs(references: Collection[str], tries: Mapping[Repair, Tries], now: float) -> RepairPlan:
     """references: those of all conditions. now: seconds of a monotonic clock.
 
-    A trouble that is gone is forgotten but for its last try, so that one which comes and goes is not repaired more
+    A condition that is gone is forgotten but for its last try, so that one which comes and goes is not repaired more
     often than one which stays.
     """
     wanted = {REPAIRS[reference] for reference in references if reference in REPAIRS}

@@ -1,7 +1,7 @@
 """Ports of the job engine: keys of jobs and steps, and whether the server is draining."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from danube_pkg.core.jobs.job import Job
 
@@ -17,6 +17,19 @@ class JobKeys(Protocol):
 
     def step_key(self, step_id: str, attempt: int) -> bytes:
         """32 bytes, known to the server and to the supervisor of that attempt."""
+        ...
+
+
+class IdentityKeys(Protocol):
+    """The RSA key that signs identity tokens, made when it is first needed. Raises Permanent for one that is missing
+    though it has signed, or that other users can read."""
+
+    async def sign_token(self, claims: Mapping[str, Any]) -> str:
+        """A compact JWS (RFC 7515) with RS256."""
+        ...
+
+    async def key_set(self) -> Mapping[str, Any]:
+        """The public half as a JWK set (RFC 7517)."""
         ...
 
 

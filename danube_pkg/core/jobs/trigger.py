@@ -14,7 +14,8 @@ class Trigger(Record):
     """What started a job. type: manual, webhook, cron or pipeline. actor: the user or process, for the audit log.
 
     revision: the code that runs. rerun_of: the id of the job that it repeats. origin: the inbox entry that it was
-    created from, "" for none; a pipeline has at most one job of each. approved_by: the user who approved this commit
+    created from, "" for none; a pipeline has at most one job of each. received_at: when that entry arrived, in Unix
+    seconds; None without one. approved_by: the user who approved this commit
     for this pipeline and target branch, "" for none.
     """
 
@@ -25,6 +26,7 @@ class Trigger(Record):
     pull_request: Mapping[str, Any] | None = None
     rerun_of: str = ""
     origin: str = ""
+    received_at: float | None = None
     approved_by: str = ""
 
     @property

@@ -86,16 +86,14 @@ def step_name(sequence: int) -> str:
     return "danubefile" if sequence == COORDINATOR_SEQUENCE else f"step {sequence}"
 
 
-def job_spans(
-    job: Job, closed_at: float, source: Period | None = None, arrived: float | None = None
-) -> tuple[Span, ...]:
+def job_spans(job: Job, closed_at: float, source: Period | None = None) -> tuple[Span, ...]:
     """The trace of a closed job: trigger → queue → pod → source → each step → end, all below one span for the job.
 
-    source: when its source tree was prepared; None where that is not known, as after a restart. arrived: when the event
-    arrived from which the job was created; None for a job that a user started. Names and attributes
+    source: when its source tree was prepared; None where that is not known, as after a restart. Names and attributes
     hold no address of a user and no message; names of steps are the author's, and must be redacted.
     """
-    began = min(arrived, job.created_at) if arrived is not None else job.created_at
+    received = job.trigger.received_at
+    began = min(received, job.created_at) if received is not None else job.created_at
     root = Span(
         trace_id_of(job.id),
         span_id_of(job.id, "job"),

@@ -73,6 +73,12 @@ def secret_request(request: pb.ReadSecretRequest) -> tuple[int, str]:
     return request.sequence, request.key
 
 
+def id_token_request(request: pb.IdTokenRequest) -> str:
+    """The audience. Raises TooLarge."""
+    _check_name("the audience", request.audience)
+    return request.audience
+
+
 def artifact_upload(first: pb.ArtifactChunk) -> tuple[int, str, str]:
     """Sequence, name and file name. Raises TooLarge."""
     _check_name("the name of the artifact", first.name)

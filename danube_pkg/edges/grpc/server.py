@@ -20,6 +20,7 @@ from danube_pkg.edges.grpc.calls import END_OF_STREAM, MAX_CALLS, Calls, receive
 from danube_pkg.edges.grpc.errors import Context, refuse
 from danube_pkg.edges.grpc.messages import (
     artifact_upload,
+    id_token_request,
     job_context,
     script_failure,
     secret_request,
@@ -109,6 +110,7 @@ class CoordinatorServer:
             "RunStep": one("RunStep", step_request, self._run_step, pb.RunStepRequest),
             "StopStep": one("StopStep", stopped_step, self._stop_step, pb.StopStepRequest),
             "ReadSecret": one("ReadSecret", secret_request, self._read_secret, pb.ReadSecretRequest),
+            "IssueIdToken": one("IssueIdToken", id_token_request, self._issue_id_token, pb.IdTokenRequest),
             "Finish": one("Finish", script_failure, self._finish, pb.FinishRequest),
             "UploadArtifact": grpc.stream_unary_rpc_method_handler(
                 self._upload_artifact,
@@ -154,6 +156,9 @@ class CoordinatorServer:
 
     async def _read_secret(self, job_id: str, read: tuple[int, str]) -> pb.Secret:
         return pb.Secret(value=await self._service.read_secret(job_id, *read))
+
+    async def _issue_id_token(self, job_id: str, audience: str) -> pb.IdToken:
+        return pb.IdToken(value=await self._service.issue_id_token(job_id, audience))
 
     async def _finish(self, job_id: str, failure: ScriptFailure | None) -> pb.FinishReply:
         await self._service.finish(job_id, failure)

@@ -5,6 +5,7 @@ from typing import Any
 
 from danube_pkg.core.artifacts.artifact import MAX_NAME_LENGTH
 from danube_pkg.core.identity.access import Action
+from danube_pkg.core.jobs.id_tokens import DISCOVERY_PATH, KEYS_PATH
 from danube_pkg.edges.http.resources import (
     artifacts,
     audit,
@@ -18,6 +19,7 @@ from danube_pkg.edges.http.resources import (
     events,
     forges,
     health,
+    id_tokens,
     jobs,
     keys,
     log_lines,
@@ -148,6 +150,8 @@ ROUTES = (
     Route("GET", "/api/v1/pipelines/{pipeline}/definition", Action.SEE_PIPELINE, definition.PipelineDefinitionResource),
     Route("POST", "/api/v1/config/sync", Action.SYNC_CONFIGURATION, configuration.SyncConfiguration),
     Route("GET", "/.well-known/danube-signing-keys.json", Action.SEE_SIGNING_KEYS, keys.SigningKeysResource),
+    Route("GET", DISCOVERY_PATH, Action.SEE_SIGNING_KEYS, id_tokens.IdentityDiscovery),
+    Route("GET", KEYS_PATH, Action.SEE_SIGNING_KEYS, id_tokens.IdentityKeySet),
     Route("POST", "/api/v1/keys/rotate", Action.ROTATE_SIGNING_KEY, keys.RotateSigningKey),
     Route("GET", "/api/v1/system", Action.SEE_SYSTEM, system.System),
     Route("POST", "/api/v1/system/drain", Action.DRAIN, system.Drain),

@@ -28,6 +28,7 @@ from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.logins import Logins
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.id_tokens import IdTokens
 from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.retention import Retention
@@ -68,6 +69,7 @@ class Services(Record):
     artifacts: Artifacts
     statements: Statements
     exports: JobExports
+    id_tokens: IdTokens
     artifact_directory: str
     """The folder with the artifacts' bytes."""
     configuration: ConfigurationSync

@@ -22,8 +22,9 @@ from danube_pkg.core.runtimes.pods import HOST_IMAGE
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.id_tokens import IdTokens
 from danube_pkg.services.jobs.job_text import JobText
-from danube_pkg.services.jobs.log_lines import write_artifact
+from danube_pkg.services.jobs.log_lines import write_artifact, write_id_token
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.supervisor_calls import read_output_again, stop_step
@@ -43,13 +44,20 @@ class Coordination:
     """One object for all jobs. job_id: what `authenticate` returned for the call."""
 
     def __init__(
-        self, engine: Engine, ports: EnginePorts, resources: JobResources, secrets: Secrets, artifacts: Artifacts
+        self,
+        engine: Engine,
+        ports: EnginePorts,
+        resources: JobResources,
+        secrets: Secrets,
+        artifacts: Artifacts,
+        id_tokens: IdTokens,
     ) -> None:
         self._engine = engine
         self._ports = ports
         self._resources = resources
         self._secrets = secrets
         self._artifacts = artifacts
+        self._id_tokens = id_tokens
         self._waits = Waits(ports.timing, resources.log, engine.slots)
 
     def authenticate(self, token: str) -> str:
@@ -210,6 +218,20 @@ class Coordination:
         mask = partial(self._resources.mask, active, value)
         await self._waits.until_done(active, EGRESS, mask, Reason.INFRASTRUCTURE_LOST)
         return value
+
+    async def issue_id_token(self, job_id: str, audience: str) -> str:
+        """An identity token of the job, masked from now on. A repeated call gets another one."""
+        active = self._engine.active_job(job_id)
+        if active.job.phase is not Phase.RUNNING:
+            what = f"no identity token is issued: {active.job.label} is ending"
+            raise Conflict("job-ending", what, hint="danube rerun JOB")
+        log = await self._resources.log(active)
+        JobText(log).refuse_secret("the audience", audience)
+        token = await self._id_tokens.issue(active.job, audience)
+        mask = partial(self._resources.mask, active, token.encode())
+        await self._waits.until_done(active, EGRESS, mask, Reason.INFRASTRUCTURE_LOST)
+        write_id_token(log, audience)
+        return token
 
     async def receive_artifact(
         self, job_id: str, sequence: int, name: str, file_name: str, chunks: AsyncIterator[bytes]

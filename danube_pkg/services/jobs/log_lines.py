@@ -83,6 +83,11 @@ def write_artifact(log: JobLog, artifact: Artifact) -> None:
     log.note(f"artifact:{artifact.name}", 0, text)
 
 
+def write_id_token(log: JobLog, audience: str) -> None:
+    """The job got an identity token; one line for each audience."""
+    log.note(f"id-token:{audience}", 0, f"--- identity token for {audience}")
+
+
 def write_job_end(log: JobLog, job: Job, now: float) -> None:
     """The log's last line."""
     took = f" in {now - job.started_at:.1f} s" if job.started_at is not None else ""

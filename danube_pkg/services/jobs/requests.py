@@ -51,7 +51,7 @@ async def rerun(engine: Engine, job: Job, actor: str, *, new_job_id: str | None 
     if new_job_id is not None and (known := await engine.find(new_job_id)) is not None:
         return known
     pipeline = await engine.triggerable(job.pipeline)
-    trigger = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id, origin="")
+    trigger = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id, origin="", received_at=None)
     return await engine.submit(pipeline, trigger, job_id=new_job_id)
 
 

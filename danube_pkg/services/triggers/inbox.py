@@ -288,7 +288,7 @@ class Inbox:
                 continue
             if isinstance(entry.event, PullRequest):
                 trigger = await self._judged(trigger, entry.event, pipeline)
-            starts.append((pipeline, replace(trigger, origin=entry.origin)))
+            starts.append((pipeline, replace(trigger, origin=entry.origin, received_at=entry.received_at)))
             outcomes.append(PipelineOutcome(pipeline.name, Result.STARTED))
         if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:
             # Before it is settled: a server that is killed between the two would leave them waiting.

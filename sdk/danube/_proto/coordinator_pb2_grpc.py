@@ -59,6 +59,11 @@ class CoordinatorStub:
                 request_serializer=coordinator__pb2.ReadSecretRequest.SerializeToString,
                 response_deserializer=coordinator__pb2.Secret.FromString,
                 _registered_method=True)
+        self.IssueIdToken = channel.unary_unary(
+                '/danube.v1.Coordinator/IssueIdToken',
+                request_serializer=coordinator__pb2.IdTokenRequest.SerializeToString,
+                response_deserializer=coordinator__pb2.IdToken.FromString,
+                _registered_method=True)
         self.UploadArtifact = channel.stream_unary(
                 '/danube.v1.Coordinator/UploadArtifact',
                 request_serializer=coordinator__pb2.ArtifactChunk.SerializeToString,
@@ -107,6 +112,13 @@ class CoordinatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IssueIdToken(self, request, context):
+        """A signed token by which others know the job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UploadArtifact(self, request_iterator, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -146,6 +158,11 @@ def add_CoordinatorServicer_to_server(servicer, server):
                     servicer.ReadSecret,
                     request_deserializer=coordinator__pb2.ReadSecretRequest.FromString,
                     response_serializer=coordinator__pb2.Secret.SerializeToString,
+            ),
+            'IssueIdToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueIdToken,
+                    request_deserializer=coordinator__pb2.IdTokenRequest.FromString,
+                    response_serializer=coordinator__pb2.IdToken.SerializeToString,
             ),
             'UploadArtifact': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadArtifact,
@@ -293,6 +310,33 @@ class Coordinator:
             '/danube.v1.Coordinator/ReadSecret',
             coordinator__pb2.ReadSecretRequest.SerializeToString,
             coordinator__pb2.Secret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueIdToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/danube.v1.Coordinator/IssueIdToken',
+            coordinator__pb2.IdTokenRequest.SerializeToString,
+            coordinator__pb2.IdToken.FromString,
             options,
             channel_credentials,
             insecure,

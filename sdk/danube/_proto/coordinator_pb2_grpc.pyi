@@ -44,6 +44,8 @@ class CoordinatorStub:
     StopStep: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.StopStepRequest, _coordinator_pb2.StopStepReply]
     """Ends a running step; returns when it has ended."""
     ReadSecret: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.ReadSecretRequest, _coordinator_pb2.Secret]
+    IssueIdToken: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.IdTokenRequest, _coordinator_pb2.IdToken]
+    """A signed token by which others know the job."""
     UploadArtifact: _grpc.StreamUnaryMultiCallable[_coordinator_pb2.ArtifactChunk, _coordinator_pb2.Artifact]
     Finish: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.FinishRequest, _coordinator_pb2.FinishReply]
 
@@ -58,6 +60,8 @@ class CoordinatorAsyncStub(CoordinatorStub):
     StopStep: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.StopStepRequest, _coordinator_pb2.StopStepReply]  # type: ignore[assignment]
     """Ends a running step; returns when it has ended."""
     ReadSecret: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.ReadSecretRequest, _coordinator_pb2.Secret]  # type: ignore[assignment]
+    IssueIdToken: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.IdTokenRequest, _coordinator_pb2.IdToken]  # type: ignore[assignment]
+    """A signed token by which others know the job."""
     UploadArtifact: _aio.StreamUnaryMultiCallable[_coordinator_pb2.ArtifactChunk, _coordinator_pb2.Artifact]  # type: ignore[assignment]
     Finish: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.FinishRequest, _coordinator_pb2.FinishReply]  # type: ignore[assignment]
 
@@ -99,6 +103,14 @@ class CoordinatorServicer(metaclass=_abc_1.ABCMeta):
         request: _coordinator_pb2.ReadSecretRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_coordinator_pb2.Secret, _abc.Awaitable[_coordinator_pb2.Secret]]: ...
+
+    @_abc_1.abstractmethod
+    def IssueIdToken(
+        self,
+        request: _coordinator_pb2.IdTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.IdToken, _abc.Awaitable[_coordinator_pb2.IdToken]]:
+        """A signed token by which others know the job."""
 
     @_abc_1.abstractmethod
     def UploadArtifact(

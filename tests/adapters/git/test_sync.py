@@ -286,7 +286,7 @@ class ByKey:
         return self._credential
 
 
-@pytest.mark.parametrize("kind", ["ssh", "http"])
+@pytest.mark.parametrize("kind", [pytest.param("ssh", marks=pytest.mark.long), "http"])
 async def test_a_configuration_on_a_git_server(tmp_path: Path, kind: str) -> None:
     repository = ServedRepository(tmp_path / "served" / "config.git")
     server: SshServer | HttpServer

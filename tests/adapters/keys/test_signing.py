@@ -1,5 +1,6 @@
 """The signing key: private, Ed25519, rotated without losing the public half of a key that has signed."""
 
+import errno
 import json
 import os
 import stat
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from danube_pkg.adapters.keys import signing
 from danube_pkg.adapters.keys.signing import SigningKeys, is_signed_by, read_public_key
-from danube_pkg.core.errors import Permanent
+from danube_pkg.core.errors import Permanent, StorageFull
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.files import write_atomically
 
@@ -114,6 +115,21 @@ async def test_a_rotation_that_is_killed_leaves_one_of_both_keys(
     assert again.public_keys() == [before], "the old key still signs, and is not listed as retired"
     after = await again.rotate()
     assert [one.id for one in opened(tmp_path).public_keys()] == [after.id, before.id]
+
+
+async def test_a_rotation_on_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = opened(tmp_path)
+    before = keys.current
+
+    def full(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(signing, "write_atomically", full)
+    with pytest.raises(StorageFull):
+        await keys.rotate()
+    monkeypatch.undo()
+    assert (await keys.sign(DATA)).key_id == before.id
+    assert opened(tmp_path).public_keys() == [before]
 
 
 async def test_a_damaged_history_is_refused(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_repair_is_tried_at_once_then_after_growing_pauses_and_then_given_up()
     assert pause_seconds(MAX_TRIES) == LAST_PAUSE_SECONDS
 
 
-def test_a_trouble_that_comes_and_goes_is_not_repaired_at_each_round() -> None:
+def test_a_condition_that_comes_and_goes_is_not_repaired_at_each_round() -> None:
     tries = plan_repairs({"dex-not-answering"}, NO_TRIES, 0.0).tries
     tries = plan_repairs((), tries, 10.0).tries
     assert plan_repairs({"dex-not-answering"}, tries, 20.0).due == ()

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from danube_pkg.core.logs.redaction import BEFORE_BYTES, MASK, Patterns, ValueSet
+from tests.support.examples import examples
 
 TRICKY = "Tr0ub'4dor&3<x>!(q) /\\\"é+=~:;$`%41#*|{}[]"
 
@@ -137,7 +138,7 @@ def longest_left(form: str, out: bytes) -> int:
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(data=st.data())
 def test_nothing_of_a_value_is_left_in_any_form(name: str, data: st.DataObject) -> None:
     secret = data.draw(st.one_of(st.just(TRICKY), SECRETS)).strip()
@@ -171,7 +172,7 @@ FOLDED = ("raw", "base64", "base64, second alignment", "base64, third alignment"
 
 
 @pytest.mark.parametrize("name", FOLDED)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.data(), SECRETS, st.integers(1, 100), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "  ", "\t    "]))
 def test_a_folded_form_is_masked_at_any_width(
     name: str, data: st.DataObject, secret: str, width: int, end: str, indent: str

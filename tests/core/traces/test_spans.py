@@ -20,7 +20,7 @@ from danube_pkg.core.traces.spans import (
 from danube_pkg.kit.records import replace
 
 ARRIVED = 1_700_000_000.0
-TRIGGER = Trigger("webhook", "carol@example.com", Revision("c0ffee" * 6, branch="main"))
+TRIGGER = Trigger("webhook", "carol@example.com", Revision("c0ffee" * 6, branch="main"), received_at=ARRIVED)
 COORDINATOR = Step(
     "j-0000",
     0,
@@ -60,7 +60,7 @@ JOB = Job(
 
 
 def test_a_job_is_one_tree_from_its_trigger_to_its_end() -> None:
-    spans = job_spans(JOB, ARRIVED + 11, source=(ARRIVED + 2, ARRIVED + 3), arrived=ARRIVED)
+    spans = job_spans(JOB, ARRIVED + 11, source=(ARRIVED + 2, ARRIVED + 3))
     assert {one.trace_id for one in spans} == {trace_id_of(JOB.id)}
     assert len({one.span_id for one in spans}) == len(spans)
     by_id = {one.span_id: one for one in spans}
@@ -86,7 +86,7 @@ def test_a_job_is_one_tree_from_its_trigger_to_its_end() -> None:
 
 def test_a_job_that_never_started_has_a_trace_too() -> None:
     job = replace(JOB, steps=(), started_at=None, status=Status.CANCELLED, reason=Reason.CANCELLED)
-    spans = job_spans(job, ARRIVED + 20)
+    spans = job_spans(replace(job, trigger=replace(TRIGGER, received_at=None)), ARRIVED + 20)
     assert [one.name for one in spans] == ["job app", "trigger webhook", "queue"]
     assert spans[0].begin == JOB.created_at
     assert spans[0].problem == ""

@@ -115,6 +115,9 @@ EXPECTED: Mapping[str, str] = {
     "GET /api/v1/pipelines/{pipeline}/definition": READ,
     "GET /api/v1/forges/check": GLOBAL,
     "GET /.well-known/danube-signing-keys.json": OPEN,
+    # This server has no https URL, so it issues no tokens.
+    "GET /.well-known/openid-configuration": OPEN.replace("200", "404"),
+    "GET /.well-known/danube-identity-keys.json": OPEN.replace("200", "404"),
     "POST /api/v1/keys/rotate": GLOBAL,
     "GET /api/v1/system": GLOBAL,
     "POST /api/v1/system/drain": GLOBAL,

@@ -26,25 +26,25 @@ LOW = replace(ROOM, free_bytes=1024**3)
 FULL = replace(ROOM, free_bytes=NEEDED_BYTES - 1)
 
 
-class Trouble:
+class BrokenPart:
     """A subsystem whose condition a repair ends, after it has failed so often."""
 
     def __init__(self, failures: int = 0) -> None:
         self.clock = MovedClock(1000.0)
-        self.broken = True
+        self.is_broken = True
         self.failures = failures
         self.recorded: list[RepairDone] = []
         workers = {Repair.RESTART_DEX: self.repair}
         self.upkeep = Upkeep((self,), workers, Timing(self.clock), self.record)
 
     async def conditions(self) -> list[Condition]:
-        return [Condition("dex-not-answering", "Dex does not answer", "")] if self.broken else []
+        return [Condition("dex-not-answering", "Dex does not answer", "")] if self.is_broken else []
 
     async def repair(self) -> str:
         if self.failures:
             self.failures -= 1
             raise Unavailable("dex-stuck", "Dex cannot be started")
-        self.broken = False
+        self.is_broken = False
         return "Dex was started again"
 
     async def record(self, done: RepairDone) -> None:
@@ -52,27 +52,27 @@ class Trouble:
 
 
 async def test_a_repair_is_made_recorded_and_shown() -> None:
-    trouble = Trouble()
-    assert await trouble.upkeep.round() == ROUND_SECONDS
-    (done,) = trouble.recorded
+    broken = BrokenPart()
+    assert await broken.upkeep.round() == ROUND_SECONDS
+    (done,) = broken.recorded
     assert (done.repair, done.why, done.outcome) == (Repair.RESTART_DEX, "dex-not-answering", "done")
-    assert trouble.upkeep.done == (done,)
-    await trouble.upkeep.round()
-    assert len(trouble.recorded) == 1
-    assert await trouble.upkeep.conditions() == []
+    assert broken.upkeep.done == (done,)
+    await broken.upkeep.round()
+    assert len(broken.recorded) == 1
+    assert await broken.upkeep.conditions() == []
 
 
 async def test_a_repair_that_does_not_help_is_given_up_and_says_so() -> None:
-    trouble = Trouble(failures=100)
+    broken = BrokenPart(failures=100)
     for _ in range(100):
-        await trouble.upkeep.round()
-        trouble.clock.move(ROUND_SECONDS)
-    assert [one.outcome for one in trouble.recorded] == ["failed"] * MAX_TRIES
-    (condition,) = await trouble.upkeep.conditions()
+        await broken.upkeep.round()
+        broken.clock.move(ROUND_SECONDS)
+    assert [one.outcome for one in broken.recorded] == ["failed"] * MAX_TRIES
+    (condition,) = await broken.upkeep.conditions()
     assert (condition.reference, "restart-dex" in condition.what) == ("repair-given-up", True)
-    trouble.broken = False
-    await trouble.upkeep.round()
-    assert await trouble.upkeep.conditions() == []
+    broken.is_broken = False
+    await broken.upkeep.round()
+    assert await broken.upkeep.conditions() == []
 
 
 class StatedDisk:

@@ -90,7 +90,7 @@ def test_an_export_is_verified_without_a_server(export: Export) -> None:
     assert b"later" not in export.members[EGRESS_MEMBER], "what follows the seal is not exported"
     shown = export.verify(export.members, 0)
     assert "3 ended attempts" in shown
-    assert "job.tar: verified" in shown
+    assert "verified job.tar" in shown
 
 
 def _exit_code(members: Members) -> None:

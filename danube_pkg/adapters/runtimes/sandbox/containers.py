@@ -73,7 +73,7 @@ class SandboxContainers:
         directory = await self._make_directory(pod, record, container)
         mounts = [
             Mount(write_token(directory, token), "/.danube/token"),
-            Mount(self._settings.grpc_directory, "/.danube/run"),
+            Mount(pod.sockets, "/.danube/run"),
             *(Mount(source, target) for source, target in self._settings.program.mounts),
         ]
         environment = tuple(self._settings.program.environment.items())

@@ -33,8 +33,11 @@ async def run_command(*words: str) -> None:
         async with asyncio.timeout(COMMAND_SECONDS):
             _, errors = await process.communicate()
     except TimeoutError as error:
-        process.kill()
         raise DiskRefused(f"{words[0]} took longer than {COMMAND_SECONDS:.0f} s") from error
+    finally:
+        if process.returncode is None:  # also if this task is cancelled
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise DiskRefused(_cause(words, errors.decode(errors="replace")))
 

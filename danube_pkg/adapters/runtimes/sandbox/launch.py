@@ -193,9 +193,14 @@ async def _start_init(
             process = await asyncio.create_subprocess_exec(
                 str(program), *joined, *stages, "--", str(bubblewrap), *arguments,
                 stdin=asyncio.subprocess.DEVNULL, stdout=errors, stderr=errors, env={}, cwd="/",
-                pass_fds=(listening.fileno(), info_write, confirm_fd, *filters, *files), umask=plan.umask,
+                # info_read: if this task is cancelled, bubblewrap must be able to write all the same. Without a reader
+                # it would be killed for that, and its child would wait for it for ever.
+                pass_fds=(listening.fileno(), info_read, info_write, confirm_fd, *filters, *files), umask=plan.umask,
             )  # fmt: skip
             await process.wait()
+    except BaseException:
+        os.close(info_read)
+        raise
     finally:
         listening.close()
         for descriptor in (info_write, *filters, *files):

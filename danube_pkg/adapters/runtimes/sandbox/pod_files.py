@@ -1,5 +1,5 @@
-"""A pod on disk: `pods/<pod_id>/pod.json`, `workspace/`, and `c/<number>/` with a container's root, state and exec
-socket.
+"""A pod on disk: `pods/<pod_id>/pod.json`, `workspace/`, `run/` with the coordinator's socket, and `c/<number>/` with a
+container's root, state and exec socket.
 
 A pod that was created before pods had ids of their own has its job's id, which is the name of its directory too.
 
@@ -125,6 +125,7 @@ class PodDirectory:
         self.pod_id = pod_id
         self._data_id = data_id
         self.workspace = self.path / "workspace"
+        self.sockets = self.path / "run"
 
     def container(self, number: int) -> Path:
         return self.path / "c" / str(number)

@@ -8,6 +8,7 @@ from functools import partial
 from danube_pkg.adapters.runtimes.sandbox.container_roots import ContainerRoots
 from danube_pkg.adapters.runtimes.sandbox.container_watch import ContainerWatch
 from danube_pkg.adapters.runtimes.sandbox.containers import SandboxContainers
+from danube_pkg.adapters.runtimes.sandbox.coordinator_sockets import CoordinatorSockets
 from danube_pkg.adapters.runtimes.sandbox.exec_stream import PipeStream, open_exec
 from danube_pkg.adapters.runtimes.sandbox.image_root import overlay_of
 from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
@@ -34,8 +35,11 @@ from danube_pkg.core.runtimes.pods import (
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.directory_identity import identify
 from danube_pkg.kit.full_disk import is_full, lacking
+from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.tasks import end_all
+
+_log = EventLog("danube.sandbox")
 
 
 class SandboxRuntime:
@@ -67,6 +71,7 @@ class SandboxRuntime:
             Timing(SystemClock()),
         )
         self._egress = PodEgress(settings.namespaces, proxies)
+        self._sockets = CoordinatorSockets(settings.grpc_directory)
 
     def _lock(self, pod_id: str) -> asyncio.Lock:
         return self._locks.setdefault(pod_id, asyncio.Lock())
@@ -93,6 +98,7 @@ class SandboxRuntime:
             pod = self._pods.directory(spec.pod_id)
             record = pod.read_pod()
             if pod.path.exists() and (record is None or not record.holder.lives()):
+                self._sockets.close_pod(pod.pod_id)
                 await self._pods.remove(pod)  # also what an interrupted creation, or another directory's pod, has left
                 record = None
             if record is None:
@@ -103,6 +109,7 @@ class SandboxRuntime:
                 await self._egress.open(record)
             else:
                 await self._egress.restore([record])
+            await self._sockets.open(pod)
             known = self._containers.running(pod, ContainerRole.COORDINATOR, HOST_IMAGE)
             return known or await self._containers.create_coordinator(pod, record, spec.token)
 
@@ -166,6 +173,7 @@ class SandboxRuntime:
             for pod in self._pods.all():
                 for known in pod.containers():
                     self._watch.add(known)
+            await self._open_sockets()
             loop = asyncio.get_running_loop()
             sizes = loop.create_task(self._sizes.watch(), name="workspace sizes")
             egress = loop.create_task(self._egress.keep(self._pods.running), name="pod egress")
@@ -173,6 +181,14 @@ class SandboxRuntime:
                 yield events
             finally:
                 await end_all(sizes, egress)
+
+    async def _open_sockets(self) -> None:
+        """For the pods that a server before this one has made."""
+        for record in self._pods.running():
+            try:
+                await self._sockets.open(self._pods.directory(record.pod_id))
+            except OSError as error:  # its job ends at its deadline; the others must not
+                _log.error("coordinator-socket-not-opened", pod=record.pod_id, cause=str(error))
 
     # --- removing
 
@@ -183,6 +199,7 @@ class SandboxRuntime:
 
     async def delete_pod(self, pod_id: str) -> None:
         async with self._lock(pod_id):
+            self._sockets.close_pod(pod_id)
             await self._pods.remove(self._pods.directory(pod_id))
         self._locks.pop(pod_id, None)
 
@@ -194,6 +211,7 @@ class SandboxRuntime:
     async def close(self) -> None:
         self._watch.close()
         self._sizes.close()
+        await self._sockets.close()
 
 
 def _state_of(pod: PodDirectory) -> PodState:

@@ -12,7 +12,7 @@ class SandboxSettings(Record):
     data_dir: Path
     """`pods/` below it has a directory for each pod."""
     grpc_directory: Path
-    """Has the socket of the coordinators' server; mounted into coordinators only."""
+    """Has the socket of the coordinators' server, to which each pod's own leads."""
     supervisor: Path
     """The static program danube-step."""
     namespaces: Path

@@ -107,9 +107,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return make_authority(tmp_path_factory.mktemp("authority"), *NAMES, "127.0.0.1")
 
 
-@pytest_asyncio.fixture
-async def out(tmp_path: Path, authority: Authority) -> AsyncIterator[EgressPods]:
-    async with open_egress_pods(tmp_path, authority, [RUST] if RUST else []) as made:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def out(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> AsyncIterator[EgressPods]:
+    """One proxy; each test has a pod of its own."""
+    async with open_egress_pods(tmp_path_factory.mktemp("out"), authority, [RUST] if RUST else []) as made:
         yield made
 
 
@@ -123,6 +127,10 @@ def make_repository(directory: Path) -> None:
     )
     environment = {"PATH": os.defpath, "HOME": str(directory), "GIT_CONFIG_NOSYSTEM": "1"}
     subprocess.run(["/bin/sh", "-c", script], check=True, env=environment)
+
+
+PATIENT = ("pip", "npm", "cargo", "go")
+"""Clients that start an interpreter or try again, for more than a second of processor time."""
 
 
 def fill(files: dict[str, bytes], url: str) -> None:
@@ -175,7 +183,9 @@ async def test_a_client_works_over_plain_http_without_configuration(
     assert {(one.verdict, one.way) for one in out.ledger(worker)} == {(Verdict.ALLOWED, "http")}
 
 
-@pytest.mark.parametrize("client", INSTALLED)
+@pytest.mark.parametrize(
+    "client", [pytest.param(one, marks=pytest.mark.long if one in PATIENT else ()) for one in INSTALLED]
+)
 async def test_a_host_that_is_not_listed_is_refused_and_recorded(
     out: EgressPods, authority: Authority, tmp_path: Path, client: str
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from danube_pkg.adapters.runtimes.sandbox import launch
 from danube_pkg.core.errors import Defect, Unavailable
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, ContainerEnded, PodState
 from danube_pkg.kit.directory_identity import identify
@@ -143,6 +144,41 @@ async def test_a_creation_interrupted_at_any_moment_leaves_nothing_that_delete_d
         await delete_as_the_engine_does(pods, pod_id)
         assert await pods.runtime.list_pods() == []
     await wait_until_async(lambda: not processes_of(pods.data), EVENT_SECONDS, "every process to be gone")
+
+
+async def test_a_cancelled_start_of_a_container_leaves_no_process(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled before bubblewrap reports the process: it must neither fail at that, nor leave its child waiting."""
+
+    async def cancelled(descriptor: int) -> int:
+        os.close(descriptor)
+        raise asyncio.CancelledError
+
+    pod_id = new_pod_id()
+    await pods.runtime.create_pod(spec_of(pod_id))
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "_child_pid", cancelled)
+        for _ in range(5):
+            with pytest.raises(asyncio.CancelledError):
+                await pods.runtime.ensure_container(pod_id, HOST_IMAGE)
+    directory = pods.data / "pods" / pod_id / "c"
+    starting = [directory / str(number) for number in range(1, 6)]
+    await wait_until_async(lambda: not any(map(holders_of, starting)), 20, "the started processes to end")
+    assert len(os.listdir("/proc/self/fd")) <= before
+    worker = await pods.runtime.ensure_container(pod_id, HOST_IMAGE)
+    assert await pods.shell(worker, "echo lives") == (0, b"lives\n")
+
+
+def holders_of(directory: Path) -> list[str]:
+    """Processes that have a file of that directory open."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(os.readlink(file).startswith(f"{directory}/") for file in (process / "fd").iterdir()):
+                found.append(process.name)
+        except OSError:  # it has ended, or is another user's
+            continue
+    return found
 
 
 async def test_a_pod_of_an_older_server_is_found_after_an_upgrade(pods: Pods) -> None:

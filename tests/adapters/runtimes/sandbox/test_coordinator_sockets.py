@@ -1,0 +1,151 @@
+"""Each pod has a socket of its own to the coordinators' server, with a few connections, so that others have theirs."""
+
+import asyncio
+import socket
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from danube_pkg.adapters.runtimes.sandbox import coordinator_sockets
+from danube_pkg.adapters.runtimes.sandbox.coordinator_sockets import CONNECTIONS_OF_A_POD, CoordinatorSockets
+from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory
+from tests.adapters.runtimes.sandbox.pods import Pods
+from tests.support.waiting import wait_until_async, wait_until_true
+
+
+@asynccontextmanager
+async def echoing(directory: Path) -> AsyncIterator[None]:
+    """A server in that directory which sends back what it receives."""
+
+    async def echo(reader: StreamReader, writer: StreamWriter) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            return
+        finally:
+            writer.transport.abort()
+
+    directory.mkdir(parents=True, exist_ok=True)
+    async with await asyncio.start_unix_server(echo, directory / "coordinator.sock"):
+        yield
+
+
+@pytest_asyncio.fixture
+async def sockets(tmp_path: Path) -> AsyncIterator[CoordinatorSockets]:
+    made = CoordinatorSockets(tmp_path / "server")
+    yield made
+    await made.close()
+
+
+async def new_pod(sockets: CoordinatorSockets, path: Path, name: str) -> Path:
+    """A pod's directory; its socket, which listens."""
+    pod = PodDirectory(path, name, "id")
+    pod.path.mkdir(exist_ok=True)
+    await sockets.open(pod)
+    return pod.sockets / "coordinator.sock"
+
+
+async def answers(path: Path, stack: AsyncExitStack | None = None) -> bool:
+    """Whether a new connection is served. stack: closes it, else it is closed at once."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    if stack is not None:
+        stack.callback(lambda held: writer.transport.abort(), reader)  # a stream without its reader is closed
+    try:
+        writer.write(b"x" * 300_000)
+        found = await reader.readexactly(300_000)
+    except (OSError, asyncio.IncompleteReadError):
+        return False
+    finally:
+        if stack is None:
+            writer.transport.abort()
+    return found == b"x" * 300_000
+
+
+async def test_a_pod_has_a_few_connections_and_others_have_theirs(sockets: CoordinatorSockets, tmp_path: Path) -> None:
+    first, second = [await new_pod(sockets, tmp_path, name) for name in ("first", "second")]
+    async with echoing(tmp_path / "server"), AsyncExitStack() as held:
+        served = [await answers(first, held) for _ in range(CONNECTIONS_OF_A_POD + 5)]
+        assert served == [True] * CONNECTIONS_OF_A_POD + [False] * 5
+        assert await answers(second)
+        await held.aclose()
+        await wait_until_true(lambda: answers(first), 20, "a connection in place of one that ended")
+
+
+async def test_a_server_that_does_not_listen_yet_is_found_later(sockets: CoordinatorSockets, tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    path = await new_pod(sockets, tmp_path, "pod")
+    assert not await answers(path)
+    async with echoing(tmp_path / "server"):
+        assert await answers(path)
+    await wait_until_true(lambda: refused(path), 20, "connections to end with the server")
+
+
+async def refused(path: Path) -> bool:
+    return not await answers(path)
+
+
+async def test_a_peer_that_reads_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent to it must not keep a connection that is not counted any more."""
+    monkeypatch.setattr(coordinator_sockets, "CLOSE_SECONDS", 0.05)
+    ours, silent = socket.socketpair()
+    with silent:
+        _, writer = await asyncio.open_connection(sock=ours)
+        async with coordinator_sockets._closing(writer):
+            writer.write(bytes(1 << 20))
+        await wait_until_async(lambda: ours.fileno() == -1, 20, "the connection to be closed")
+
+
+async def test_the_socket_of_a_server_before_is_replaced(sockets: CoordinatorSockets, tmp_path: Path) -> None:
+    path = await new_pod(sockets, tmp_path, "pod")
+    await sockets.close()
+    assert not await answers(path)
+    restarted = CoordinatorSockets(tmp_path / "server")
+    async with echoing(tmp_path / "server"):
+        assert await new_pod(restarted, tmp_path, "pod") == path
+        assert await answers(path)
+        restarted.close_pod("pod")
+        assert not await answers(path)
+    await restarted.close()
+
+
+CONNECT = """
+import socket, sys, time
+held = []
+for _ in range(int(sys.argv[1])):
+    one = socket.socket(socket.AF_UNIX)
+    one.settimeout(20)
+    one.connect("/.danube/run/coordinator.sock")
+    held.append(one)
+served = 0
+for one in held:
+    try:
+        one.sendall(b"hello")
+        served += one.recv(5) == b"hello"
+    except OSError:
+        pass
+print(served, flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_coordinators_reach_the_server_by_the_socket_of_their_pod(pods: Pods) -> None:
+    """Also after a restart of the server, which listens in the same directory again."""
+    async with echoing(pods.data / "run" / "grpc"):
+        (hostile, worker), (honest, _) = await pods.pod(), await pods.pod()
+        greedy = await pods.runtime.exec(hostile, ("/usr/bin/env", "python3", "-c", CONNECT, "100"))
+        assert await greedy.read() == f"{CONNECTIONS_OF_A_POD}\n".encode()
+        assert await pods.run(honest, "python3", "-c", CONNECT, "1") == (0, b"1\n")
+        code, printed = await pods.shell(worker, "ls /.danube")
+        assert (code, printed) == (0, b"danube-step\n")
+        await greedy.close()
+        async with pods.runtime.watch():
+            assert await pods.run(honest, "python3", "-c", CONNECT, "1") == (0, b"1\n")
