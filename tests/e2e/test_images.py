@@ -232,7 +232,11 @@ def test_an_image_that_a_job_uses_is_not_removed(shared: Installation, archives:
     assert (refused.returncode, "is used by a pod" in refused.stderr) == (3, True)
     next((shared.data / "pods").glob("*/workspace")).joinpath("go").touch()
     assert shared.end_of(job)["status"] == "success"
-    shared.command("image", "remove", "local/shell:1")
+
+    def is_removed() -> bool:  # the job has its status before its pod is gone
+        return shared.command("image", "remove", "local/shell:1", check=False).returncode == 0
+
+    wait_until(is_removed, 30, "the pod to release the image")
 
 
 @pytest.mark.long

@@ -19,7 +19,7 @@ from danube_pkg.core.errors import Permanent, TooLarge
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.repositories.urls import is_remote, without_login
 from danube_pkg.core.triggers.heads import BRANCHES, MAX_HEADS, MAX_REF_LENGTH, TAGS, RefHead
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 
 _HASH = re.compile(r"[0-9a-f]{40}")
 _SHORT_HASH = re.compile(r"[0-9a-f]{7,39}")
@@ -85,8 +85,8 @@ def resolve_local(repo: Repo, ref: str, name: str) -> Revision:
         return _revision(repo, refs[HEADREF], ref or branch, branch)
     found = _named({one.decode("utf-8", "surrogateescape"): sha for one, sha in refs.items()}, ref)
     if found is not None:
-        sha, branch, tag = found
-        return _revision(repo, sha, ref, branch, tag)
+        sha, branch, tag, other = found
+        return replace(_revision(repo, sha, ref, branch, tag), other_ref=other)
     if _HASH.fullmatch(ref):
         return _revision(repo, ObjectID(ref.encode()), ref)
     if _SHORT_HASH.fullmatch(ref):
@@ -103,13 +103,16 @@ def _revision(repo: Repo, sha: ObjectID, ref: str, branch: str = "", tag: str = 
     return Revision(commit.decode(), ref, branch, tag, **commit_metadata(repo.object_store, commit))
 
 
-def _named(refs: Mapping[str, ObjectID], ref: str) -> tuple[ObjectID, str, str] | None:
-    """(object, branch, tag) of a full or short name; a branch takes precedence over a tag of the same name."""
+def _named(refs: Mapping[str, ObjectID], ref: str) -> tuple[ObjectID, str, str, str] | None:
+    """(object, branch, tag, other) of a full or short name. A branch takes precedence over a tag of the same name; then
+    the full name of the tag is the other."""
+    tag_ref = f"refs/tags/{ref}"
     for candidate in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}"):
         if candidate in refs and candidate.startswith("refs/"):
             branch = candidate.removeprefix("refs/heads/") if candidate.startswith("refs/heads/") else ""
             tag = candidate.removeprefix("refs/tags/") if candidate.startswith("refs/tags/") else ""
-            return refs[candidate], branch, tag
+            other = tag_ref if branch and ref == branch and tag_ref in refs else ""
+            return refs[candidate], branch, tag, other
     return None
 
 
@@ -130,10 +133,12 @@ def _resolve_remote(url: str, ref: str, remote: RemoteSettings) -> Resolved:
     found = _named(refs, ref)
     if found is None:
         raise _no_ref(name, ref)
-    sha, branch, tag = found
+    sha, branch, tag, other = found
     # A tag may be an object of its own: newer servers also list what it points to.
     commit = refs.get(f"refs/tags/{tag}^{{}}") if tag else None
-    return Resolved(Revision((commit or sha).decode(), ref, branch, tag), peel=not branch and commit is None)
+    return Resolved(
+        Revision((commit or sha).decode(), ref, branch, tag, other_ref=other), peel=not branch and commit is None
+    )
 
 
 def remote_tag(url: str, tag: str, remote: RemoteSettings) -> str:

@@ -23,6 +23,19 @@ ORDER BY id
 """
 
 
+_END_BEFORE = """
+WITH own AS (SELECT json_extract("trigger", '$.revision.branch') AS branch,
+                    json_extract("trigger", '$.revision.tag') AS tag FROM jobs WHERE id = ?)
+SELECT jobs.status FROM own, jobs WHERE jobs.pipeline = ?
+  AND jobs.trigger_ref IN (?, 'HEAD', own.branch, own.tag, 'refs/heads/' || own.branch, 'refs/tags/' || own.tag)
+  AND json_extract(jobs."trigger", '$.revision.branch') IS own.branch
+  AND json_extract(jobs."trigger", '$.revision.tag') IS own.tag
+  AND jobs.id < ? AND jobs.status IN ('success', 'failure', 'timeout')
+ORDER BY jobs.id DESC LIMIT 1
+"""
+"""A push names its branch by the full ref, a manual start by any name, a schedule by none: they are one branch."""
+
+
 class SqliteOutbox:
     """`core.notifications.ports.OutboxStore`."""
 
@@ -68,13 +81,7 @@ class SqliteOutbox:
         await self._database.write(work)
 
     async def end_before(self, pipeline: str, ref: str, job_id: str) -> Status | None:
-        rows = self._database.read(
-            "SELECT status FROM jobs WHERE pipeline = ? AND trigger_ref = ? AND id < ? "
-            "AND status IN ('success', 'failure', 'timeout') ORDER BY id DESC LIMIT 1",
-            pipeline,
-            ref,
-            job_id,
-        )
+        rows = self._database.read(_END_BEFORE, job_id, pipeline, ref, job_id)
         return Status(rows[0]["status"]) if rows else None
 
     async def forget_delivered(self, before: float) -> int:

@@ -95,7 +95,7 @@ def notification_of(job: Job) -> JobNotification:
         message=job.message,
         repository=job.settings.repository,
         commit_sha=trigger.revision.commit_sha,
-        ref=trigger.revision.ref,
+        ref=trigger.revision.full_ref,
         trigger=trigger.type,
         actor=trigger.actor,
         created_at=job.created_at,

@@ -77,7 +77,7 @@ def follow_up_of_skip(skip: Skip, pipeline: Pipeline, state: State, now: float) 
         message=skip.why,
         repository=pipeline.settings.repository,
         commit_sha=trigger.revision.commit_sha,
-        ref=trigger.revision.ref,
+        ref=trigger.revision.full_ref,
         trigger=trigger.type,
         actor=trigger.actor,
         created_at=now,

@@ -32,7 +32,8 @@ class Revision(Record):
 
     commit_sha: 40 hexadecimal digits; "" where there is no commit: it is not resolved yet, or the repository is a
     directory without Git. commit_message, commit_author: the commit's first line and its author, bounded; "" until they
-    are known. Text of untrusted origin.
+    are known. Text of untrusted origin. other_ref: the tag of the same name, which is not built; "" where the ref names
+    one thing.
     """
 
     commit_sha: str = ""
@@ -41,11 +42,19 @@ class Revision(Record):
     tag: str = ""
     commit_message: str = ""
     commit_author: str = ""
+    other_ref: str = ""
 
     @property
     def name(self) -> str:
         """The branch, the tag, or the ref; "" where none is known."""
         return self.branch or self.tag or self.ref
+
+    @property
+    def full_ref(self) -> str:
+        """The ref in full where it is a branch or a tag: a push names it so, a manual start by any of its names."""
+        if self.branch:
+            return f"refs/heads/{self.branch}"
+        return f"refs/tags/{self.tag}" if self.tag else self.ref
 
     def described(self, commit_message: str, commit_author: str) -> "Revision":
         """With the commit's message and author; itself where it has a message, or neither is given."""

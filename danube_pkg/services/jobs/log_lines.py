@@ -18,6 +18,9 @@ def write_source(log: JobLog, job: Job, source: SourceTree) -> None:
     if source.rule:
         where = f"{without_login(job.settings.repository)} at {source.commit_sha}"
         log.note("source", 0, f"--- source {where}, read with: {source.rule}")
+    if other := job.trigger.revision.other_ref:
+        name = one_line(job.trigger.revision.ref)
+        log.note("source:other-ref", 0, f"--- {name} is a branch and a tag: the branch is built; for the tag: {other}")
     for notice in source.notices:
         log.note(f"source:{notice}", 0, f"--- {' '.join(notice.split())}")
 

@@ -47,5 +47,4 @@ class JobResources:
         log = await self.log(active)
         message, author = log.redact(source.commit_message), log.redact(source.commit_author)
         await active.apply(SourceOpened(source.rule, source.commit_sha, message, author))
-        if source.rule or source.notices:
-            write_source(log, active.job, source)
+        write_source(log, active.job, source)

@@ -31,7 +31,9 @@ from danube_pkg.core.configuration.notifications import (
 from danube_pkg.core.configuration.pipelines import TriggerKind
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.webhooks.events import Push
 from danube_pkg.services.notifications.outbox import Outbox
 from tests.services.notifications.forges import Answer, served_receiver
@@ -98,6 +100,23 @@ async def test_a_recovery_counts_for_its_own_branch(tmp_path: Path) -> None:
         await ended(danube, GREEN, "d3", "topic")
         await all_sent(danube)
         assert [one["ref"] for one in receiver.documents] == ["refs/heads/topic"]
+
+
+@pytest.mark.parametrize("ref", ["main", "HEAD", "refs/heads/main", "refs/tags/main"])
+async def test_a_manual_start_recovers_a_branch_by_any_of_its_names(tmp_path: Path, ref: str) -> None:
+    """Only a tag of that name does not, and a cancelled job in between changes nothing."""
+    async with served_receiver() as receiver, open_sending(tmp_path) as (danube, _):
+        await configured(danube, WebhookNotification(receiver.url, "signing", (Occasion.RECOVERY,)))
+        await ended(danube, RED, "d1")
+        await danube.receive(Push(REPOSITORY, "main", SHA, "alice"), "d2")
+        await danube.engine.cancel((await danube.jobs())[-1].id, "alice")
+        named = Revision(SHA, ref, tag="main") if "tags" in ref else Revision(SHA, ref, branch="main")
+        pipeline = await danube.pipelines.load_pipeline("app")
+        assert pipeline is not None
+        job = await danube.engine.submit(pipeline, Trigger("manual", "alice", named))
+        await advance(danube, job, ev.Admitted("pod"), ev.PodReady(0), GREEN, *CLOSING)
+        await all_sent(danube)
+        assert [one["ref"] for one in receiver.documents] == ([] if "tags" in ref else ["refs/heads/main"])
 
 
 async def test_the_servers_notifications_apply_to_every_pipeline_and_each_receiver_gets_one(

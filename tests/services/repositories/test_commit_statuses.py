@@ -12,8 +12,10 @@ from danube_pkg.core.configuration.pipelines import TriggerKind
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.transitions import decide
+from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.git_authentication import GithubApp, GitlabToken, HttpsToken
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.webhooks.events import Push, WebhookRepository
 from danube_pkg.services.notifications.outbox import Outbox
 from tests.services.notifications.forges import (
@@ -113,6 +115,32 @@ async def test_a_job_has_the_forges_states(tmp_path: Path, kind: str, words: lis
         assert len(descriptions[2]) <= 140
         assert {request["target_url"] for request in forge.requests} == {f"{EXTERNAL_URL}/jobs/{job.id}"}
         assert {request.get("ref") for request in forge.requests} == {"main" if kind == "gitlab" else None}
+
+
+@pytest.mark.parametrize(
+    ("revision", "state", "context"),
+    [
+        (Revision(SHA, "main", branch="main"), "success", "danube/app/push"),
+        (Revision(SHA, "HEAD", branch="main"), "success", "danube/app/push"),
+        (Revision(SHA, "topic", branch="topic"), "failure", "danube/app/push"),
+        (Revision(SHA, "v1", tag="v1"), "success", "danube/app/tag"),
+    ],
+)
+async def test_a_manual_start_replaces_the_status_of_its_own_branch(
+    tmp_path: Path, revision: Revision, state: str, context: str
+) -> None:
+    """By any of the branch's names; another branch with the same head leaves it, and a tag has a context of its own."""
+    green = (ev.Finished(), ev.StepsStopped(), ev.LogClosed({}), ev.ProvenanceSigned(b"{}", "key"), ev.PodDeleted())
+    async with served_forge() as forge, open_sending(tmp_path) as (danube, _):
+        await configured(danube, "gitea", forge)
+        await run(danube, await push(danube, forge))
+        pipeline = await danube.pipelines.load_pipeline("app")
+        assert pipeline is not None
+        job = await danube.engine.submit(pipeline, Trigger("manual", "alice", revision))
+        await advance(danube, job, ev.Admitted("pod"), ev.PodReady(0), *green)
+        await all_sent(danube)
+        newest = [one for one in forge.statuses if one[1] == context][-1]
+        assert newest[2] == state
 
 
 @pytest.mark.parametrize("kind", KINDS)
