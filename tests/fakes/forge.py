@@ -196,6 +196,8 @@ class FakeForge(HttpServer):
         git(base.bare, "fetch", "-q", str(head.bare), f"{sha}:refs/{kind}/{number}/head")
         event, payload = pull_payload(self.kind, self._facts(base), self._facts(head), number, branch, sha, user)
         self._deliver(base, event, payload)
+        if self.kind in (Forge.GITEA, Forge.FORGEJO) and branch:  # as Gitea 1.22 does after a fork was pushed
+            self._deliver(base, event, {**payload, "action": "synchronized"})
         return number
 
     def _facts(self, repository: FakeRepository) -> dict[str, Any]:
