@@ -18,8 +18,10 @@ from urllib.parse import quote, unquote, urlsplit
 from danube_pkg.core.repositories.forges import Forge
 from tests.fakes.forge_payloads import headers_of, pull_payload, push_payload, signature_of
 from tests.support.git_servers import HttpServer, answer_request, git, login_of, read_body
+from tests.support.waiting import wait_until
 
 NONE = "0" * 40
+SECONDS = 30.0
 ADMIN, BOT = "ada", "danube-bot"
 API_PATHS = {Forge.GITHUB: "/api/v3", Forge.GITLAB: "/api/v4", Forge.GITEA: "/api/v1", Forge.FORGEJO: "/api/v1"}
 
@@ -115,6 +117,11 @@ class FakeForge(HttpServer):
     def add_owner_hook(self, owner: str, url: str, secret: str) -> None:
         self.owner_hooks[owner] = FakeHook(next(self._ids), url, secret)
 
+    def wait_pushed(self, name: str) -> None:
+        """Until the first push was processed."""
+        bare = self.by_name[name].bare
+        wait_until(lambda: refs_of(bare), SECONDS, "the push to be processed")
+
     def add_deploy_key(self, name: str, public: str) -> None:
         self.by_name[name].keys.append({"title": "danube", "key": public, "read_only": True})
 
@@ -196,6 +203,8 @@ class FakeForge(HttpServer):
         git(base.bare, "fetch", "-q", str(head.bare), f"{sha}:refs/{kind}/{number}/head")
         event, payload = pull_payload(self.kind, self._facts(base), self._facts(head), number, branch, sha, user)
         self._deliver(base, event, payload)
+        if self.kind in (Forge.GITEA, Forge.FORGEJO) and branch:  # as Gitea 1.22 does after a fork was pushed
+            self._deliver(base, event, {**payload, "action": "synchronized"})
         return number
 
     def _facts(self, repository: FakeRepository) -> dict[str, Any]:

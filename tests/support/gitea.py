@@ -175,6 +175,15 @@ class RealGitea:
     def ssh_url(self, name: str) -> str:
         return f"ssh://git@127.0.0.1:{self.ssh_port}/{name}.git"
 
+    def wait_pushed(self, name: str) -> None:
+        """Until the first push was processed: webhooks that are made before that would report it."""
+
+        def is_processed() -> bool:
+            found = self._api("GET", f"/repos/{name}/activities/feeds")
+            return any(one["op_type"] == "commit_repo" for one in found)
+
+        wait_until(is_processed, START_SECONDS, "the push to be processed")
+
     def add_hook(self, name: str, url: str, secret: str) -> None:
         self._api("POST", f"/repos/{name}/hooks", _hook(url, secret))
 

@@ -17,6 +17,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     Ignored,
     Ping,
     PullRequest,
+    PullRequestChange,
     Push,
     TagDeleted,
     TagPush,
@@ -190,6 +191,8 @@ def reported_before(entry: InboxEntry, earlier: Sequence[InboxEntry]) -> InboxEn
     event, recent = entry.event, [one for one in earlier if entry.received_at - one.received_at <= SAME_EVENT_SECONDS]
     if recent and is_same_event(event, recent[0].event):
         return recent[0]
+    if isinstance(event, PullRequest):
+        return _with_this_head(event, recent)
     if not isinstance(event, Push | TagPush):
         return None
     before, head = movement_of(event)
@@ -201,6 +204,21 @@ def reported_before(entry: InboxEntry, earlier: Sequence[InboxEntry]) -> InboxEn
         if moves_to(one.event, before):
             return None
     return None
+
+
+def _with_this_head(event: PullRequest, recent: Sequence[InboxEntry]) -> InboxEntry | None:
+    """The entry that reported the head of an update already: Gitea sends an update with the same head after a request
+    was opened."""
+    moves = (PullRequestChange.OPENED, PullRequestChange.UPDATED, PullRequestChange.CLOSED)
+    last = next((one for one in recent if isinstance(one.event, PullRequest) and one.event.change in moves), None)
+    if last is None or not isinstance(last.event, PullRequest) or last.event.change is PullRequestChange.CLOSED:
+        return None
+    same = (last.event.repository.urls, last.event.commit_sha, last.event.target_branch) == (
+        event.repository.urls,
+        event.commit_sha,
+        event.target_branch,
+    )
+    return last if same and event.change is PullRequestChange.UPDATED else None
 
 
 def note_of(event: InboxEvent) -> str:

@@ -61,6 +61,11 @@ def tag(before: str, after: str) -> TagPush:
         ([PULL, replace(PULL, version="")], 2),
         ([PULL, replace(PULL, version="2026-11-29T10:00:09Z")], 2),
         ([PULL, replace(PULL, target_branch="dev")], 2),
+        ([PULL, replace(PULL, change=PullRequestChange.UPDATED)], 1),
+        ([PULL, replace(PULL, change=PullRequestChange.UPDATED, version="2026-11-29T10:00:01Z")], 1),
+        ([PULL, replace(PULL, change=PullRequestChange.UPDATED, commit_sha=A)], 2),
+        ([PULL, replace(PULL, change=PullRequestChange.UPDATED, target_branch="dev")], 2),
+        ([PULL, *(replace(PULL, change=PullRequestChange.UPDATED, commit_sha=one) for one in (A, B))], 3),
         ([PULL, replace(PULL, change=PullRequestChange.CLOSED), PULL], 2),
     ],
 )
