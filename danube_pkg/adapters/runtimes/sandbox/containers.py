@@ -32,7 +32,7 @@ SUPERVISOR_PATH = "/.danube/danube-step"
 """Where the supervisor is mounted in every container."""
 
 SHARED_NOTICE = (
-    "ids: files cannot be shown with other owners on this machine, so that the image's user writes to /workspace by its"
+    "workspace: files cannot be shown with other owners on this machine, so that the image's user writes to it by its"
     " group, with the umask 002"
 )
 
