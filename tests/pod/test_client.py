@@ -65,4 +65,4 @@ def test_what_ends_the_reading_of_an_artifact_is_raised(
     with pytest.raises(type(error)) as raised:
         client.upload(1, "a", "a", chunks)
     assert raised.value is error
-    assert uploads.calls == 1
+    assert uploads.calls <= 1  # none where the call was given up before the server had taken it

@@ -63,19 +63,19 @@ def test_a_token_is_not_sent_unencrypted() -> None:
         (
             "git@github.com:myorg/app.git",
             "https://api.github.com/repos/myorg/app/statuses/c0ffee",
-            {"Authorization": "Bearer T", "Accept": "application/json"},
+            {"Authorization": "Bearer s3cret", "Accept": "application/json"},
             "error",
         ),
         (
             "https://gitlab.example.org/group/sub/app",
             "https://gitlab.example.org/api/v4/projects/group%2Fsub%2Fapp/statuses/c0ffee",
-            {"PRIVATE-TOKEN": "T"},
+            {"PRIVATE-TOKEN": "s3cret"},
             "canceled",
         ),
         (
             "https://gitea.example.org:3000/team/app",
             "https://gitea.example.org:3000/api/v1/repos/team/app/statuses/c0ffee",
-            {"Authorization": "token T", "Accept": "application/json"},
+            {"Authorization": "token s3cret", "Accept": "application/json"},
             "error",
         ),
     ],
@@ -84,12 +84,12 @@ def test_each_forge_has_its_own_request(repository: str, url: str, headers: dict
     project = forge_project(repository, RULES)
     assert project is not None
     status = CommitStatus(CommitState.CANCELLED, "danube/app", "x" * 200, "https://ci.example.org/jobs/1")
-    request = status_request(project, "c0ffee", status, "T")
+    request = status_request(project, "c0ffee", status, "s3cret")
     assert (request.url, request.headers) == (url, headers)
     assert request.body["state"] == state
     assert len(str(request.body["description"])) == 140
     assert request.body["target_url"] == "https://ci.example.org/jobs/1"
-    assert "T" not in repr(request).replace("target", "")
+    assert "s3cret" not in repr(request)
 
 
 def test_a_repository_without_an_api_has_no_forge() -> None:

@@ -80,7 +80,7 @@ async def test_the_keys_of_the_server_are_reached_by_no_way(pods: Pods) -> None:
 
 
 async def test_no_socket_of_the_host_is_visible(pods: Pods) -> None:
-    """The coordinator sees the server's socket and no other; a worker sees none."""
+    """The coordinator sees the socket of its own pod and no other; a worker sees none."""
     path = pods.data / "run" / "grpc" / "api.sock"
     place = os.open(path.parent, os.O_PATH)
     with socket.socket(socket.AF_UNIX) as listening:
@@ -89,7 +89,7 @@ async def test_no_socket_of_the_host_is_visible(pods: Pods) -> None:
         coordinator, worker = await pods.pod()
         search = "find / -path /proc -prune -o -type s -print 2>/dev/null; true"
         assert await pods.shell(worker, search) == (0, b"")
-        assert await pods.shell(coordinator, search) == (0, b"/.danube/run/api.sock\n")
+        assert await pods.shell(coordinator, search) == (0, b"/.danube/run/coordinator.sock\n")
 
 
 async def test_another_pods_workspace_is_not_visible(pods: Pods) -> None:
