@@ -34,8 +34,7 @@ def pipeline(*, name: str, shell: str = "", env: Mapping[str, str] | None = None
 
     if shell:
         check_shell(shell)
-    variables = dict(env or {})
-    check_environment(variables)
+    variables = checked_environment(env)
 
     def mark(function: F) -> F:
         check_function(function)
@@ -58,8 +57,16 @@ def check_shell(shell: str) -> None:
         )
 
 
-def check_environment(env: Mapping[str, str]) -> None:
-    """Raises DanubeError for a name or a value that a process cannot have."""
+def checked_environment(env: Mapping[str, str] | None) -> dict[str, str]:
+    """A copy of the variables. Raises DanubeError for a name or a value that a process cannot have."""
+    if env is None:
+        return {}
+    if not isinstance(env, Mapping):
+        raise DanubeError(
+            "step-invalid",
+            f"env must have a value for each name, and is a {type(env).__name__}",
+            hint='env={"LEVEL": "debug"}',
+        )
     texts = {f"the name {key!r} in env": key for key in env}
     check_texts("step-invalid", texts | {f"the value of {key!r} in env": value for key, value in env.items()})
     if any("\0" in key + value or "=" in key or not key for key, value in env.items()):
@@ -68,6 +75,7 @@ def check_environment(env: Mapping[str, str]) -> None:
             "an environment variable has a character that it cannot have (a NUL byte, or = in a name), or no name",
             hint="put binary data into a file of /workspace",
         )
+    return dict(env)
 
 
 def check_function(function: Callable[..., Any]) -> None:

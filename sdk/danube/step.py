@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from danube import _open_steps
 from danube._errors import DanubeError
-from danube._pipeline import check_environment, check_shell
+from danube._pipeline import check_shell, checked_environment
 from danube._results import StepFailed, StepHandle, StepResult, wait_for_one
 from danube._session import StepCall, current, default_environment, default_shell
-from danube._texts import check_texts
+from danube._texts import check_texts, check_whole_numbers
 
 _groups = threading.local()
 
@@ -114,6 +114,8 @@ def service(
 
     Raises StepFailed where the service ends before the block does or is not ready in time: its log says why.
     """
+    check_texts("step-invalid", {"ready": "" if ready is None else ready})
+    check_whole_numbers("step-invalid", {"ready_seconds": ready_seconds})
     handle = _start(command, name, image, env, working_directory, shell, None, 0, True)
     try:
         if ready is not None:
@@ -143,7 +145,6 @@ def _wait_until_ready(
     seconds: int,
 ) -> None:
     """Raises StepFailed for a service that ends meanwhile, or is not ready in time."""
-    check_texts("step-invalid", {"ready": ready})
     loop = f"until {ready}\ndo sleep 0.2\ndone"
     probe = _start(loop, f"{name} is ready", image, env, working_directory, None, seconds, 0, False)
     wait_for_one([service, probe])
@@ -181,8 +182,7 @@ def _start(
     texts = {"the command": command, "name": name or "", "image": image or ""}
     texts |= {"working_directory": working_directory or "", "shell": shell or ""}
     check_texts("step-invalid", texts)
-    variables = {**default_environment(), **(env or {})}
-    check_environment(variables)
+    variables = {**default_environment(), **checked_environment(env)}
     _check(command, shell, timeout_seconds, retries)
     call = StepCall(
         sequence=session.next_sequence("step"),
@@ -227,6 +227,8 @@ def _check(command: str, shell: str | None, timeout_seconds: int | None, retries
         raise DanubeError("step-invalid", "a command has a NUL byte", hint="put binary data into a file of /workspace")
     if shell is not None:
         check_shell(shell)
+    seconds = {} if timeout_seconds is None else {"timeout_seconds": timeout_seconds}
+    check_whole_numbers("step-invalid", {**seconds, "retries": retries})
     if timeout_seconds is not None and timeout_seconds <= 0:
         raise DanubeError(
             "step-invalid",

@@ -37,6 +37,13 @@ from tests.sdk.session import RecordingSession, fail
         lambda: step.run("true", shell="x" * 201),
         lambda: step.run("true", shell=["bash"]),  # type: ignore[arg-type]
         lambda: pipeline(name="A", shell="bash\0"),
+        lambda: step.run("true", env=["A"]),  # type: ignore[arg-type]
+        lambda: step.run("true", timeout_seconds="5"),  # type: ignore[arg-type]
+        lambda: step.run("true", retries=1.5),  # type: ignore[arg-type]
+        lambda: step.run("true", retries=True),
+        lambda: step.service("db", "serve", ready=5).__enter__(),  # type: ignore[arg-type]
+        lambda: step.service("db", "serve", ready_seconds="9").__enter__(),  # type: ignore[arg-type]
+        lambda: pipeline(name="A", env=["A"]),  # type: ignore[arg-type]
         lambda: pipeline(name="A", env={"A=B": "1"}),
         lambda: pipeline(name="A", env={"A": 1}),  # type: ignore[dict-item]
     ],
