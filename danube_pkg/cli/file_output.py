@@ -4,6 +4,8 @@ import io
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -23,15 +25,23 @@ def write_output(output: str | None, data: bytes) -> None:
 
 def copy_output(output: str | None, source: Source) -> None:
     """Write the source to a file, whole or not at all; None or `-`: to standard output. Raises Permanent."""
+    with written(output) as file:
+        shutil.copyfileobj(source, file)
+
+
+@contextmanager
+def written(output: str | None) -> Iterator[IO[bytes]]:
+    """An open file that is there under its name once the block has ended well; None or `-`: standard output. Raises
+    Permanent."""
     if output in (None, "-"):
-        _copy(source, sys.stdout.buffer)
+        yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     target = Path(str(output))
     part = target.with_name(f".{target.name}.part")
     try:
         with part.open("wb") as file:
-            _copy(source, file)
+            yield file
         os.replace(part, target)
     except OSError as error:
         raise Permanent(
@@ -43,7 +53,3 @@ def copy_output(output: str | None, source: Source) -> None:
     finally:
         if part.parent.is_dir():
             part.unlink(missing_ok=True)
-
-
-def _copy(source: Source, target: IO[bytes]) -> None:
-    shutil.copyfileobj(source, target)

@@ -2,20 +2,18 @@
 checked."""
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.file_output import write_output
+from danube_pkg.cli.file_output import write_output, written
 from danube_pkg.cli.output import print_table, say, show, size
 from danube_pkg.cli.progress import progress
 from danube_pkg.cli.servers import add_server_arguments
-from danube_pkg.core.errors import NotFound, Permanent, Unavailable
+from danube_pkg.core.errors import NotFound, Unavailable
 
 CHUNK_BYTES = 256 * 1024
 
@@ -69,23 +67,11 @@ def _download(options: argparse.Namespace) -> int:
         )
     artifact = known[options.name]
     path = f"/api/v1/jobs/{job}/artifacts/{name}"
-    if options.output == "-":
-        _receive(client, path, os.dup(sys.stdout.fileno()), artifact)
+    target = options.output or artifact["file_name"]
+    with written(target) as file:
+        _receive(client, path, file, artifact)
+    if target == "-":
         return 0
-    target = Path(options.output or artifact["file_name"])
-    part = target.with_name(f".{target.name}.part")
-    try:
-        _receive(client, path, os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), artifact)
-        os.replace(part, target)
-    except OSError as error:
-        raise Permanent(
-            "file-not-written",
-            f"{target} cannot be written",
-            cause=error.strerror or str(error),
-            hint="name another file: --output FILE, or - for standard output",
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
     say(f"{target} ({size(artifact['size_bytes'])}, sha256 {artifact['sha256']})", file=sys.stderr)
     return 0
 
@@ -97,11 +83,10 @@ def _provenance(options: argparse.Namespace) -> int:
     return 0
 
 
-def _receive(client: ApiClient, path: str, descriptor: int, artifact: Mapping[str, Any]) -> None:
-    """Download into an open file, and close it. Raises Unavailable if the hash differs."""
+def _receive(client: ApiClient, path: str, file: IO[bytes], artifact: Mapping[str, Any]) -> None:
+    """Download into an open file. Raises Unavailable if the hash differs."""
     hash_ = sha256()
     with (
-        os.fdopen(descriptor, "wb") as file,
         client.open(path) as response,
         progress(artifact["file_name"], artifact["size_bytes"]) as shown,
     ):

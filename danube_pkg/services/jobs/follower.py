@@ -9,7 +9,7 @@ or silence the follower connects again, from the log's raw offset.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from danube_pkg.core.errors import NotFound, Retryable, StorageUnwritable, Unavailable
@@ -162,23 +162,27 @@ class StepFollower:
             await stream.close()
 
     def _spec(self, request: StepRequest | None) -> StepSpec:
-        job = self._active.job
-        around = {
-            **job_environment(job, self._ports.external_url),
-            **self._ports.egress.environment(job, self._sequence),
-            **self._ports.trace_environment(job, self._sequence),
-        }
         return StepSpec(
             step_id=self._step_id,
             attempt=self._attempt,
             key=self._key,
             command=request.command if request else None,
-            environment={**around, **request.environment} if request else {},
+            environment=self._environment(request) if request else {},
             working_directory=request.working_directory if request else "",
             shell=request.shell if request else "",
             timeout_ms=request.timeout_seconds * 1000 if request else 0,
             grace_ms=int(GRACE_SECONDS * 1000),
         )
+
+    def _environment(self, request: StepRequest) -> Mapping[str, str]:
+        """What the command knows of its job, its way to the network, and its own variables, which replace others."""
+        job = self._active.job
+        return {
+            **job_environment(job, self._ports.external_url),
+            **self._ports.egress.environment(job, self._sequence),
+            **self._ports.trace_environment(job, self._sequence),
+            **request.environment,
+        }
 
     async def _read_frames(self, stream: ExecStream, *, command_sent: bool) -> bool:
         parser = FrameParser()

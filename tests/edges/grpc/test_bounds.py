@@ -28,6 +28,9 @@ from tests.support.forked import fork_server
 _hostile = fork_server("tests.edges.grpc.hostile_coordinator")
 
 MAX_GROWTH_BYTES = 50 * 1024**2
+LARGE_STEP_BYTES = 1_000_000
+"""Each of the steps that a coordinator asks for has at least this many."""
+
 CONNECTIONS = 40
 
 
@@ -99,6 +102,7 @@ async def test_open_steps_have_a_bound_together(attacked: Attacked) -> None:
     assert set(ends) == {"RESOURCE_EXHAUSTED steps-too-large", "open"}
     stored = len(attacked.engine.engine.active_job(attacked.job_id).job.steps) - 1
     assert 1 <= stored <= ends["open"]  # a call that was cut off on a busy machine has stored nothing
+    assert stored * LARGE_STEP_BYTES <= MAX_KEPT_REQUEST_BYTES
 
 
 async def test_every_text_has_a_bound(attacked: Attacked) -> None:
