@@ -31,7 +31,7 @@ def copy_output(output: str | None, source: Source) -> None:
 
 @contextmanager
 def written(output: str | None) -> Iterator[IO[bytes]]:
-    """An open file that is there under its name once the block has ended well; None or `-`: standard output. Raises
+    """An open file that gets its name once the block has ended well; None or `-`: standard output. Raises
     Permanent."""
     if output in (None, "-"):
         yield sys.stdout.buffer
