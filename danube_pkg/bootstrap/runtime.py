@@ -25,9 +25,11 @@ from danube_pkg.core.errors import Permanent
 from danube_pkg.core.health.subsystems import Part
 from danube_pkg.core.images.ports import Images
 from danube_pkg.core.images.registries import RegistrySpec, configured_targets
+from danube_pkg.core.runtimes.connection import CoordinatorConnection
+from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.directory_identity import identify
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, field
 from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.images.pulls import ImageLedgers
 from danube_pkg.services.images.registries import SecretOf
@@ -76,6 +78,10 @@ class RuntimeCallbacks(Record):
     """The registries of the applied configuration."""
     secret_of: SecretOf | None = None
     """Reads the secrets of registries."""
+    pods: PodAddresses = field(default_factory=PodAddresses)
+    """Filled by a runtime whose pods have addresses; asked by the servers that they connect to."""
+    connection: Callable[[], CoordinatorConnection] | None = None
+    """How coordinators in a cluster reach this server, for each pod anew; None where `server.grpc_address` is empty."""
 
 
 NO_CALLBACKS = RuntimeCallbacks()

@@ -76,16 +76,14 @@ class ServerSettings(Record):
         rule(
             "The address to which coordinators in a cluster connect; empty: only a unix socket, which the sandbox uses.",
             restart=True,
-            planned=NO_KUBERNETES,
             **(_MAYBE_ADDRESS | {"example": "0.0.0.0:9090"}),
         ),
     ] = ""
     advertise_address: Annotated[
         str,
         rule(
-            "The address by which coordinators in a cluster reach grpc_address.",
+            "The address by which coordinators in a cluster reach grpc_address; empty: the same.",
             restart=True,
-            planned=NO_KUBERNETES,
             **(_MAYBE_ADDRESS | {"example": "danube.example.org:9090"}),
         ),
     ] = ""
