@@ -20,6 +20,7 @@ from danube_pkg.adapters.runtimes.sandbox import (
 )
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.core.configuration.settings import EgressHosts, RuntimeKind, RuntimeSettings
+from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.health.subsystems import Part
@@ -47,6 +48,8 @@ class RuntimeParts(Record):
     """The shell command that a coordinator's container runs."""
     conditions: Sequence[ConditionSource]
     """What an operator must see of the runtime."""
+    network: NetworkAccess | None = None
+    """How steps reach the egress proxy over a network; None where it is in the pod's own."""
     checks: Mapping[Part, ConditionSource] = {}
     """The checks of its subsystems, without which no job can run."""
 
@@ -136,7 +139,7 @@ async def open_sandbox(
         runtime = SandboxRuntime(settings, images, proxies)
         stack.push_async_callback(runtime.close)
         checks: Mapping[Part, ConditionSource] = {Part.PODS: SandboxPrograms(settings), Part.EGRESS: proxies}
-        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,), checks)
+        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,), checks=checks)
 
 
 def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
@@ -163,6 +166,8 @@ def _egress_settings(
         cgroups=lambda: find_cgroups(identify(settings.data_dir).id).make_for_proxies(),
         hosts=egress.hosts,
         registries=registries,
+        network_address=egress.bind_address,
+        translated=egress.translated_networks,
     )
 
 

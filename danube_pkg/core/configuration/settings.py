@@ -187,7 +187,7 @@ class ImageSettings(Record):
 
 
 class EgressHosts(Record):
-    """`[egress]`: how names are resolved for pods."""
+    """`[egress]`: how names are resolved for pods, and how pods of a cluster reach the proxy."""
 
     hosts: Annotated[
         Mapping[str, str],
@@ -200,6 +200,32 @@ class EgressHosts(Record):
             restart=True,
         ),
     ] = field(default_factory=dict)
+    bind_address: Annotated[
+        str,
+        rule(
+            "The address on which the egress proxy serves pods of a cluster; empty: only the sandbox's.",
+            restart=True,
+            **(_MAYBE_ADDRESS | {"example": "0.0.0.0:31280"}),
+        ),
+    ] = ""
+    advertise_address: Annotated[
+        str,
+        rule(
+            "The address by which pods of a cluster reach bind_address; with an IP address, since pods have no DNS.",
+            restart=True,
+            **(_MAYBE_ADDRESS | {"example": "10.1.2.3:31280"}),
+        ),
+    ] = ""
+    translated_networks: Annotated[
+        tuple[str, ...],
+        rule(
+            "Networks from which connections of pods come beside the pods' own addresses: those of the nodes, where the"
+            " cluster translates addresses. From there the job's credential alone decides.",
+            most=32,
+            restart=True,
+            **patterns.network,
+        ),
+    ] = ()
 
 
 class TlsSettings(Record):

@@ -78,6 +78,8 @@ class EgressReason(StrEnum):
     DNS = "dns"
     NO_ROUTE = "no-route"
     RAW_SOCKET = "raw-socket"
+    CREDENTIAL_WRONG = "credential-wrong"
+    CREDENTIAL_FOREIGN = "credential-foreign"
     NO_ADDRESS = "no-address"
     UNREACHABLE = "unreachable"
 
@@ -303,9 +305,14 @@ def yaml_lines(entries: Sequence[str], indent: str = "") -> str:
 
 
 def proxy_environment(step: int | None) -> Mapping[str, str]:
-    """Variables with which programs use the proxy. Its address identifies the step; None: no particular step."""
-    proxy = f"http://{address_of_step(step)}:{PROXY_PORT}"
-    direct = "localhost,127.0.0.1,::1"
+    """Variables with which programs use the proxy of a pod's loopback. Its address identifies the step; None: no
+    particular step."""
+    return proxy_variables(f"http://{address_of_step(step)}:{PROXY_PORT}")
+
+
+def proxy_variables(proxy: str, direct_hosts: Iterable[str] = ()) -> Mapping[str, str]:
+    """Variables with which programs use the proxy at that URL, except for these hosts."""
+    direct = ",".join(("localhost", "127.0.0.1", "::1", *direct_hosts))
     return {
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), direct),

@@ -2222,7 +2222,7 @@ export interface components {
              * @description Why, as a stable word.
              * @enum {string}
              */
-            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "credential-wrong" | "credential-foreign" | "no-address" | "unreachable";
             /** @description Why, in words, for the newest contact. */
             message: string;
             /** @description The entries of an allowlist that would allow it. */
@@ -2275,7 +2275,7 @@ export interface components {
              * @description Why, as a stable word.
              * @enum {string}
              */
-            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "credential-wrong" | "credential-foreign" | "no-address" | "unreachable";
             /** @description Why, in words. */
             message: string;
             /** @description The entries of an allowlist that would allow it. */
