@@ -1,8 +1,10 @@
-"""Opens the runtime of the configured kind with all that depends on it: egress, images and the coordinator's command.
+"""Opens the chosen runtime with all that depends on it: egress, images and the coordinator's command.
 
-This is the only place that knows the kinds. A new one is an opener in the table at the end.
+`runtime_choice.py` chooses it. This is the only place that opens one; a new one is an opener at the end.
 """
 
+import asyncio
+import importlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -19,13 +21,14 @@ from danube_pkg.adapters.runtimes.sandbox import (
     has_ids_for_pods,
 )
 from danube_pkg.bootstrap.images import ImageOptions, open_images
-from danube_pkg.core.configuration.settings import EgressHosts, RuntimeKind, RuntimeSettings
+from danube_pkg.core.configuration.cluster_settings import ClusterSettings
+from danube_pkg.core.configuration.settings import EgressHosts, RuntimeSettings
 from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
-from danube_pkg.core.errors import Permanent
 from danube_pkg.core.health.subsystems import Part
 from danube_pkg.core.images.ports import Images
 from danube_pkg.core.images.registries import RegistrySpec, configured_targets
+from danube_pkg.core.runtimes.choice import RuntimeChoice
 from danube_pkg.core.runtimes.connection import CoordinatorConnection
 from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.core.runtimes.ports import Runtime
@@ -61,11 +64,13 @@ class SandboxParts(RuntimeParts):
 
 
 class RuntimeOptions(Record):
-    """The sections of danube.toml about the runtime, egress and images."""
+    """The sections of danube.toml about the runtime, egress and images, and which runtime was chosen by them."""
 
     images: ImageOptions
     runtime: RuntimeSettings
     egress: EgressHosts
+    choice: RuntimeChoice = RuntimeChoice(None, "pods of this machine alone")
+    kubernetes: ClusterSettings = field(default_factory=ClusterSettings)
 
 
 async def _no_host_forms(job_id: str) -> Collection[str]:
@@ -100,11 +105,12 @@ def local_options(directory: Path) -> RuntimeOptions:
 async def open_runtime(
     options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks = NO_CALLBACKS
 ) -> AsyncIterator[RuntimeParts]:
-    """The runtime of the configured kind on a data directory. Its pods keep running when the block is left.
+    """The chosen runtime on a data directory. Its pods keep running when the block is left.
 
-    Raises Permanent for a kind that this version does not have, HostLacks for a missing program.
+    Raises Permanent for a cluster that cannot be used, HostLacks for a missing program.
     """
-    async with _OPENERS[options.runtime.kind](options, data, callbacks) as parts:
+    opener = _open_sandbox if options.choice.cluster is None else await _kubernetes_opener()
+    async with opener(options, data, callbacks) as parts:
         yield parts
 
 
@@ -130,7 +136,7 @@ async def open_sandbox(
             specs = (*options.images.registry.specs(), *callbacks.registries())
             return configured_targets(options.images.registry.default_host, specs)
 
-        egress = _egress_settings(options.egress, settings, registries)
+        egress = egress_settings(options.egress, settings, registries)
         proxies = EgressProxyPool(egress, ledgers, callbacks.host_forms)
         stack.push_async_callback(proxies.close)
         contacts = ImageLedgers(ledgers, callbacks.host_forms)
@@ -155,7 +161,7 @@ def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
     )
 
 
-def _egress_settings(
+def egress_settings(
     egress: EgressHosts, settings: SandboxSettings, registries: Callable[[], Collection[tuple[str, int]]]
 ) -> EgressSettings:
     """How the egress proxies of a sandbox's data directory are started."""
@@ -179,23 +185,13 @@ async def _open_sandbox(
         yield parts
 
 
-# --- the kinds
-
-
-def _refuse_kubernetes(
-    options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks
-) -> AbstractAsyncContextManager[RuntimeParts]:
-    raise Permanent(
-        "runtime-missing",
-        "this version runs jobs in the sandbox only",
-        hint='in danube.toml: [runtime] kind = "sandbox"',
-    )
-
+# --- a cluster
 
 _Opener = Callable[[RuntimeOptions, Path, RuntimeCallbacks], AbstractAsyncContextManager[RuntimeParts]]
 
-_OPENERS: Mapping[RuntimeKind, _Opener] = {
-    RuntimeKind.AUTO: _open_sandbox,
-    RuntimeKind.SANDBOX: _open_sandbox,
-    RuntimeKind.KUBERNETES: _refuse_kubernetes,
-}
+
+async def _kubernetes_opener() -> _Opener:
+    """In a thread, and only where a cluster is chosen: the package of its runtime takes a second to import."""
+    module = await asyncio.to_thread(importlib.import_module, "danube_pkg.bootstrap.kubernetes_runtime")
+    opener: _Opener = module.open_kubernetes
+    return opener

@@ -17,10 +17,12 @@ from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
+from danube_pkg.bootstrap.runtime_choice import choose_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.configuration.cluster_settings import effective_cluster
 from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
@@ -67,8 +69,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         access = open_coordinator_access(settings.server, store.directory, store.clock)
-        wanted = RuntimeOptions(options.images, settings.runtime, settings.egress)
-        opening_runtime = open_runtime(wanted, store.directory, _callbacks(masks, applied, secrets, access))
+        wanted, callbacks = _runtime_options(options, applied), _callbacks(masks, applied, secrets, access)
+        opening_runtime = open_runtime(wanted, store.directory, callbacks)
         runtime = await stack.enter_async_context(opening_runtime)
         cloning = open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
         repositories = await stack.enter_async_context(cloning)
@@ -117,6 +119,14 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         )
         opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))
         yield RunningServer(opened.address, parts)
+
+
+def _runtime_options(options: ServerOptions, applied: AppliedConfiguration) -> RuntimeOptions:
+    settings = options.settings
+    choice = choose_runtime(settings)
+    _log.info("runtime-chosen", runtime=choice.name, why=choice.why)
+    cluster = effective_cluster(settings.kubernetes, settings.written, applied.config.kubernetes)
+    return RuntimeOptions(options.images, settings.runtime, settings.egress, choice, cluster)
 
 
 def _callbacks(

@@ -13,6 +13,8 @@
  *       The same, for a step that is to be stopped: TERM, then KILL.
  *   danube-step reach MILLISECONDS ADDRESS:PORT...
  *       Prints which of these ports can be reached from the container; see reach.h.
+ *   danube-step end
+ *       Ends the container, PID 1 included. Only a program that was started from outside of the container may.
  *   danube-step version
  *
  * Nothing of a step is in an argument list. The process is not dumpable, so that a process of the same user can neither
@@ -72,11 +74,13 @@ int main(int argc, char **argv) {
         return client('k');
     if (strcmp(verb, "reach") == 0 && argc > 3)
         return reach(argv[2], argv + 3);
+    if (strcmp(verb, "end") == 0)
+        return end_container();
     if (strcmp(verb, "version") == 0) {
         puts("danube-step 1");
         return 0;
     }
     fputs("usage: danube-step idle [--exec-fd N] [--confirm-fd N] [--user IDS] [--heartbeat-ms N] [--grace-ms N]\n"
-          "       danube-step run | kill | reach MILLISECONDS ADDRESS:PORT... | version\n", stderr);
+          "       danube-step run | kill | reach MILLISECONDS ADDRESS:PORT... | end | version\n", stderr);
     return 2;
 }

@@ -13,7 +13,7 @@ def reach(*words: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([build_supervisor("danube-step"), "reach", *words], capture_output=True, check=False)
 
 
-def test_open_and_closed_and_silent_ports_are_told_apart() -> None:
+def test_open_and_closed_and_silent_ports_are_distinguished() -> None:
     with socket.create_server(("127.0.0.1", 0)) as open_port, socket.create_server(("127.0.0.1", 0)) as full:
         full.listen(0)
         target, silent = (f"127.0.0.1:{one.getsockname()[1]}" for one in (open_port, full))

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
+from danube_pkg.core.configuration.cluster_settings import ClusterSettings
 from danube_pkg.core.configuration.config import ConfigSpec, ServerSpec
-from danube_pkg.core.configuration.pipelines import NO_KUBERNETES
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.reference import HUB
@@ -108,11 +108,21 @@ class ServerSettings(Record):
 class RuntimeSettings(Record):
     """`[runtime]`: what makes pods."""
 
-    kind: Annotated[RuntimeKind, rule("auto: Kubernetes where kubeconfig is set, else the sandbox.", restart=True)] = (
-        RuntimeKind.AUTO
-    )
+    kind: Annotated[
+        RuntimeKind,
+        rule(
+            "auto: Kubernetes where kubeconfig is set, where the server runs in a pod with a service account, or on the K3s"
+            " that was installed with Danube; else the sandbox.",
+            restart=True,
+        ),
+    ] = RuntimeKind.AUTO
     kubeconfig: Annotated[
-        str, rule("The file with the access to the cluster.", restart=True, planned=NO_KUBERNETES)
+        str,
+        rule(
+            "The file with the access to the cluster; empty: the server's own service account, or the installed K3s.",
+            example="/etc/danube/kubeconfig",
+            restart=True,
+        ),
     ] = ""
     host_paths: Annotated[
         tuple[str, ...],
@@ -278,6 +288,7 @@ class Settings(Record):
     config_repo: Annotated[ConfigRepository, rule("The repository of the configuration; the only required table.")]
     server: Annotated[ServerSettings, rule("Addresses and directories.")] = field(default_factory=ServerSettings)
     runtime: Annotated[RuntimeSettings, rule("What makes pods.")] = field(default_factory=RuntimeSettings)
+    kubernetes: Annotated[ClusterSettings, rule("Pods in a cluster.")] = field(default_factory=ClusterSettings)
     sources: Annotated[SourceSettings, rule("Reading repositories.")] = field(default_factory=SourceSettings)
     egress: Annotated[EgressHosts, rule("Connections from pods.")] = field(default_factory=EgressHosts)
     tls: Annotated[TlsSettings, rule("The server's certificate.")] = field(default_factory=TlsSettings)

@@ -17,7 +17,7 @@ REACH_MILLISECONDS = 1500
 """Time for an answer. A rejecting policy answers at once, a dropping one never, an open port well within it."""
 
 TRY_SECONDS = 15.0
-"""How long a container may try until its policy is in force. kube-router was late by 42 ms; a busy node takes more."""
+"""How long a container may try until its policy is effective. kube-router was late by 42 ms; a busy node takes more."""
 
 
 class Reach(StrEnum):

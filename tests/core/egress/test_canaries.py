@@ -35,7 +35,7 @@ def test_the_control_is_tried_in_the_same_call() -> None:
 @pytest.mark.parametrize(
     "output", [b"", b"10.0.0.1:31281 refused\n", b"sh: not found\n", printed("open", "open", "yes")]
 )
-def test_other_output_is_no_observation(output: bytes) -> None:
+def test_other_output_is_not_taken_for_an_observation(output: bytes) -> None:
     with pytest.raises(Unavailable, match="could not be seen"):
         CANARIES.observe(output)
 

@@ -64,6 +64,8 @@ def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
         token,
         run_as_root=settings.run_as_root,
         allowlist=settings.egress_allowlist,
+        placement=settings.placement,
+        deadline_seconds=max(1, int(job.deadline_at - ports.clock.now())) if job.deadline_at is not None else 0,
     )
 
 
