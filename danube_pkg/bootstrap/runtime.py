@@ -22,7 +22,7 @@ from danube_pkg.adapters.runtimes.sandbox import (
 )
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.core.configuration.cluster_settings import ClusterSettings
-from danube_pkg.core.configuration.settings import EgressHosts, RuntimeSettings
+from danube_pkg.core.configuration.settings import EgressHosts, RuntimeSettings, ServerSettings
 from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.health.subsystems import Part
@@ -71,6 +71,7 @@ class RuntimeOptions(Record):
     egress: EgressHosts
     choice: RuntimeChoice = RuntimeChoice(None, "pods of this machine alone")
     kubernetes: ClusterSettings = field(default_factory=ClusterSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
 
 
 async def _no_host_forms(job_id: str) -> Collection[str]:
@@ -90,6 +91,8 @@ class RuntimeCallbacks(Record):
     """Filled by a runtime whose pods have addresses; asked by the servers that they connect to."""
     connection: Callable[[], CoordinatorConnection] | None = None
     """How coordinators in a cluster reach this server, for each pod anew; None where `server.grpc_address` is empty."""
+    egress_password: Callable[[str], str] | None = None
+    """By a job's id: what its programs give to the egress proxy over a network."""
 
 
 NO_CALLBACKS = RuntimeCallbacks()
@@ -172,7 +175,6 @@ def egress_settings(
         cgroups=lambda: find_cgroups(identify(settings.data_dir).id).make_for_proxies(),
         hosts=egress.hosts,
         registries=registries,
-        network_address=egress.bind_address,
         translated=egress.translated_networks,
     )
 

@@ -18,7 +18,7 @@ from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.runtime_choice import choose_runtime
-from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
+from danube_pkg.bootstrap.store import Store, load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.applied import AppliedConfiguration
@@ -69,7 +69,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         access = open_coordinator_access(settings.server, store.directory, store.clock)
-        wanted, callbacks = _runtime_options(options, applied), _callbacks(masks, applied, secrets, access)
+        wanted, callbacks = _runtime_options(options, applied), _callbacks(store, masks, applied, secrets, access)
         opening_runtime = open_runtime(wanted, store.directory, callbacks)
         runtime = await stack.enter_async_context(opening_runtime)
         cloning = open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
@@ -126,11 +126,11 @@ def _runtime_options(options: ServerOptions, applied: AppliedConfiguration) -> R
     choice = choose_runtime(settings)
     _log.info("runtime-chosen", runtime=choice.name, why=choice.why)
     cluster = effective_cluster(settings.kubernetes, settings.written, applied.config.kubernetes)
-    return RuntimeOptions(options.images, settings.runtime, settings.egress, choice, cluster)
+    return RuntimeOptions(options.images, settings.runtime, settings.egress, choice, cluster, settings.server)
 
 
 def _callbacks(
-    masks: MaskSource, applied: AppliedConfiguration, secrets: Secrets, access: CoordinatorAccess
+    store: Store, masks: MaskSource, applied: AppliedConfiguration, secrets: Secrets, access: CoordinatorAccess
 ) -> RuntimeCallbacks:
     return RuntimeCallbacks(
         host_forms=masks.host_forms,
@@ -138,6 +138,7 @@ def _callbacks(
         secret_of=secrets.read_for_server,
         pods=access.pods,
         connection=access.connection,
+        egress_password=store.keys.egress_password,
     )
 
 

@@ -29,6 +29,13 @@ class RuntimeKind(StrEnum):
     SANDBOX = "sandbox"
 
 
+class Unenforced(StrEnum):
+    """What becomes of a job whose pod can pass by the egress proxy."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+
+
 class ConfigRepository(Record):
     """`[config_repo]`: the repository of the configuration."""
 
@@ -82,7 +89,8 @@ class ServerSettings(Record):
     advertise_address: Annotated[
         str,
         rule(
-            "The address by which coordinators in a cluster reach grpc_address; empty: the same.",
+            "The address by which coordinators in a cluster reach grpc_address; empty: the same. A name is resolved by the"
+            " server, since pods have no DNS.",
             restart=True,
             **(_MAYBE_ADDRESS | {"example": "danube.example.org:9090"}),
         ),
@@ -213,7 +221,8 @@ class EgressHosts(Record):
     bind_address: Annotated[
         str,
         rule(
-            "The address on which the egress proxy serves pods of a cluster; empty: only the sandbox's.",
+            "The address on which the egress proxy serves pods of a cluster; empty: port 31280 of the host of"
+            " server.grpc_address.",
             restart=True,
             **(_MAYBE_ADDRESS | {"example": "0.0.0.0:31280"}),
         ),
@@ -221,7 +230,8 @@ class EgressHosts(Record):
     advertise_address: Annotated[
         str,
         rule(
-            "The address by which pods of a cluster reach bind_address; with an IP address, since pods have no DNS.",
+            "The address by which pods of a cluster reach bind_address; empty: its port at the host of"
+            " server.advertise_address. A name is resolved by the server, since pods have no DNS.",
             restart=True,
             **(_MAYBE_ADDRESS | {"example": "10.1.2.3:31280"}),
         ),
@@ -236,6 +246,28 @@ class EgressHosts(Record):
             **patterns.network,
         ),
     ] = ()
+    canary_address: Annotated[
+        str,
+        rule(
+            "A port of this server that pods of a cluster must not reach: no step starts while one can. Empty: any free"
+            " port of the host of server.grpc_address.",
+            restart=True,
+            **(_MAYBE_ADDRESS | {"example": "0.0.0.0:31281"}),
+        ),
+    ] = ""
+    canaries: Annotated[
+        tuple[str, ...],
+        rule(
+            "Further ports that pods of a cluster must not reach, such as one in a pod of Danube's own.",
+            most=16,
+            restart=True,
+            **(patterns.address | {"example": "10.43.0.51:31281"}),
+        ),
+    ] = ()
+    unenforced: Annotated[
+        Unenforced,
+        rule("What becomes of jobs in a cluster that does not enforce network policies: refuse them, or warn."),
+    ] = Unenforced.REFUSE
 
 
 class TlsSettings(Record):

@@ -62,7 +62,8 @@ class Canaries(Record):
             raise Unavailable(
                 "canaries-not-observed",
                 "it could not be seen whether the pod's network is enforced",
-                cause=repr(output),
+                cause=f"danube-step printed {output[:200]!r}",
+                hint="see why in the pod's events: kubectl describe pod",
             ) from error
 
 

@@ -71,6 +71,19 @@ class EgressProxies(Protocol):
         ...
 
 
+class CanarySource(Protocol):
+    """Ports that no pod of a job may reach."""
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """`ADDRESS:PORT` of each."""
+        ...
+
+    async def reachable(self) -> bool:
+        """Whether this server reaches all of them; otherwise a closed one would prove nothing of a pod."""
+        ...
+
+
 class EgressLedgers(Protocol):
     """The ledgers, `logs/<job_id>.egress`: the contacts of each job."""
 

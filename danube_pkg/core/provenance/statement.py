@@ -108,6 +108,7 @@ def _internal(facts: JobFacts) -> dict[str, Any]:
         "image": settings.image,
         "network": str(settings.network),
         "egressAllowlist": list(settings.egress_allowlist),
+        "egressEnforcedBy": facts.job.egress_enforced_by,
         "submodules": list(settings.submodules),
         "maxDurationSeconds": settings.max_duration_seconds,
         "workspaceSizeGb": settings.workspace_size_gb,

@@ -2019,6 +2019,8 @@ export interface components {
             deadline_at: string | null;
             /** @description The rule of git_authentication by which its code was read; empty if none was. */
             source_rule: string;
+            /** @description What was seen to keep its pod from passing by the egress proxy: no-route (the sandbox), network-policy, or nothing; empty before the pod runs. */
+            egress_enforced_by: string;
             /** @description Its steps, in the order of their numbers. */
             steps: components["schemas"]["StepView"][];
             /**
