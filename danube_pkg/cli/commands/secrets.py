@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from danube_pkg.adapters.keys.keys import KEY_NAME
 from danube_pkg.cli.client import ApiClient
+from danube_pkg.cli.line_ends import without_line_end
 from danube_pkg.cli.output import ago, print_json, print_table, say, show
 from danube_pkg.cli.servers import add_server_arguments, data_directory
 from danube_pkg.core.secrets.secret import MAX_VALUE_BYTES, check_key, check_value
@@ -67,13 +68,6 @@ def value_from_input(key: str) -> bytes:
     if sys.stdin.isatty():
         return getpass.getpass(f"value of {key}: ").encode()
     return without_line_end(sys.stdin.buffer.read(MAX_VALUE_BYTES + 2))
-
-
-def without_line_end(value: bytes) -> bytes:
-    """A value of one line without the line end that `echo` adds. A value of several lines (a private key) keeps its
-    last line end, which some programs require."""
-    line = value.removesuffix(b"\n").removesuffix(b"\r")
-    return value if b"\n" in line else line
 
 
 def _list(options: argparse.Namespace) -> int:

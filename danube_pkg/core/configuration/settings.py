@@ -119,7 +119,8 @@ class RuntimeSettings(Record):
     host_paths: Annotated[
         tuple[str, ...],
         rule(
-            "Directories and files that the image `host` contains beside the machine's programs. Every job can read them.",
+            "Directories and files that the image `host` contains beside the machine's programs; `bin` below one is in PATH. "
+            "Every job can read them.",
             pattern=r"/.+",
             expects="an absolute path",
             example="/opt/toolchain",

@@ -304,12 +304,15 @@ def yaml_lines(entries: Sequence[str], indent: str = "") -> str:
 
 def proxy_environment(step: int | None) -> Mapping[str, str]:
     """Variables with which programs use the proxy. Its address identifies the step; None: no particular step."""
-    proxy = f"http://{address_of_step(step)}:{PROXY_PORT}"
+    host = address_of_step(step)
+    proxy = f"http://{host}:{PROXY_PORT}"
+    java = " ".join(f"-D{kind}.proxyHost={host} -D{kind}.proxyPort={PROXY_PORT}" for kind in ("http", "https"))
     direct = "localhost,127.0.0.1,::1"
     return {
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), direct),
         "NODE_USE_ENV_PROXY": "1",  # Node's fetch ignores the others without it
+        "JAVA_TOOL_OPTIONS": java,  # a JVM ignores the others; it names these on standard error when it starts
     }
 
 
