@@ -44,6 +44,7 @@ class Keys:
         self._cipher = AESGCM(_derive(master, "secrets"))
         self._token_key = _derive(master, "job-token")
         self._step_key = _derive(master, "step-key")
+        self._egress_key = _derive(master, "egress-password")
         self._seal = AESGCM(_derive(master, "login-cookie"))
         self._wrap = AESGCM(_derive(master, "wrapped-key"))
         self.fingerprint = _derive(master, "fingerprint").hex()
@@ -138,6 +139,9 @@ class Keys:
         if len(parts) != 3 or not hmac.compare_digest(self.job_token(parts[1]).encode(), token.encode()):
             raise Unauthenticated("job-token-invalid", "this is not a job token of this server")
         return parts[1]
+
+    def egress_password(self, job_id: str) -> str:
+        return _url_safe(hmac.digest(self._egress_key, job_id.encode(), sha256))
 
     def step_key(self, step_id: str, attempt: int) -> bytes:
         return hmac.digest(self._step_key, f"{step_id}\0{attempt}".encode(), sha256)

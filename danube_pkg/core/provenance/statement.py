@@ -110,6 +110,7 @@ def _internal(facts: JobFacts) -> dict[str, Any]:
         "runAsRoot": settings.run_as_root,
         "network": str(settings.network),
         "egressAllowlist": list(settings.egress_allowlist),
+        "egressEnforcedBy": facts.job.egress_enforced_by,
         "submodules": list(settings.submodules),
         "cloneDepth": settings.clone_depth,
         "cloneTags": settings.clone_tags,
