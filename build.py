@@ -1,15 +1,18 @@
 """Builds what is released, into `dist/`: `python build.py [STEP …]`, every step if none is named.
 
-Each artifact is a module of `build_steps/`. The frozen program, the container images and the air-gap bundle will be
-further steps of this table.
+Each artifact is a module of `build_steps/`.
 """
 
 import argparse
 import platform
 import shutil
+import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+from build_steps.binary import build_binary
+from build_steps.interpreter import CannotRelocate
 from build_steps.proto import generate
 from build_steps.staging import make_staging
 from build_steps.supervisor import ARCHITECTURES, build_for_release
@@ -41,13 +44,30 @@ def web() -> None:
 
 def zipapp() -> None:
     """Danube in one file, for machines with this Python and this architecture."""
+    print(f"built {build_zipapp(_site()).relative_to(ROOT)}")
+
+
+def binary() -> None:
+    """Danube in one file with a Python of its own, for this architecture."""
+    print(f"built {build_binary(_site()).relative_to(ROOT)}")
+
+
+@cache
+def _site() -> Path:
+    """The staging tree with the packages, once for all steps of one run."""
     arch = platform.machine()
     staging = make_staging(ROOT / "build" / "staging", {arch: build_for_release(arch)}, build_page())
     install_dependencies(staging)
-    print(f"built {build_zipapp(staging).relative_to(ROOT)}")
+    return staging
 
 
-STEPS: dict[str, Callable[[], None]] = {"proto": proto, "supervisor": supervisor, "web": web, "zipapp": zipapp}
+STEPS: dict[str, Callable[[], None]] = {
+    "proto": proto,
+    "supervisor": supervisor,
+    "web": web,
+    "zipapp": zipapp,
+    "binary": binary,
+}
 
 
 def main() -> None:
@@ -62,7 +82,10 @@ def main() -> None:
             parser.error(f"no step {name!r}; there are: {', '.join(STEPS)}")
     for name, step in STEPS.items():
         if not options.steps or name in options.steps:
-            step()
+            try:
+                step()
+            except CannotRelocate as error:
+                sys.exit(f"build.py: {error}")
 
 
 if __name__ == "__main__":

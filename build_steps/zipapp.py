@@ -1,4 +1,4 @@
-"""`dist/danube-VERSION-PYTHON-ARCH.pyz`: Danube in one file, for a machine with that version of Python.
+"""`dist/danube-PYTHON-ARCH.pyz`: Danube in one file, for a machine with that version of Python.
 
 The file is a zip archive behind a `#!` line. Compiled packages and static programs cannot run from inside an archive,
 so the first start unpacks it into a directory that is named by the content's hash, and later starts only check that
@@ -53,7 +53,7 @@ def install_dependencies(target: Path, lock: Path = ROOT / "requirements.lock") 
 
 def build_zipapp(staging: Path, target: Path | None = None) -> Path:
     """Pack a staging tree with Danube and its dependencies, and return the file."""
-    target = target or ROOT / "dist" / f"danube-{version()}-{python_tag()}-{platform.machine()}.pyz"
+    target = target or ROOT / "dist" / f"danube-{python_tag()}-{platform.machine()}.pyz"
     target.parent.mkdir(parents=True, exist_ok=True)
     compileall.compile_dir(
         str(staging),
