@@ -6,11 +6,9 @@ directory named by the hash of its content. docs/decisions/030-bundled-interpret
 program. The same tree gives the same bytes.
 """
 
-import compileall
 import hashlib
 import os
 import platform
-import py_compile
 import shutil
 import stat
 import struct
@@ -20,7 +18,7 @@ from pathlib import Path
 
 from build_steps.elf import Glibc, read_dynamic
 from build_steps.interpreter import copy_interpreter, copy_libraries
-from build_steps.staging import ROOT
+from build_steps.staging import ROOT, compile_tree
 from build_steps.supervisor import build_stub
 from build_steps.zipapp import COMPRESSION_LEVEL
 
@@ -42,14 +40,7 @@ def build_binary(site: Path, target: Path | None = None) -> Path:
     shutil.copytree(site, tree / "site", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(__file__).resolve().parent / "start.py", tree / "start.py")
     copy_libraries(tree, tree / "python" / "lib")
-    compileall.compile_dir(
-        str(tree),
-        quiet=2,
-        force=True,
-        stripdir=str(tree),
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-    )
-    shutil.rmtree(tree / "__pycache__", ignore_errors=True)
+    compile_tree(tree)
     target = target or ROOT / "dist" / f"danube-linux-{platform.machine()}"
     pack(tree, build_stub(platform.machine()), target)
     return target

@@ -16,11 +16,18 @@ def built(tmp_path: Path) -> Path:
     place = tmp_path / "a-directory-with-a-long-name"
     place.mkdir()
     library = place / "libdeep.so"
-    subprocess.run(
-        ["cc", "-shared", "-fPIC", "-Wl,-soname,libdeep.so", "-o", library, tmp_path / "libdeep.c"], check=True
-    )
+    words = ["cc", "-shared", "-fPIC", "-Wl,-soname,libdeep.so", "-o", str(library), str(tmp_path / "libdeep.c")]
+    subprocess.run(words, check=True)
     program = place / "program"
-    words = ["cc", "-o", program, tmp_path / "program.c", library, f"-Wl,-rpath,{place}", "-Wl,--enable-new-dtags"]
+    words = [
+        "cc",
+        "-o",
+        str(program),
+        str(tmp_path / "program.c"),
+        str(library),
+        f"-Wl,-rpath,{place}",
+        "-Wl,--enable-new-dtags",
+    ]
     subprocess.run(words, check=True)
     return program
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.configuration.marked_yaml import parse_yaml
+from danube_pkg.adapters.keys.release import pinned_key
 from danube_pkg.adapters.keys.signing import is_signed_by
 from danube_pkg.cli.exported_job import read_exported_job
 from danube_pkg.cli.output import painted, print_json, print_table, say
@@ -18,6 +19,7 @@ from danube_pkg.core.documents.records import read_record
 from danube_pkg.core.errors import ConfigurationInvalid, Invalid, Permanent
 from danube_pkg.core.provenance.envelope import read_envelopes
 from danube_pkg.core.provenance.expectations import Expectations
+from danube_pkg.core.provenance.keys import SigningKey
 from danube_pkg.core.provenance.sealed_job import verify_sealed_job
 from danube_pkg.core.provenance.verification import FileVerdict, verify_envelopes
 from danube_pkg.kit.digests import digest_of_file
@@ -31,7 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--job", metavar="FILE", help="verify the records of a job, from: danube jobs export")
     parser.add_argument("--provenance", metavar="FILE", help="the .intoto.jsonl file, or a Sigstore bundle")
     parser.add_argument(
-        "--key", required=True, metavar="FILE", help="the public key: PEM, or the file of: danube keys export"
+        "--key",
+        metavar="FILE",
+        help="the public key: PEM, or the file of: danube keys export (else the key of Danube's own releases)",
     )
     parser.add_argument("--policy", metavar="FILE", help="a YAML file with what is expected")
     parser.add_argument("--repository", metavar="URL", help="the repository that it must be built from")
@@ -53,10 +57,10 @@ def main(options: argparse.Namespace) -> int:
             hint="danube verify FILE --provenance P --key K, or danube verify --job FILE --key K",
         )
     envelopes = read_envelopes(_read(options.provenance))
-    keys = read_keys(options.key)
+    keys = _keys(options.key)
     expected = _expectations(options)
     verdicts = []
-    for name, sha256 in _contents(options.files, (options.provenance, options.key)):
+    for name, sha256 in _contents(options.files, (options.provenance, options.key or "")):
         verdicts.append((name, sha256, verify_envelopes(envelopes, sha256, keys, is_signed_by, expected)))
     if not verdicts:
         raise Permanent("nothing-to-verify", "there is no file in the directory", hint="name the artifact's file")
@@ -73,12 +77,27 @@ def _main_job(options: argparse.Namespace) -> int:
     if options.files or options.provenance:
         what = "an exported job has its own provenance"
         raise Invalid("job-and-files", what, hint="danube verify --job FILE --key K")
-    verdict = verify_sealed_job(read_exported_job(options.job), read_keys(options.key), is_signed_by)
+    verdict = verify_sealed_job(read_exported_job(options.job), _keys(options.key), is_signed_by)
     if options.json:
         print_json({"verified": verdict.verified, "checks": [to_builtins(one) for one in verdict.checks]})
     else:
         _print(options.job, verdict)
     return 0 if verdict.verified else 1
+
+
+def _keys(name: str | None) -> Sequence[SigningKey]:
+    """Those of the file, else the key that this program was built with."""
+    if name is not None:
+        return read_keys(name)
+    pinned = pinned_key()
+    if pinned is None:
+        raise Invalid(
+            "no-key",
+            "there is no key to verify with",
+            cause="this Danube was built without a key of releases",
+            hint="--key FILE; get it from the server: danube keys export --output FILE",
+        )
+    return [pinned]
 
 
 def _document(name: str, sha256: str, verdict: FileVerdict) -> dict[str, object]:

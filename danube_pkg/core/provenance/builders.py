@@ -11,12 +11,16 @@ BASE = "https://danube.dev"
 """The API version of the configuration has the same domain."""
 
 BUILD_TYPE = f"{BASE}/buildtypes/pipeline/v1"
+RELEASE_BUILD_TYPE = f"{BASE}/buildtypes/release/v1"
+
+RELEASE = "release"
+"""Danube's own files, built by `build.py` and signed with the key of its releases."""
 
 LOCAL = "local"
 OPEN_NETWORK = "open-network"
 HOST_IMAGE_KIND = "host-image"
 
-KINDS = (LOCAL, OPEN_NETWORK, HOST_IMAGE_KIND, "sandbox")
+KINDS = (LOCAL, OPEN_NETWORK, HOST_IMAGE_KIND, "sandbox", RELEASE)
 """Every kind that this version has."""
 
 

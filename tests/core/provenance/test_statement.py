@@ -131,4 +131,4 @@ def test_each_kind_of_run_has_a_builder_of_its_own(
 
 def test_every_uri_has_its_page() -> None:
     assert [kind for kind in KINDS if not (DOCS / "builders" / f"{kind}-v1.md").exists()] == []
-    assert (DOCS / "buildtypes" / "pipeline-v1.md").exists()
+    assert all((DOCS / "buildtypes" / f"{name}-v1.md").exists() for name in ("pipeline", "release"))
