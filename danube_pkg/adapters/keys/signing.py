@@ -53,7 +53,7 @@ class SigningKeys:
         if not path.exists():
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_atomically(path, _private_pem(Ed25519PrivateKey.generate()))
-        return cls(directory, read_private_key(path, "a user who reads it can sign anything as this server"), clock)
+        return cls(directory, read_private_key(path), clock)
 
     async def sign(self, data: bytes) -> Signature:
         private, key_id = self._private, self.current.id
@@ -101,12 +101,10 @@ class SigningKeys:
         return sorted(found, key=lambda one: one.retired_at or 0.0, reverse=True)
 
 
-def read_private_key(path: Path, danger: str) -> Ed25519PrivateKey:
-    """The private key of a PEM file (PKCS#8, without a passphrase). danger: what a user who reads it could do.
-
-    Raises Permanent for a file that other users can read or that is not such a key.
-    """
-    check_private(path, danger)
+def read_private_key(path: Path) -> Ed25519PrivateKey:
+    """A private key in PKCS#8 PEM, without a passphrase. Raises Permanent for a file that other users can read or that
+    is not such a key."""
+    check_private(path, "a user who reads it can sign anything in its owner's name")
     try:
         private = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from danube_pkg import __version__
 from danube_pkg.adapters.configuration.marked_yaml import parse_yaml
+from danube_pkg.adapters.keys.release import pinned_key
 from danube_pkg.adapters.keys.signing import is_signed_by, read_private_key, signed_envelope
 from danube_pkg.cli.exported_job import read_exported_job
 from danube_pkg.cli.file_output import write_output
@@ -22,6 +23,7 @@ from danube_pkg.core.documents.records import read_record
 from danube_pkg.core.errors import ConfigurationInvalid, Invalid, Permanent
 from danube_pkg.core.provenance.envelope import read_envelopes
 from danube_pkg.core.provenance.expectations import Expectations
+from danube_pkg.core.provenance.keys import SigningKey
 from danube_pkg.core.provenance.sealed_job import verify_sealed_job
 from danube_pkg.core.provenance.summary import Summary, VerifiedFile, statement_of_summary
 from danube_pkg.core.provenance.verification import FileVerdict, verify_envelopes
@@ -37,7 +39,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--job", metavar="FILE", help="verify the records of a job, from: danube jobs export")
     parser.add_argument("--provenance", metavar="FILE", help="the .intoto.jsonl file, or a Sigstore bundle")
     parser.add_argument(
-        "--key", required=True, metavar="FILE", help="the public key: PEM, or the file of: danube keys export"
+        "--key",
+        metavar="FILE",
+        help="the public key: PEM, or the file of: danube keys export (else the key of Danube's own releases)",
     )
     parser.add_argument("--policy", metavar="FILE", help="a YAML file with what is expected")
     parser.add_argument("--repository", metavar="URL", help="the repository that it must be built from")
@@ -66,11 +70,11 @@ def main(options: argparse.Namespace) -> int:
     signer = _summary_key(options)
     provenance = _read(options.provenance)
     envelopes = read_envelopes(provenance)
-    keys = read_keys(options.key)
+    keys = _keys(options.key)
     expected = _expectations(options)
     found = [
         VerifiedFile(name, sha256, verify_envelopes(envelopes, sha256, keys, is_signed_by, expected))
-        for name, sha256 in _contents(options.files, (options.provenance, options.key))
+        for name, sha256 in _contents(options.files, (options.provenance, options.key or ""))
     ]
     if not found:
         raise Permanent("nothing-to-verify", "there is no file in the directory", hint="name the artifact's file")
@@ -98,7 +102,7 @@ def _summary_key(options: argparse.Namespace) -> Ed25519PrivateKey | None:
             hint="danube verify FILE --provenance P --key K --vsa OUT --vsa-key PRIVATE.pem --verifier URI --resource URI",
         )
     try:
-        return read_private_key(Path(options.vsa_key), "a user who reads it can sign summaries as this verifier")
+        return read_private_key(Path(options.vsa_key))
     except OSError as error:
         raise _unreadable(options.vsa_key, error) from error
 
@@ -121,12 +125,27 @@ def _main_job(options: argparse.Namespace) -> int:
     if options.files or options.provenance:
         what = "an exported job has its own provenance"
         raise Invalid("job-and-files", what, hint="danube verify --job FILE --key K")
-    verdict = verify_sealed_job(read_exported_job(options.job), read_keys(options.key), is_signed_by)
+    verdict = verify_sealed_job(read_exported_job(options.job), _keys(options.key), is_signed_by)
     if options.json:
         print_json({"verified": verdict.verified, "checks": [to_builtins(one) for one in verdict.checks]})
     else:
         _print(options.job, verdict)
     return 0 if verdict.verified else 1
+
+
+def _keys(name: str | None) -> Sequence[SigningKey]:
+    """Those of the file, else the key that this program was built with."""
+    if name is not None:
+        return read_keys(name)
+    pinned = pinned_key()
+    if pinned is None:
+        raise Invalid(
+            "no-key",
+            "there is no key to verify with",
+            cause="this Danube was built without a key of releases",
+            hint="--key FILE; get it from the server: danube keys export --output FILE",
+        )
+    return [pinned]
 
 
 def _document(file: VerifiedFile) -> dict[str, object]:
