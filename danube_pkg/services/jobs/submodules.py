@@ -48,7 +48,7 @@ class JobSubmodules:
             decided = [(self._policy.decide_address(target, one, own=is_own(one)), str(one)) for one in found]
             refused = [one for one in decided if one[0].verdict is not Verdict.ALLOWED]
             nowhere = (Decision(Verdict.FAILED, EgressReason.NO_ADDRESS), "")
-            # One that is refused is shown rather than left out: a name with such an address is no plain host.
+            # One refused address refuses the host: it is shown, and not left out.
             decision, address = next(iter([*refused, *decided, nowhere]))
             addresses = [one for _, one in decided]
         contact = Contact(

@@ -22,7 +22,7 @@ WIDE = "\U0001f600"
 """Four bytes in UTF-8; one such character makes Python take four bytes for each of a text."""
 
 LARGE_STEP_BYTES = 1_000_000
-"""Each of the steps that are asked for has at least this many."""
+"""Each step has at least this many."""
 
 CALL_SECONDS = 60.0
 """For all calls of a trick, on a busy machine."""
