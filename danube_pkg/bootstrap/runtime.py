@@ -27,7 +27,7 @@ from danube_pkg.core.images.ports import Images
 from danube_pkg.core.images.registries import RegistrySpec, configured_targets
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.directory_identity import identify
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.images.pulls import ImageLedgers
 from danube_pkg.services.images.registries import SecretOf
@@ -56,11 +56,13 @@ class SandboxParts(RuntimeParts):
 
 
 class RuntimeOptions(Record):
-    """The sections of danube.toml about the runtime, egress and images."""
+    """The sections of danube.toml about the runtime, egress and images. host_image: whether jobs may use the image
+    `host`."""
 
     images: ImageOptions
     runtime: RuntimeSettings
     egress: EgressHosts
+    host_image: bool = True
 
 
 async def _no_host_forms(job_id: str) -> Collection[str]:
@@ -164,7 +166,8 @@ def _egress_settings(
 async def _open_sandbox(
     options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks
 ) -> AsyncIterator[RuntimeParts]:
-    async with open_sandbox(sandbox_settings(options.runtime, data), options, callbacks) as parts:
+    settings = replace(sandbox_settings(options.runtime, data), host_image=options.host_image)
+    async with open_sandbox(settings, options, callbacks) as parts:
         yield parts
 
 

@@ -19,7 +19,7 @@ from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_
 from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
-from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
+from danube_pkg.core.configuration.settings import HostImage, ServerSettings, Settings, TlsSettings
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import EventLog
@@ -38,6 +38,7 @@ class ServerOptions(Record):
     """settings: danube.toml, with the command line's flags applied; flags: names of the settings that these replace.
 
     known: gets each secret value, to mask it in the server's log. listening: the socket on which clients wait already.
+    admin: the local administrator's, if the process manager holds it.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class ServerOptions(Record):
     known: KnownValues
     images: ImageOptions
     listening: socket.socket | None = None
+    admin: socket.socket | None = None
 
 
 class RunningServer(Record):
@@ -65,7 +67,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         callbacks = RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server)
-        wanted = RuntimeOptions(options.images, settings.runtime, settings.egress)
+        wanted = _runtime_options(options)
         runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         repositories = await stack.enter_async_context(
             open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
@@ -148,6 +150,12 @@ def _not_started(data: Path, error: OSError) -> Permanent:
     )
 
 
+def _runtime_options(options: ServerOptions) -> RuntimeOptions:
+    settings = options.settings
+    lends_host = settings.images.host is HostImage.ALLOW
+    return RuntimeOptions(options.images, settings.runtime, settings.egress, host_image=lends_host)
+
+
 def _http_options(options: ServerOptions, server: ServerSettings) -> HttpOptions:
     """server: the effective settings."""
     certificate = _certificate(options.settings.tls)
@@ -158,6 +166,7 @@ def _http_options(options: ServerOptions, server: ServerSettings) -> HttpOptions
         find_page(),
         server.trusted_proxies,
         options.listening,
+        options.admin,
     )
 
 
