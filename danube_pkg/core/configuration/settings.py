@@ -190,8 +190,15 @@ class RegistrySettings(Record):
         return (RegistrySpec(host, insecure=scheme == "http"),) if host else ()
 
 
+class HostImage(StrEnum):
+    """Whether pipelines may use the image `host`, the machine's own programs."""
+
+    ALLOW = "allow"
+    REFUSE = "refuse"
+
+
 class ImageSettings(Record):
-    """`[images]`: the store of unpacked images."""
+    """`[images]`: the store of unpacked images, and whether the machine's own programs are one."""
 
     store_gb: Annotated[
         int,
@@ -203,6 +210,14 @@ class ImageSettings(Record):
             restart=True,
         ),
     ] = 40
+    host: Annotated[
+        HostImage,
+        rule(
+            "Whether steps may use the image `host`: the machine's own programs. `danube install` writes `refuse`, since jobs"
+            " of a server then do not depend on what is installed there.",
+            restart=True,
+        ),
+    ] = HostImage.ALLOW
 
 
 class EgressHosts(Record):
