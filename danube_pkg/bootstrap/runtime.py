@@ -33,7 +33,7 @@ from danube_pkg.core.runtimes.connection import CoordinatorConnection
 from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.directory_identity import identify
-from danube_pkg.kit.records import Record, field
+from danube_pkg.kit.records import Record, field, replace
 from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.images.pulls import ImageLedgers
 from danube_pkg.services.images.registries import SecretOf
@@ -64,7 +64,8 @@ class SandboxParts(RuntimeParts):
 
 
 class RuntimeOptions(Record):
-    """The sections of danube.toml about the runtime, egress and images, and which runtime was chosen by them."""
+    """The sections of danube.toml about the runtime, egress and images, and which runtime was chosen by them.
+    host_image: whether jobs may use the image `host`."""
 
     images: ImageOptions
     runtime: RuntimeSettings
@@ -72,6 +73,7 @@ class RuntimeOptions(Record):
     choice: RuntimeChoice = RuntimeChoice(None, "pods of this machine alone")
     kubernetes: ClusterSettings = field(default_factory=ClusterSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
+    host_image: bool = True
 
 
 async def _no_host_forms(job_id: str) -> Collection[str]:
@@ -183,7 +185,8 @@ def egress_settings(
 async def _open_sandbox(
     options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks
 ) -> AsyncIterator[RuntimeParts]:
-    async with open_sandbox(sandbox_settings(options.runtime, data), options, callbacks) as parts:
+    settings = replace(sandbox_settings(options.runtime, data), host_image=options.host_image)
+    async with open_sandbox(settings, options, callbacks) as parts:
         yield parts
 
 

@@ -23,7 +23,7 @@ from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.cluster_settings import effective_cluster
-from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
+from danube_pkg.core.configuration.settings import HostImage, ServerSettings, Settings, TlsSettings
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import EventLog
@@ -42,6 +42,7 @@ class ServerOptions(Record):
     """settings: danube.toml, with the command line's flags applied; flags: names of the settings that these replace.
 
     known: gets each secret value, to mask it in the server's log. listening: the socket on which clients wait already.
+    admin: the local administrator's, if the process manager holds it.
     """
 
     settings: Settings
@@ -49,6 +50,7 @@ class ServerOptions(Record):
     known: KnownValues
     images: ImageOptions
     listening: socket.socket | None = None
+    admin: socket.socket | None = None
 
 
 class RunningServer(Record):
@@ -126,7 +128,16 @@ def _runtime_options(options: ServerOptions, applied: AppliedConfiguration) -> R
     choice = choose_runtime(settings)
     _log.info("runtime-chosen", runtime=choice.name, why=choice.why)
     cluster = effective_cluster(settings.kubernetes, settings.written, applied.config.kubernetes)
-    return RuntimeOptions(options.images, settings.runtime, settings.egress, choice, cluster, settings.server)
+    lends_host = settings.images.host is HostImage.ALLOW
+    return RuntimeOptions(
+        options.images,
+        settings.runtime,
+        settings.egress,
+        choice=choice,
+        kubernetes=cluster,
+        server=settings.server,
+        host_image=lends_host,
+    )
 
 
 def _callbacks(
@@ -183,6 +194,7 @@ def _http_options(options: ServerOptions, server: ServerSettings) -> HttpOptions
         find_page(),
         server.trusted_proxies,
         options.listening,
+        options.admin,
     )
 
 

@@ -135,7 +135,8 @@ class RuntimeSettings(Record):
     host_paths: Annotated[
         tuple[str, ...],
         rule(
-            "Directories and files that the image `host` contains beside the machine's programs. Every job can read them.",
+            "Directories and files that the image `host` contains beside the machine's programs; `bin` below one is in PATH. "
+            "Every job can read them.",
             pattern=r"/.+",
             expects="an absolute path",
             example="/opt/toolchain",
@@ -189,8 +190,15 @@ class RegistrySettings(Record):
         return (RegistrySpec(host, insecure=scheme == "http"),) if host else ()
 
 
+class HostImage(StrEnum):
+    """Whether pipelines may use the image `host`, the machine's own programs."""
+
+    ALLOW = "allow"
+    REFUSE = "refuse"
+
+
 class ImageSettings(Record):
-    """`[images]`: the store of unpacked images."""
+    """`[images]`: the store of unpacked images, and whether the machine's own programs are one."""
 
     store_gb: Annotated[
         int,
@@ -202,6 +210,14 @@ class ImageSettings(Record):
             restart=True,
         ),
     ] = 40
+    host: Annotated[
+        HostImage,
+        rule(
+            "Whether steps may use the image `host`: the machine's own programs. `danube install` writes `refuse`, since jobs"
+            " of a server then do not depend on what is installed there.",
+            restart=True,
+        ),
+    ] = HostImage.ALLOW
 
 
 class EgressHosts(Record):

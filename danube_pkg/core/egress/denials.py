@@ -48,7 +48,9 @@ def page(contact: Contact) -> str:
 
 
 def note(contact: Contact) -> str:
-    """The line in the job's log."""
+    """The line in the job's log, or at the end of a run."""
+    if contact.verdict is Verdict.FAILED:
+        return f"egress not reached: {contact.describe()}"
     if contact.reason is EgressReason.DNS:
         return f"egress refused: a program looked up {contact.host} by DNS: {contact.describe()}"
     if contact.reason in _WITHOUT_TARGET:

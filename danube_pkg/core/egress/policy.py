@@ -307,7 +307,13 @@ def yaml_lines(entries: Sequence[str], indent: str = "") -> str:
 def proxy_environment(step: int | None) -> Mapping[str, str]:
     """Variables with which programs use the proxy of a pod's loopback. Its address identifies the step; None: no
     particular step."""
-    return proxy_variables(f"http://{address_of_step(step)}:{PROXY_PORT}")
+    host = address_of_step(step)
+    java = " ".join(f"-D{kind}.proxyHost={host} -D{kind}.proxyPort={PROXY_PORT}" for kind in ("http", "https"))
+    return {
+        **proxy_variables(f"http://{host}:{PROXY_PORT}"),
+        # A JVM ignores the others; it names these on standard error when it starts. It has none for a proxy's password.
+        "JAVA_TOOL_OPTIONS": java,
+    }
 
 
 def proxy_variables(proxy: str, direct_hosts: Iterable[str] = ()) -> Mapping[str, str]:

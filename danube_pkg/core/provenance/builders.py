@@ -11,6 +11,10 @@ BASE = "https://danube.dev"
 """The API version of the configuration has the same domain."""
 
 BUILD_TYPE = f"{BASE}/buildtypes/pipeline/v1"
+RELEASE_BUILD_TYPE = f"{BASE}/buildtypes/release/v1"
+
+RELEASE = "release"
+"""Danube's own files, built by `build.py` and signed with the key of its releases."""
 
 LOCAL = "local"
 OPEN_NETWORK = "open-network"
@@ -19,7 +23,7 @@ HOST_IMAGE_KIND = "host-image"
 UNENFORCED = "nothing"
 """`core.egress.canaries.EnforcedBy.NOTHING`: the job could pass by the egress proxy."""
 
-KINDS = (LOCAL, OPEN_NETWORK, HOST_IMAGE_KIND, "sandbox", "kubernetes")
+KINDS = (LOCAL, OPEN_NETWORK, HOST_IMAGE_KIND, "sandbox", "kubernetes", RELEASE)
 """Every kind that this version has."""
 
 

@@ -139,4 +139,4 @@ def test_a_job_that_could_pass_by_the_proxy_has_another_builder() -> None:
 
 def test_every_uri_has_its_page() -> None:
     assert [kind for kind in KINDS if not (DOCS / "builders" / f"{kind}-v1.md").exists()] == []
-    assert (DOCS / "buildtypes" / "pipeline-v1.md").exists()
+    assert all((DOCS / "buildtypes" / f"{name}-v1.md").exists() for name in ("pipeline", "release"))

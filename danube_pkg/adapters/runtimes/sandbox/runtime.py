@@ -19,7 +19,7 @@ from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.workspace_sizes import WorkspaceSizes
 from danube_pkg.core.egress.canaries import EnforcedBy
 from danube_pkg.core.egress.ports import EgressProxies
-from danube_pkg.core.errors import StorageFull
+from danube_pkg.core.errors import Permanent, StorageFull
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.images.ports import Images
 from danube_pkg.core.reasons import Reason
@@ -121,6 +121,8 @@ class SandboxRuntime:
             record = self._pods.running_record(pod)
             if (known := self._containers.running(pod, ContainerRole.WORKER, image)) is not None:
                 return known
+            if image == HOST_IMAGE and not self.settings.host_image:
+                raise _host_refused()
             if image == HOST_IMAGE:
                 return await self._containers.create_worker(pod, record, image, held)
         # A pull may take minutes, in which the pod can be deleted: everything is checked again afterwards.
@@ -225,6 +227,16 @@ def _state_of(pod: PodDirectory) -> PodState:
     running = tuple(known.container for known in pod.containers() if known.init.lives())
     complete = any(container.role is ContainerRole.COORDINATOR for container in running)
     return PodState(pod.pod_id, record.job_id if record is not None else "", running, complete)
+
+
+def _host_refused() -> Permanent:
+    return Permanent(
+        Reason.HOST_IMAGE_REFUSED,
+        "this server does not lend its own programs to jobs",
+        cause='[images] host = "refuse" in danube.toml',
+        hint="load an image and name it in the pipeline: danube image load FILE, image: NAME; or write [images] host = "
+        '"allow" and restart the server',
+    )
 
 
 def _disk_notice(unlimited: str) -> str:
