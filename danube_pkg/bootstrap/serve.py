@@ -13,6 +13,7 @@ from danube_pkg.bootstrap.health import Observed, open_health
 from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
+from danube_pkg.bootstrap.registry_tokens import with_own_credentials
 from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
@@ -65,7 +66,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         callbacks = RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server)
-        wanted = RuntimeOptions(options.images, settings.runtime, settings.egress)
+        wanted = RuntimeOptions(with_own_credentials(options.images, store), settings.runtime, settings.egress)
         runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         repositories = await stack.enter_async_context(
             open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
@@ -82,7 +83,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         access = repositories.access(url)
         triggers = await stack.enter_async_context(open_triggers(store, jobs, access, configuration.sync))
         identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
-        reaping = open_retention(store, applied, audit, jobs.draining, options.images, secrets.read_for_server)
+        reaping = open_retention(store, applied, audit, jobs.draining, wanted.images, secrets.read_for_server)
         retention = await stack.enter_async_context(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
