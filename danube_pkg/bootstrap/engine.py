@@ -100,8 +100,7 @@ def build_engine(
 ) -> EngineParts:
     """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
     what is stated about all jobs; the runtime is added. tracer: None for jobs without traces."""
-    network = NetworkEgress(runtime.network, store.keys) if runtime.network is not None else None
-    egress = Egress(runtime.proxies, runtime.ledgers, secrets, network)
+    egress = _egress(store, secrets, runtime)
     ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
     ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
@@ -147,6 +146,11 @@ def build_engine(
         room,
         ports.reconnects,
     )
+
+
+def _egress(store: Store, secrets: Secrets, runtime: RuntimeParts) -> Egress:
+    network = NetworkEgress(runtime.network, store.keys) if runtime.network is not None else None
+    return Egress(runtime.proxies, runtime.ledgers, secrets, network)
 
 
 def _id_tokens(store: Store, external_url: str) -> IdTokens:
