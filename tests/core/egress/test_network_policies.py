@@ -1,6 +1,7 @@
 """The policies of a cluster's network: what they select and allow."""
 
 import json
+import re
 
 import pytest
 
@@ -72,6 +73,26 @@ def test_ciliums_policy_has_the_names_of_the_list_for_dns_and_for_connections() 
         (["10.0.0.0/8"], ["5432"]),
         (["2001:db8::5/128"], ["443", "80"]),
     ]
+
+
+CILIUM_NAME = re.compile(r"([-a-zA-Z0-9_]+[.]?)+")
+CILIUM_PATTERN = re.compile(r"([-a-zA-Z0-9_*]+[.]?)+")
+"""`matchName` and `matchPattern` of the resource definition `ciliumnetworkpolicies.cilium.io`, version v2; each has at
+most 255 characters. Ports are strings there."""
+
+
+def test_ciliums_policy_has_the_form_of_its_definition() -> None:
+    listed = ["github.com", "*.example.org:8443", "**.files.test", "*", "10.0.0.0/8:5432", "[2001:db8::5]"]
+    for rule in proxy_cilium_policy("egress", "danube-system", {"a": "b"}, listed)["spec"]["egress"]:
+        assert set(rule) <= {"toPorts", "toFQDNs", "toCIDR", "toEndpoints"}
+        assert not {"toFQDNs", "toCIDR"} <= set(rule)  # a rule may have one kind of destination
+        names = [*rule.get("toFQDNs", ()), *rule["toPorts"][0].get("rules", {}).get("dns", ())]
+        for name in names:
+            ((kind, text),) = name.items()
+            assert (CILIUM_NAME if kind == "matchName" else CILIUM_PATTERN).fullmatch(text)
+        for port in rule["toPorts"][0]["ports"]:
+            assert set(port) == {"port", "protocol"}
+            assert port["port"].isdigit()
 
 
 def test_ciliums_policy_of_an_empty_list_denies_everything() -> None:
