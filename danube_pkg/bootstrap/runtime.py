@@ -19,7 +19,7 @@ from danube_pkg.adapters.runtimes.sandbox import (
     has_ids_for_pods,
 )
 from danube_pkg.bootstrap.images import ImageOptions, open_images
-from danube_pkg.core.configuration.settings import EgressHosts, RegistrySettings, RuntimeKind, RuntimeSettings
+from danube_pkg.core.configuration.settings import EgressHosts, RuntimeKind, RuntimeSettings
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.health.subsystems import Part
@@ -45,8 +45,8 @@ class RuntimeParts(Record):
     """The shell command that a coordinator's container runs."""
     conditions: Sequence[ConditionSource]
     """What an operator must see of the runtime."""
-    registry: RegistrySettings = RegistrySettings()
-    """The registry that jobs push to."""
+    image_options: ImageOptions | None = None
+    """The registry that jobs push to, and how the server reaches it; None for a runtime without images."""
     checks: Mapping[Part, ConditionSource] = {}
     """The checks of its subsystems, without which no job can run."""
 
@@ -139,7 +139,7 @@ async def open_sandbox(
             images,
             coordinator_command(),
             (runtime,),
-            registry=options.images.registry,
+            image_options=options.images,
             checks=checks,
         )
 

@@ -26,6 +26,7 @@ from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     Container,
     ContainerEnded,
+    ContainerFile,
     ContainerRole,
     PodEvent,
     PodNotice,
@@ -113,20 +114,20 @@ class SandboxRuntime:
             known = self._containers.running(pod, ContainerRole.COORDINATOR, HOST_IMAGE)
             return known or await self._containers.create_coordinator(pod, record, spec.token)
 
-    async def ensure_container(self, pod_id: str, image: str) -> Container:
+    async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
         pod, held = self._pods.directory(pod_id), None
         async with self._lock(pod_id), self._full_disk_waits():
             record = self._pods.running_record(pod)
             if (known := self._containers.running(pod, ContainerRole.WORKER, image)) is not None:
                 return known
             if image == HOST_IMAGE:
-                return await self._containers.create_worker(pod, record, image, held)
+                return await self._containers.create_worker(pod, record, image, held, files)
         # A pull may take minutes, in which the pod can be deleted: everything is checked again afterwards.
         held = await self.roots.hold(image, pod.path, record, partial(self._notify, record))
         async with self._lock(pod_id), self._full_disk_waits():
             record = self._pods.running_record(pod)
             known = self._containers.running(pod, ContainerRole.WORKER, image)
-            return known or await self._containers.create_worker(pod, record, image, held)
+            return known or await self._containers.create_worker(pod, record, image, held, files)
 
     # --- using
 
