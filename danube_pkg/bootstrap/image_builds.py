@@ -9,7 +9,7 @@ from danube_pkg.adapters.store import SqlitePushedImages
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.configuration.settings import RegistrySettings
+from danube_pkg.core.configuration.registry_settings import RegistrySettings
 from danube_pkg.core.images.registries import RegistrySpec, endpoints_of
 from danube_pkg.services.images.builds import BuildSettings, ImageBuilds
 from danube_pkg.services.images.registries import Registries

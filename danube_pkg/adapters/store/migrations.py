@@ -260,6 +260,9 @@ CREATE TABLE registry_manifests (
 ) STRICT, WITHOUT ROWID;
 """,
     """
+ALTER TABLE jobs ADD COLUMN egress_enforced_by TEXT NOT NULL DEFAULT '';
+""",
+    """
 CREATE TABLE pushed_images (
     job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, name TEXT NOT NULL, digest TEXT NOT NULL,
     step INTEGER NOT NULL, pushed_at REAL NOT NULL, PRIMARY KEY (job_id, name)
