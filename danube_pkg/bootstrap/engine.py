@@ -18,7 +18,6 @@ from danube_pkg.bootstrap.image_builds import build_image_builds
 from danube_pkg.bootstrap.registry_tokens import build_registry_tokens
 from danube_pkg.bootstrap.runtime import RuntimeParts
 from danube_pkg.bootstrap.store import Store
-from danube_pkg.core.artifacts.artifact import ArtifactBounds
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources

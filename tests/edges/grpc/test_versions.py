@@ -25,8 +25,8 @@ async def test_a_job_of_another_protocol_has_its_own_reason(tmp_path: Path, monk
         job = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
         active = setup.engine.active_job(job.id)
         await active.wait_until(lambda job: job.phase is Phase.RUNNING)
-        token = setup.keys.job_token(job.id)
-        client = CoordinatorClient(ServerConnection(f"unix:{directory}/coordinator.sock", token), "/workspace")
+        connection = ServerConnection(f"unix:{directory}/coordinator.sock", setup.keys.job_token(job.id))
+        client = CoordinatorClient(connection, "/workspace")
         with pytest.raises(DanubeError) as refused:
             await asyncio.to_thread(client.start)
         assert refused.value.reference == Reason.COORDINATOR_VERSION
