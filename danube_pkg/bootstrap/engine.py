@@ -126,7 +126,8 @@ def build_engine(
     draining = Draining(SqliteServerState(store.database))
     room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
-    artifacts = _artifacts(store, kept, observer.applied)
+    files = BlobDirectory(store.directory / "artifacts", "artifact")
+    artifacts = Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
     id_tokens = _id_tokens(store, external_url)
     tokens = build_registry_tokens(runtime.image_options, store, observer.applied, engine)
     builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, tokens)
@@ -151,15 +152,6 @@ def build_engine(
         room,
         ports.reconnects,
     )
-
-
-def _artifacts(store: Store, kept: SqliteArtifacts, applied: AppliedConfiguration) -> Artifacts:
-    files = BlobDirectory(store.directory / "artifacts", "artifact")
-
-    def bounds() -> ArtifactBounds:
-        return applied.config.artifact_bounds
-
-    return Artifacts(kept, files, store.clock, store.new_id, bounds)
 
 
 def _id_tokens(store: Store, external_url: str) -> IdTokens:
