@@ -77,6 +77,8 @@ class _Collection:
         for name in OPENED_LATER:
             if (library := self._libraries.find(name)) is not None:
                 self._tree.add_file(f"usr/lib/{name}", library.path)
+        for source, place in program.programs:
+            self._tree.add_file(place, source, executable=True)
         for directory in program.standard_library:
             self._add_tree(directory, f"usr/{program.library_directory}/python{program.version}")
         for path, place in program.packages:
