@@ -4,13 +4,17 @@ The manifests and the reading of statuses are pure; one watch for each namespace
 """
 
 from danube_pkg.adapters.runtimes.kubernetes.access import ClusterAccess
+from danube_pkg.adapters.runtimes.kubernetes.access_check import check_access
+from danube_pkg.adapters.runtimes.kubernetes.api_errors import RIGHTS_HINT
 from danube_pkg.adapters.runtimes.kubernetes.network import PodNetwork
 from danube_pkg.adapters.runtimes.kubernetes.runtime import KubernetesRuntime
 from danube_pkg.adapters.runtimes.kubernetes.settings import KubernetesSettings
 
 __all__ = [
+    "RIGHTS_HINT",
     "ClusterAccess",
     "KubernetesRuntime",
     "KubernetesSettings",
     "PodNetwork",
+    "check_access",
 ]

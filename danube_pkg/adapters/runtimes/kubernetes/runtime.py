@@ -42,9 +42,6 @@ from danube_pkg.kit.tasks import end_all
 END_SECONDS = 20.0
 """For a node to report that a container which was ended has ended; it takes about a second."""
 
-KILL_REPORT_SECONDS = 5.0
-"""The same for a container that seems to have ended with a program in it."""
-
 OVERDUE_SECONDS = 30.0
 """After the time in which a pod that others delete should have ended. Its node does not report then."""
 
@@ -116,7 +113,7 @@ class KubernetesRuntime:
         if pod is None or not pod.runs(container):
             raise _gone(container)
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/exec"
-        has_ended = partial(self._ended_within, container, KILL_REPORT_SECONDS)
+        has_ended = partial(self._ended_within, container)
         for is_last in (False, True):
             try:
                 return await open_exec(self._access, path, names.container_name(container), argv, has_ended)
