@@ -19,7 +19,7 @@ from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.egress import Egress
+from danube_pkg.services.egress import Egress, NetworkEgress
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.jobs.clock_watch import ClockWatch
@@ -96,7 +96,8 @@ def build_engine(
 ) -> EngineParts:
     """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
     what is stated about all jobs; the runtime is added. tracer: None for jobs without traces."""
-    egress = Egress(runtime.proxies, runtime.ledgers, secrets)
+    network = NetworkEgress(runtime.network, store.keys) if runtime.network is not None else None
+    egress = Egress(runtime.proxies, runtime.ledgers, secrets, network)
     ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
     ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)

@@ -8,6 +8,7 @@ from typing import Any
 from danube_pkg import __version__
 from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers
 from danube_pkg.adapters.runtimes.kubernetes import ClusterAccess, KubernetesRuntime, KubernetesSettings
+from danube_pkg.bootstrap.cluster_network import network_addresses, open_cluster_network, resolved
 from danube_pkg.bootstrap.runtime import (
     RuntimeCallbacks,
     RuntimeOptions,
@@ -16,11 +17,13 @@ from danube_pkg.bootstrap.runtime import (
     sandbox_settings,
 )
 from danube_pkg.core.configuration.cluster_settings import ClusterSettings, UserNamespaces
+from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.health.subsystems import Part
 from danube_pkg.core.images.registries import configured_targets
 from danube_pkg.core.runtimes.connection import CoordinatorConnection
 from danube_pkg.kit.directory_identity import identify
+from danube_pkg.kit.records import replace
 from danube_pkg.services.health import ConditionSource
 
 COORDINATOR_IMAGE = f"danube.internal/coordinator:{__version__}"
@@ -83,11 +86,16 @@ async def open_kubernetes(
             specs = (*options.images.registry.specs(), *callbacks.registries())
             return configured_targets(options.images.registry.default_host, specs)
 
-        egress = egress_settings(options.egress, sandbox_settings(options.runtime, data), registries)
+        addresses = network_addresses(options.egress, options.server)
+        launching = sandbox_settings(options.runtime, data)
+        egress = replace(egress_settings(options.egress, launching, registries), network_address=addresses.bind)
         proxies = EgressProxyPool(egress, ledgers, callbacks.host_forms)
         stack.push_async_callback(proxies.close)
-        settings = kubernetes_settings(options.kubernetes, identify(data).id, callbacks.connection)
-        runtime = KubernetesRuntime(settings, access, pods=callbacks.pods)
+        connection = callbacks.connection
+        settings = kubernetes_settings(options.kubernetes, identify(data).id, lambda: resolved(connection(), addresses))
+        opening = open_cluster_network(options.egress, addresses, settings, proxies, callbacks)
+        network, canaries = await stack.enter_async_context(opening)
+        runtime = KubernetesRuntime(settings, access, network, callbacks.pods)
         stack.push_async_callback(runtime.close)
         checks: dict[Any, ConditionSource] = {Part.PODS: runtime, Part.EGRESS: proxies}
         yield RuntimeParts(
@@ -96,6 +104,7 @@ async def open_kubernetes(
             ledgers=ledgers,
             images=None,
             coordinator_command=COORDINATOR_COMMAND,
-            conditions=(runtime,),
+            conditions=(runtime, canaries),
+            network=NetworkAccess(addresses.proxy, tuple(host for host, _ in registries())),
             checks=checks,
         )

@@ -22,7 +22,8 @@ from danube_pkg.adapters.runtimes.sandbox import (
 )
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.core.configuration.cluster_settings import ClusterSettings
-from danube_pkg.core.configuration.settings import EgressHosts, RuntimeSettings
+from danube_pkg.core.configuration.settings import EgressHosts, RuntimeSettings, ServerSettings
+from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.health.subsystems import Part
 from danube_pkg.core.images.ports import Images
@@ -32,7 +33,7 @@ from danube_pkg.core.runtimes.connection import CoordinatorConnection
 from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.directory_identity import identify
-from danube_pkg.kit.records import Record, field
+from danube_pkg.kit.records import Record, field, replace
 from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.images.pulls import ImageLedgers
 from danube_pkg.services.images.registries import SecretOf
@@ -50,6 +51,8 @@ class RuntimeParts(Record):
     """The shell command that a coordinator's container runs."""
     conditions: Sequence[ConditionSource]
     """What an operator must see of the runtime."""
+    network: NetworkAccess | None = None
+    """How steps reach the egress proxy over a network; None where it is in the pod's own."""
     checks: Mapping[Part, ConditionSource] = {}
     """The checks of its subsystems, without which no job can run."""
 
@@ -61,13 +64,16 @@ class SandboxParts(RuntimeParts):
 
 
 class RuntimeOptions(Record):
-    """The sections of danube.toml about the runtime, egress and images, and which runtime was chosen by them."""
+    """The sections of danube.toml about the runtime, egress and images, and which runtime was chosen by them.
+    host_image: whether jobs may use the image `host`."""
 
     images: ImageOptions
     runtime: RuntimeSettings
     egress: EgressHosts
     choice: RuntimeChoice = RuntimeChoice(None, "pods of this machine alone")
     kubernetes: ClusterSettings = field(default_factory=ClusterSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
+    host_image: bool = True
 
 
 async def _no_host_forms(job_id: str) -> Collection[str]:
@@ -87,6 +93,8 @@ class RuntimeCallbacks(Record):
     """Filled by a runtime whose pods have addresses; asked by the servers that they connect to."""
     connection: Callable[[], CoordinatorConnection] | None = None
     """How coordinators in a cluster reach this server, for each pod anew; None where `server.grpc_address` is empty."""
+    egress_password: Callable[[str], str] | None = None
+    """By a job's id: what its programs give to the egress proxy over a network."""
 
 
 NO_CALLBACKS = RuntimeCallbacks()
@@ -142,7 +150,7 @@ async def open_sandbox(
         runtime = SandboxRuntime(settings, images, proxies)
         stack.push_async_callback(runtime.close)
         checks: Mapping[Part, ConditionSource] = {Part.PODS: SandboxPrograms(settings), Part.EGRESS: proxies}
-        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,), checks)
+        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,), checks=checks)
 
 
 def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
@@ -169,6 +177,7 @@ def egress_settings(
         cgroups=lambda: find_cgroups(identify(settings.data_dir).id).make_for_proxies(),
         hosts=egress.hosts,
         registries=registries,
+        translated=egress.translated_networks,
     )
 
 
@@ -176,7 +185,8 @@ def egress_settings(
 async def _open_sandbox(
     options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks
 ) -> AsyncIterator[RuntimeParts]:
-    async with open_sandbox(sandbox_settings(options.runtime, data), options, callbacks) as parts:
+    settings = replace(sandbox_settings(options.runtime, data), host_image=options.host_image)
+    async with open_sandbox(settings, options, callbacks) as parts:
         yield parts
 
 

@@ -18,12 +18,12 @@ from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.runtime_choice import choose_runtime
-from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
+from danube_pkg.bootstrap.store import Store, load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.cluster_settings import effective_cluster
-from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
+from danube_pkg.core.configuration.settings import HostImage, ServerSettings, Settings, TlsSettings
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import EventLog
@@ -42,6 +42,7 @@ class ServerOptions(Record):
     """settings: danube.toml, with the command line's flags applied; flags: names of the settings that these replace.
 
     known: gets each secret value, to mask it in the server's log. listening: the socket on which clients wait already.
+    admin: the local administrator's, if the process manager holds it.
     """
 
     settings: Settings
@@ -49,6 +50,7 @@ class ServerOptions(Record):
     known: KnownValues
     images: ImageOptions
     listening: socket.socket | None = None
+    admin: socket.socket | None = None
 
 
 class RunningServer(Record):
@@ -69,7 +71,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         access = open_coordinator_access(settings.server, store.directory, store.clock)
-        wanted, callbacks = _runtime_options(options, applied), _callbacks(masks, applied, secrets, access)
+        wanted, callbacks = _runtime_options(options, applied), _callbacks(store, masks, applied, secrets, access)
         opening_runtime = open_runtime(wanted, store.directory, callbacks)
         runtime = await stack.enter_async_context(opening_runtime)
         cloning = open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
@@ -126,11 +128,20 @@ def _runtime_options(options: ServerOptions, applied: AppliedConfiguration) -> R
     choice = choose_runtime(settings)
     _log.info("runtime-chosen", runtime=choice.name, why=choice.why)
     cluster = effective_cluster(settings.kubernetes, settings.written, applied.config.kubernetes)
-    return RuntimeOptions(options.images, settings.runtime, settings.egress, choice, cluster)
+    lends_host = settings.images.host is HostImage.ALLOW
+    return RuntimeOptions(
+        options.images,
+        settings.runtime,
+        settings.egress,
+        choice=choice,
+        kubernetes=cluster,
+        server=settings.server,
+        host_image=lends_host,
+    )
 
 
 def _callbacks(
-    masks: MaskSource, applied: AppliedConfiguration, secrets: Secrets, access: CoordinatorAccess
+    store: Store, masks: MaskSource, applied: AppliedConfiguration, secrets: Secrets, access: CoordinatorAccess
 ) -> RuntimeCallbacks:
     return RuntimeCallbacks(
         host_forms=masks.host_forms,
@@ -138,6 +149,7 @@ def _callbacks(
         secret_of=secrets.read_for_server,
         pods=access.pods,
         connection=access.connection,
+        egress_password=store.keys.egress_password,
     )
 
 
@@ -182,6 +194,7 @@ def _http_options(options: ServerOptions, server: ServerSettings) -> HttpOptions
         find_page(),
         server.trusted_proxies,
         options.listening,
+        options.admin,
     )
 
 

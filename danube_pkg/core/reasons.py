@@ -42,6 +42,7 @@ class Reason(StrEnum):
     POD_LOST = "pod-lost"
     POD_FAILED = "pod-failed"
     IMAGE_PULL_FAILED = "image-pull-failed"
+    HOST_IMAGE_REFUSED = "host-image-refused"
     OUT_OF_MEMORY = "out-of-memory"
     EVICTED = "evicted"
     PREEMPTED = "preempted"
@@ -136,6 +137,7 @@ HINTS: dict[Reason, str] = {
     Reason.POD_LOST: "rerun the job: danube rerun JOB; find out what removed its pod",
     Reason.POD_FAILED: "see the cause; check this machine with: danube doctor",
     Reason.IMAGE_PULL_FAILED: "check the image's name and the registry's credentials",
+    Reason.HOST_IMAGE_REFUSED: "load an image where the server runs: danube image load FILE; then name it in the pipeline: image: NAME",
     Reason.OUT_OF_MEMORY: "raise the pipeline's resources.memory_mb, or make the command use less",
     Reason.EVICTED: "rerun the job: danube rerun JOB; the node was short of a resource",
     Reason.PREEMPTED: "rerun the job: danube rerun JOB; pods of a higher priority needed its place in the cluster",

@@ -29,6 +29,13 @@ class RuntimeKind(StrEnum):
     SANDBOX = "sandbox"
 
 
+class Unenforced(StrEnum):
+    """What becomes of a job whose pod can pass by the egress proxy."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+
+
 class ConfigRepository(Record):
     """`[config_repo]`: the repository of the configuration."""
 
@@ -82,7 +89,8 @@ class ServerSettings(Record):
     advertise_address: Annotated[
         str,
         rule(
-            "The address by which coordinators in a cluster reach grpc_address; empty: the same.",
+            "The address by which coordinators in a cluster reach grpc_address; empty: the same. A name is resolved by the"
+            " server, since pods have no DNS.",
             restart=True,
             **(_MAYBE_ADDRESS | {"example": "danube.example.org:9090"}),
         ),
@@ -127,7 +135,8 @@ class RuntimeSettings(Record):
     host_paths: Annotated[
         tuple[str, ...],
         rule(
-            "Directories and files that the image `host` contains beside the machine's programs. Every job can read them.",
+            "Directories and files that the image `host` contains beside the machine's programs; `bin` below one is in PATH. "
+            "Every job can read them.",
             pattern=r"/.+",
             expects="an absolute path",
             example="/opt/toolchain",
@@ -181,8 +190,15 @@ class RegistrySettings(Record):
         return (RegistrySpec(host, insecure=scheme == "http"),) if host else ()
 
 
+class HostImage(StrEnum):
+    """Whether pipelines may use the image `host`, the machine's own programs."""
+
+    ALLOW = "allow"
+    REFUSE = "refuse"
+
+
 class ImageSettings(Record):
-    """`[images]`: the store of unpacked images."""
+    """`[images]`: the store of unpacked images, and whether the machine's own programs are one."""
 
     store_gb: Annotated[
         int,
@@ -194,10 +210,18 @@ class ImageSettings(Record):
             restart=True,
         ),
     ] = 40
+    host: Annotated[
+        HostImage,
+        rule(
+            "Whether steps may use the image `host`: the machine's own programs. `danube install` writes `refuse`, since jobs"
+            " of a server then do not depend on what is installed there.",
+            restart=True,
+        ),
+    ] = HostImage.ALLOW
 
 
 class EgressHosts(Record):
-    """`[egress]`: how names are resolved for pods."""
+    """`[egress]`: how names are resolved for pods, and how pods of a cluster reach the proxy."""
 
     hosts: Annotated[
         Mapping[str, str],
@@ -210,6 +234,56 @@ class EgressHosts(Record):
             restart=True,
         ),
     ] = field(default_factory=dict)
+    bind_address: Annotated[
+        str,
+        rule(
+            "The address on which the egress proxy serves pods of a cluster; empty: port 31280 of the host of"
+            " server.grpc_address.",
+            restart=True,
+            **(_MAYBE_ADDRESS | {"example": "0.0.0.0:31280"}),
+        ),
+    ] = ""
+    advertise_address: Annotated[
+        str,
+        rule(
+            "The address by which pods of a cluster reach bind_address; empty: its port at the host of"
+            " server.advertise_address. A name is resolved by the server, since pods have no DNS.",
+            restart=True,
+            **(_MAYBE_ADDRESS | {"example": "10.1.2.3:31280"}),
+        ),
+    ] = ""
+    translated_networks: Annotated[
+        tuple[str, ...],
+        rule(
+            "Networks from which connections of pods come beside the pods' own addresses: those of the nodes, where the"
+            " cluster translates addresses. From there the job's credential alone decides.",
+            most=32,
+            restart=True,
+            **patterns.network,
+        ),
+    ] = ()
+    canary_address: Annotated[
+        str,
+        rule(
+            "A port of this server that pods of a cluster must not reach: no step starts while one can. Empty: any free"
+            " port of the host of server.grpc_address.",
+            restart=True,
+            **(_MAYBE_ADDRESS | {"example": "0.0.0.0:31281"}),
+        ),
+    ] = ""
+    canaries: Annotated[
+        tuple[str, ...],
+        rule(
+            "Further ports that pods of a cluster must not reach, such as one in a pod of Danube's own.",
+            most=16,
+            restart=True,
+            **(patterns.address | {"example": "10.43.0.51:31281"}),
+        ),
+    ] = ()
+    unenforced: Annotated[
+        Unenforced,
+        rule("What becomes of jobs in a cluster that does not enforce network policies: refuse them, or warn."),
+    ] = Unenforced.REFUSE
 
 
 class TlsSettings(Record):

@@ -25,6 +25,7 @@ from danube_pkg.core.runtimes.connection import ServerCertificates
 from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.listening import address_of, listening_socket
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.relays import PIECE_BYTES, Side, closing, relay
@@ -75,9 +76,8 @@ class CoordinatorPort:
         """Accept connections until the block is left. Raises Permanent where the address cannot be used."""
         certificate = self._listener.certificates.renewed()
         self._context.load_cert_chain(certificate.path)
-        with listening_socket(self._listener.address) as listening:
-            host, port = listening.getsockname()[:2]
-            self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        with _listen(self._listener.address) as listening:
+            self.address = address_of(listening)
             self._tasks.start("coordinator connections", self._accept(listening))
             self._tasks.start("coordinator certificate", self._keep_certificate(certificate.path))
             try:
@@ -172,25 +172,16 @@ def plain_address(host: str) -> str:
     return host.removeprefix("::ffff:")
 
 
-def listening_socket(address: str) -> socket.socket:
-    """Listens on `HOST:PORT`, `[IPv6]:PORT`. Raises Permanent where it cannot."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+def _listen(address: str) -> socket.socket:
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, int(port)))
-        listening.listen(128)
-    except (OSError, ValueError) as error:
-        listening.close()
+        return listening_socket(address)
+    except OSError as error:
         raise Permanent(
             "grpc-address-unusable",
             f"the server cannot listen for coordinators on {address}",
-            cause=str(error),
+            cause=error.strerror or str(error),
             hint="change [server] grpc_address in danube.toml",
         ) from error
-    return listening
 
 
 def _context() -> ssl.SSLContext:

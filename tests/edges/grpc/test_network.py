@@ -20,7 +20,7 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.runtimes.connection import COORDINATOR_NAME, CoordinatorConnection
 from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.edges.grpc import network
-from danube_pkg.edges.grpc.network import NetworkListener, listening_socket, peer_address
+from danube_pkg.edges.grpc.network import CoordinatorPort, NetworkListener, peer_address
 from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.pod.client import SERVER_NAME, CoordinatorClient, ServerConnection
 from tests.services.stores import PIPELINE
@@ -161,9 +161,11 @@ async def test_a_caller_without_tls_gets_nothing(cluster: Cluster) -> None:
     assert await cluster.call(f"Bearer {cluster.token(cluster.job)}") == {"job": cluster.job}
 
 
-def test_an_address_that_is_in_use_is_refused_with_its_setting() -> None:
-    with listening_socket("127.0.0.1:0") as first, pytest.raises(Permanent, match="cannot listen") as raised:
-        listening_socket(f"127.0.0.1:{first.getsockname()[1]}")
+async def test_an_address_that_is_in_use_is_refused_with_its_setting(cluster: Cluster) -> None:
+    listener = NetworkListener(cluster.address, cluster.authority, cluster.pods, cluster.clock)
+    with pytest.raises(Permanent, match="cannot listen") as raised:
+        async with CoordinatorPort(listener, "unused").serving():
+            raise AssertionError("it listens twice")
     assert "grpc_address" in raised.value.hint
 
 

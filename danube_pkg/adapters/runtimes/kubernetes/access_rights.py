@@ -8,6 +8,7 @@ REQUIRED_VERBS: Mapping[str, frozenset[str]] = {
     "pods/ephemeralcontainers": frozenset({"patch"}),
     "secrets": frozenset({"create", "get", "list", "patch", "delete"}),
     "events": frozenset({"list"}),
+    "networkpolicies": frozenset({"create", "delete", "list"}),
 }
 """In each namespace with jobs."""
 

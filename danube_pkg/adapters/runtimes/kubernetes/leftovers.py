@@ -8,7 +8,7 @@ from danube_pkg.kit.logs import EventLog
 SWEEP_SECONDS = 300.0
 """Between two sweeps. What two of them find is left over: a pod is made within seconds of its Secret."""
 
-KINDS = (("/api/v1", "secrets"),)
+KINDS = (("/api/v1", "secrets"), ("/apis/networking.k8s.io/v1", "networkpolicies"))
 """Base path and resource of what belongs to a pod."""
 
 _log = EventLog("danube.kubernetes")

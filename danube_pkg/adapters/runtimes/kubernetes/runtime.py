@@ -20,6 +20,7 @@ from danube_pkg.adapters.runtimes.kubernetes.pods import ClusterPods
 from danube_pkg.adapters.runtimes.kubernetes.settings import KubernetesSettings
 from danube_pkg.adapters.runtimes.kubernetes.status import PodStatus, read_pod
 from danube_pkg.adapters.runtimes.kubernetes.workers import ClusterWorkers
+from danube_pkg.core.egress.canaries import EnforcedBy
 from danube_pkg.core.errors import NotFound, Permanent, Retryable, Unavailable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.reasons import Reason
@@ -74,11 +75,10 @@ class KubernetesRuntime:
         self._workers = ClusterWorkers(settings, self.api, self._watch, self._events.notify)
         self._leftovers = Leftovers(self.api, settings.instance, settings.namespaces)
         self._locks: dict[str, asyncio.Lock] = {}
+        self._network.use(self.api, self.exec)
 
-    @property
-    def proxy_address(self) -> str:
-        """`HOST:PORT` at which steps reach the egress proxy; "" where it is reached inside of the pod."""
-        return self._network.proxy_address
+    async def egress_enforced_by(self, pod_id: str) -> EnforcedBy:
+        return self._network.enforced_by(pod_id)
 
     def _note_address(self, pod: PodStatus) -> None:
         if pod.address and not pod.has_ended:
@@ -177,12 +177,20 @@ class KubernetesRuntime:
         timing = Timing(SystemClock())
         streak = Streak("leftovers", timing, Pauses(1.0, SWEEP_SECONDS), log=_log.logger)
         sweeping = for_ever(self._leftovers.sweep, streak, timing, expected=(Permanent, Retryable))
+        kept = Streak("network", timing, Pauses(1.0, 30.0), log=_log.logger)
+        keeping = for_ever(self._keep_network, kept, timing, expected=(Permanent, Retryable))
         async with self._events.open(self._watch.pods.values()) as events:
-            sweep = asyncio.get_running_loop().create_task(sweeping, name="leftovers in the cluster")
+            loop = asyncio.get_running_loop()
+            sweep = loop.create_task(sweeping, name="leftovers in the cluster")
+            network = loop.create_task(keeping, name="network of pods in the cluster")
             try:
                 yield events
             finally:
-                await end_all(sweep)
+                await end_all(sweep, network)
+
+    async def _keep_network(self) -> float:
+        await self._network.keep()
+        return SWEEP_SECONDS
 
     # --- removing
 
