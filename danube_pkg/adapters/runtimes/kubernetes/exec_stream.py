@@ -27,6 +27,8 @@ OPEN_SECONDS = 30.0
 """For the handshake, in which the server asks the kubelet, and that the node's runtime."""
 
 CLOSE_SECONDS = 0.5
+"""For the other side to confirm; the connection is then dropped."""
+
 PING_SECONDS = 30.0
 """A connection whose other side has vanished is noticed; the supervisor's heartbeats notice it earlier."""
 
@@ -144,8 +146,11 @@ class WebSocketStream:
         return code
 
     async def close(self) -> None:
+        """Bounded as a whole: a program that prints on keeps the other side from closing."""
         self._is_over = True
-        await self._socket.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close()
 
     async def _receive(self) -> None:
         """Take one message."""

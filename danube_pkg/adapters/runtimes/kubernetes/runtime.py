@@ -75,6 +75,7 @@ class KubernetesRuntime:
         self._workers = ClusterWorkers(settings, self.api, self._watch, self._events.notify)
         self._leftovers = Leftovers(self.api, settings.instance, settings.namespaces)
         self._locks: dict[str, asyncio.Lock] = {}
+        self._checked: set[Container] = set()
         self._network.use(self.api, self.exec)
 
     async def egress_enforced_by(self, pod_id: str) -> EnforcedBy:
@@ -102,7 +103,9 @@ class KubernetesRuntime:
 
     async def ensure_container(self, pod_id: str, image: str) -> Container:
         container = await self._workers.ensure(pod_id, image)
-        await self._network.worker_runs(container)
+        if container not in self._checked:
+            await self._network.worker_runs(container)
+            self._checked.add(container)
         return container
 
     # --- using
@@ -220,6 +223,7 @@ class KubernetesRuntime:
                 self._addresses.release(known.job_id)
             await self._network.pod_removed(pod_id, known.job_id if known is not None else "")
             self._workers.forget(pod_id)
+            self._checked = {known for known in self._checked if known.pod_id != pod_id}
         self._locks.pop(pod_id, None)
 
     async def conditions(self) -> Sequence[Condition]:
