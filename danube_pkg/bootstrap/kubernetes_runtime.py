@@ -8,7 +8,13 @@ from typing import Any
 from danube_pkg import __version__
 from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers
 from danube_pkg.adapters.runtimes.kubernetes import ClusterAccess, KubernetesRuntime, KubernetesSettings
-from danube_pkg.bootstrap.cluster_network import network_addresses, open_cluster_network, resolved
+from danube_pkg.bootstrap.cluster_network import (
+    job_targets,
+    network_addresses,
+    open_cluster_network,
+    own_registries,
+    resolved,
+)
 from danube_pkg.bootstrap.runtime import (
     RuntimeCallbacks,
     RuntimeOptions,
@@ -93,7 +99,9 @@ async def open_kubernetes(
         stack.push_async_callback(proxies.close)
         connection = callbacks.connection
         settings = kubernetes_settings(options.kubernetes, identify(data).id, lambda: resolved(connection(), addresses))
-        opening = open_cluster_network(options.egress, addresses, settings, proxies, callbacks)
+        own = own_registries(options.images.registry)
+        targets = job_targets(addresses, own, options.kubernetes.host_aliases)
+        opening = open_cluster_network(options.egress, addresses, targets, settings, proxies, callbacks)
         network, canaries = await stack.enter_async_context(opening)
         runtime = KubernetesRuntime(settings, access, network, callbacks.pods)
         stack.push_async_callback(runtime.close)
@@ -104,7 +112,7 @@ async def open_kubernetes(
             ledgers=ledgers,
             images=None,
             coordinator_command=COORDINATOR_COMMAND,
-            conditions=(runtime, canaries),
-            network=NetworkAccess(addresses.proxy, tuple(host for host, _ in registries())),
+            conditions=(runtime, canaries, network),
+            network=NetworkAccess(addresses.proxy, tuple(sorted({host for host, _ in own}))),
             checks=checks,
         )
