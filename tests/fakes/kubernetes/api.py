@@ -265,7 +265,6 @@ class FakeApi:
         if target.resource is PODS and not forced and metadata["uid"] in self.kubelet.workers:
             return
         self.store.remove(target.resource, target.namespace, target.name)
-        self.disruptions.collect(stored)
 
     async def _delete_all(self, request: web.Request, target: ApiTarget) -> web.StreamResponse:
         found = self._list(request, target)

@@ -81,12 +81,14 @@ class FakeCluster:
         """The kubelet evicts a pod, as for a lack of disk or memory on the node."""
         self.kubelet.evict(namespace, name, message)
 
-    def kill_for_memory(self, namespace: str, name: str, container: str) -> None:
-        """The kernel kills PID 1 of a container."""
+    def kill_for_memory(self, namespace: str, name: str, container: str, *, child_only: bool = False) -> None:
+        """The kernel kills PID 1 of a container. child_only: another process of it, so that its state
+        names this reason only once PID 1 exits."""
         process = self.kubelet.container(self.pod(namespace, name), container)
         assert process is not None
         process.killed_for_memory = True
-        process.kill()
+        if not child_only:
+            process.kill()
 
     def kill_container(self, namespace: str, name: str, container: str) -> None:
         """An administrator of the node kills PID 1 of a container."""
@@ -191,3 +193,4 @@ async def open_cluster(directory: Path) -> AsyncIterator[FakeCluster]:
         cluster.drop_streams()
         await runner.cleanup()
         await cluster.kubelet.stop(running)
+        await cluster.execs.close()
