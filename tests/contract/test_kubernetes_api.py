@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -58,7 +59,7 @@ async def test_unknown_fields_are_refused_with_strict_validation_only(cluster: C
     ],
 )
 async def test_wrong_values_are_refused_with_their_field(
-    cluster: ClusterUnderTest, change: dict[str, object], field: str
+    cluster: ClusterUnderTest, change: dict[str, Any], field: str
 ) -> None:
     refusal = await cluster.client.create(cluster.pods, cluster.pod("wrong", **change))
     assert (refusal.status, refusal.document["reason"]) == (422, "Invalid")

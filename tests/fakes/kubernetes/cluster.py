@@ -186,7 +186,6 @@ async def open_cluster(directory: Path) -> AsyncIterator[FakeCluster]:
     cluster.url = f"http://127.0.0.1:{port}"
     cluster.write_kubeconfig()
     running = asyncio.create_task(cluster.kubelet.run(), name="fake-kubelet")
-    running.add_done_callback(lambda task: task.cancelled() or task.print_stack())
     try:
         yield cluster
     finally:

@@ -27,9 +27,6 @@ from tests.fakes.kubernetes.volumes import NotMounted, excess, make_volumes, mou
 
 _TERMINATION_BYTES = 4096
 
-Record = Callable[[Json, str, str, str], None]
-"""Records an event about a pod: (pod, type, reason, message)."""
-
 
 class Node(Protocol):
     """What a worker needs of its node."""
@@ -40,7 +37,8 @@ class Node(Protocol):
     address: str
     pull_retry_seconds: float
     lost: bool
-    record: Record
+
+    def record(self, pod: Json, kind: str, reason: str, message: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -301,8 +299,8 @@ class PodWorker:
         if living and grace:
             waits = [asyncio.ensure_future(process.wait()) for process in living]
             await asyncio.wait(waits, timeout=grace)
-            for one in waits:
-                one.cancel()
+            for wait in waits:
+                wait.cancel()
         for one in self._all():
             if one.process is None:
                 if "waiting" in one.state and self.ending is not None:
