@@ -74,6 +74,10 @@ class FakeCluster:
         """Raises ApiError 404."""
         return self.store.get(PODS, namespace, name)
 
+    def pods(self, namespace: str = "danube-jobs") -> list[Json]:
+        """The pods of a namespace."""
+        return self.store.list_objects(PODS, namespace)
+
     def objects(self, resource: ApiResource, namespace: str = "") -> list[Json]:
         return self.store.list_objects(resource, namespace)
 
