@@ -218,7 +218,7 @@ async def refusal(sources: GitSources, url: str) -> PlatformError:
 
 def fingerprint_of(key: Path) -> str:
     """As ssh-keygen prints it, and forges list it."""
-    words = ["ssh-keygen", "-l", "-f", key]
+    words = ["ssh-keygen", "-l", "-f", str(key)]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[1]
 
 
