@@ -209,7 +209,7 @@ async def check_pod(settings: SandboxSettings) -> CheckResult:
     except OSError as error:
         return CheckResult("pod", False, f"no pod can be created: {error}", "fix what is named above, then try again")
     if code != 0:
-        return CheckResult("pod", False, f"/bin/true ended with {code} in a pod", "read the kernel's log: dmesg | tail")
+        return CheckResult("pod", False, f"/bin/sh ended with {code} in a pod", "read the kernel's log: dmesg | tail")
     what = "a pod was created, a program ran in it, and it was removed"
     if problem:
         what += f"; each container gets a copy of its image, since overlays do not work here: {problem}"
@@ -218,11 +218,11 @@ async def check_pod(settings: SandboxSettings) -> CheckResult:
 
 
 async def _run_program(runtime: SandboxRuntime) -> tuple[int, str]:
-    """The exit code of /bin/true in a worker, and why overlays do not work, "" where they do."""
+    """The exit code of a shell in a worker, and why overlays do not work, "" where they do."""
     pod_id = f"doctor-{secrets.token_hex(6)}"
     try:
         await runtime.create_pod(PodSpec(pod_id, "", "doctor", Limits(), Network.NONE, ""))
-        stream = await runtime.exec(await runtime.ensure_container(pod_id, HOST_IMAGE), ("/bin/true",))
+        stream = await runtime.exec(await runtime.ensure_container(pod_id, HOST_IMAGE), ("/bin/sh", "-c", ":"))
         try:
             return await stream.wait(), await runtime.overlay_problem(pod_id)
         finally:

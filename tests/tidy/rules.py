@@ -15,8 +15,10 @@ UNFINISHED = re.compile(
 )
 """What stands for work that is not done, or for a test that does not run. (Split, so that this file passes.)"""
 
-REGISTRIES = re.compile(r"\b(pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|crates\.io|proxy\.golang)")
-"""Where packages come from is each machine's own setting."""
+REGISTRIES = re.compile(
+    r"//([a-z.-]+\.)?(pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|crates\.io|proxy\.golang)"
+)
+"""An address to fetch packages from: that is each machine's own setting. A host in an allowlist fetches nothing."""
 
 _BROAD = {"Exception", "BaseException"}
 _Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

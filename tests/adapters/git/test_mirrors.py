@@ -260,7 +260,7 @@ async def test_single_files_are_read_without_the_tree(
         {"pipelines/a.yaml": "a", "pipelines/b.yaml": "b", "pipelines/deep/c.yaml": "c", "pipelines/.d.yaml": "d"}
     )
     files = await sources.read_files(
-        http.url(app), commit, ["README", "missing", "pipelines/*.yaml", "README/x", "large"]
+        http.url(app), commit, ["README", "missing", "pipelines/*.yaml", "pipelines/*/*.yaml", "README/x", "large"]
     )
     found = {file.name: (file.size_bytes, file.is_link) for file in files}
     assert found == {
@@ -268,5 +268,6 @@ async def test_single_files_are_read_without_the_tree(
         "large": (400_000, False),
         "pipelines/a.yaml": (1, False),
         "pipelines/b.yaml": (1, False),
+        "pipelines/deep/c.yaml": (1, False),
         "pipelines/link.yaml": (11, True),
     }
