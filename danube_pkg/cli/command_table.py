@@ -34,6 +34,8 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("restore", "restore a backup into an empty directory"),
     ("migrate", "bring the database of a stopped server up to this version"),
     ("check-upgrade", "check whether a server is ready for an upgrade"),
+    ("install", "make Danube a service of this machine"),
+    ("uninstall", "take an installation away"),
     ("reap", "remove old logs and artifacts now, or list them"),
     ("keys", "print the server's public keys"),
     ("doctor", "check whether this machine can run jobs"),

@@ -15,8 +15,14 @@ from danube_pkg.kit.records import replace
 from danube_pkg.services.secrets import KnownValues
 
 
-def run_server(options: argparse.Namespace, named: str | None, listening: socket.socket | None) -> int:
-    """named: danube.toml. listening: the socket on which clients wait already, None where there is none."""
+def run_server(
+    options: argparse.Namespace,
+    named: str | None,
+    listening: socket.socket | None,
+    admin: socket.socket | None = None,
+) -> int:
+    """named: danube.toml. listening, admin: the sockets on which clients and the local administrator wait already, None
+    where there is none."""
     known = KnownValues()
     start_log(known, default="info", stream_name="stdout")
     settings = read_settings(find_settings(Path(named) if named else None))
@@ -26,7 +32,7 @@ def run_server(options: argparse.Namespace, named: str | None, listening: socket
     server = replace(settings.server, **flags)
     settings = replace(settings, server=server)
     images = image_options(server.data_dir, settings)
-    asyncio.run(_serve(ServerOptions(settings, frozenset(flags), known, images, listening)))
+    asyncio.run(_serve(ServerOptions(settings, frozenset(flags), known, images, listening, admin)))
     return 0
 
 

@@ -37,6 +37,7 @@ from danube_pkg.core.runtimes.pods import (
     PodSpec,
 )
 from danube_pkg.kit.oom_score import lower_oom_score
+from danube_pkg.kit.processes import child_process
 from danube_pkg.kit.records import Record, replace
 
 KERNEL = (5, 10)
@@ -100,10 +101,10 @@ async def check_bubblewrap() -> CheckResult:
     """Whether bubblewrap is installed and starts."""
     try:
         program = find_bubblewrap()
-        process = await asyncio.create_subprocess_exec(
+        async with child_process(
             str(program), "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        output, _ = await process.communicate()
+        ) as process:
+            output, _ = await process.communicate()
     except PlatformError as error:
         return CheckResult("bubblewrap", False, str(error), error.hint)
     except OSError as error:

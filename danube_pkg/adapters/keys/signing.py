@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from danube_pkg.adapters.keys.files import check_private
 from danube_pkg.core.errors import Permanent
-from danube_pkg.core.provenance.envelope import Signature
+from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, Signature, pre_authentication_encoding
 from danube_pkg.core.provenance.keys import SigningKey
 from danube_pkg.core.storage_errors import storage_error
 from danube_pkg.kit.clock import Clock
@@ -102,7 +102,8 @@ class SigningKeys:
 
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:
-    """A private key in PKCS#8 PEM. Raises Permanent for a file that other users can read or that is not such a key."""
+    """A private key in PKCS#8 PEM, without a passphrase. Raises Permanent for a file that other users can read or that
+    is not such a key."""
     check_private(path, "a user who reads it can sign anything in its owner's name")
     try:
         private = load_pem_private_key(path.read_bytes(), password=None)
@@ -111,6 +112,12 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
     if not isinstance(private, Ed25519PrivateKey):
         raise _unusable(path, "it is a key of another kind")
     return private
+
+
+def signed_envelope(private: Ed25519PrivateKey, payload: bytes) -> Envelope:
+    """An in-toto statement in an envelope with one signature."""
+    data = pre_authentication_encoding(PAYLOAD_TYPE, payload)
+    return Envelope(payload, PAYLOAD_TYPE, (Signature(public_key_of(private.public_key()).id, private.sign(data)),))
 
 
 def public_key_of(key: Ed25519PublicKey) -> SigningKey:

@@ -14,7 +14,7 @@ from danube_pkg.core.provenance.release import RELEASE_EXTERNAL
 from danube_pkg.core.provenance.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from danube_pkg.core.repositories.globs import matches, matches_across
 from danube_pkg.core.repositories.urls import canonical
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 
 EXTERNAL = frozenset({"pipeline", "repository", "ref", "script", "parameters", "trigger"})
 TRIGGER = frozenset({"type", "actor", "rerunOf", "pullRequest", "trusted", "approvedBy"})
@@ -35,9 +35,11 @@ class Verification(Record):
 
 
 class FileVerdict(Record):
-    """The results for one file, in the order of the checks; the last is the first that failed."""
+    """The results for one file, in the order of the checks; the last is the first that failed. builder: its id in a
+    statement that passed every check, else ""."""
 
     checks: tuple[Verification, ...]
+    builder: str = ""
 
     @property
     def verified(self) -> bool:
@@ -53,8 +55,12 @@ def verify_envelopes(
 ) -> FileVerdict:
     """The verdict about content with that hash: that of the first envelope that verifies it, else of the one that came
     furthest."""
-    verdicts = [FileVerdict(tuple(_checks(one, sha256, keys, is_signed_by, expected))) for one in envelopes]
-    return max(verdicts, key=lambda one: (one.verified, len(one.checks)))
+    verdicts = [(one, FileVerdict(tuple(_checks(one, sha256, keys, is_signed_by, expected)))) for one in envelopes]
+    envelope, verdict = max(verdicts, key=lambda one: (one[1].verified, len(one[1].checks)))
+    if not verdict.verified:
+        return verdict
+    predicate = _object(_statement(envelope) or {}, "predicate")
+    return replace(verdict, builder=_text(predicate, "runDetails", "builder", "id"))
 
 
 def signed_statement(

@@ -17,8 +17,9 @@ from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodReco
 from danube_pkg.adapters.runtimes.sandbox.pods import SandboxPods
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.workspace_sizes import WorkspaceSizes
+from danube_pkg.core.egress.canaries import EnforcedBy
 from danube_pkg.core.egress.ports import EgressProxies
-from danube_pkg.core.errors import StorageFull
+from danube_pkg.core.errors import Permanent, StorageFull
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.images.ports import Images
 from danube_pkg.core.reasons import Reason
@@ -27,6 +28,7 @@ from danube_pkg.core.runtimes.pods import (
     Container,
     ContainerEnded,
     ContainerRole,
+    Network,
     PodEvent,
     PodNotice,
     PodSpec,
@@ -119,6 +121,8 @@ class SandboxRuntime:
             record = self._pods.running_record(pod)
             if (known := self._containers.running(pod, ContainerRole.WORKER, image)) is not None:
                 return known
+            if image == HOST_IMAGE and not self.settings.host_image:
+                raise _host_refused()
             if image == HOST_IMAGE:
                 return await self._containers.create_worker(pod, record, image, held)
         # A pull may take minutes, in which the pod can be deleted: everything is checked again afterwards.
@@ -133,6 +137,10 @@ class SandboxRuntime:
     async def exec(self, container: Container, argv: Sequence[str]) -> PipeStream:
         directory = self._pods.directory(container.pod_id).container(container.number)
         return open_exec(container, directory, argv)
+
+    async def egress_enforced_by(self, pod_id: str) -> str:
+        record = self._pods.directory(pod_id).read_pod()
+        return EnforcedBy.UNKNOWN if record is None or record.network is Network.HOST else EnforcedBy.NO_ROUTE
 
     async def memory_kills(self, container: Container) -> int:
         return self._limits.memory_kills(container)
@@ -219,6 +227,16 @@ def _state_of(pod: PodDirectory) -> PodState:
     running = tuple(known.container for known in pod.containers() if known.init.lives())
     complete = any(container.role is ContainerRole.COORDINATOR for container in running)
     return PodState(pod.pod_id, record.job_id if record is not None else "", running, complete)
+
+
+def _host_refused() -> Permanent:
+    return Permanent(
+        Reason.HOST_IMAGE_REFUSED,
+        "this server does not lend its own programs to jobs",
+        cause='[images] host = "refuse" in danube.toml',
+        hint="load an image and name it in the pipeline: danube image load FILE, image: NAME; or write [images] host = "
+        '"allow" and restart the server',
+    )
 
 
 def _disk_notice(unlimited: str) -> str:
