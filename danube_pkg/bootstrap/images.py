@@ -65,13 +65,6 @@ async def open_images(
     ledgers: where contacts for jobs are recorded.
     """
 
-    async def no_secret(key: str, user: str) -> bytes:
-        raise Permanent(
-            "secret-not-set",
-            f"{user} needs the secret {key!r}, and no server is configured here",
-            hint=f"log in with: docker login; or where the server runs: danube secrets set {key}",
-        )
-
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         server_specs: Sequence[RegistrySpec] = ()
@@ -102,6 +95,15 @@ async def open_images(
             specs=access.specs,
             ledgers=ledgers,
         )
+
+
+async def no_secret(key: str, user: str) -> bytes:
+    """For a command without a server. Raises Permanent."""
+    raise Permanent(
+        "secret-not-set",
+        f"{user} needs the secret {key!r}, and no server is configured here",
+        hint=f"log in with: docker login; or where the server runs: danube secrets set {key}",
+    )
 
 
 def owners_of_images() -> Owners:
