@@ -12,7 +12,7 @@ from danube_pkg.core.reasons import HINTS, Reason, Status
 from danube_pkg.core.runtimes.coordinator_protocol import COORDINATOR_PROTOCOL, SUPPORTED_PROTOCOLS
 from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.pod import client as coordinator_client
-from danube_pkg.pod.client import CoordinatorClient
+from danube_pkg.pod.client import CoordinatorClient, ServerConnection
 from tests.services.stores import PIPELINE
 from tests.support.engine import open_engine_setup
 
@@ -25,7 +25,8 @@ async def test_a_job_of_another_protocol_has_its_own_reason(tmp_path: Path, monk
         job = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
         active = setup.engine.active_job(job.id)
         await active.wait_until(lambda job: job.phase is Phase.RUNNING)
-        client = CoordinatorClient(f"unix:{directory}/coordinator.sock", setup.keys.job_token(job.id), "/workspace")
+        connection = ServerConnection(f"unix:{directory}/coordinator.sock", setup.keys.job_token(job.id))
+        client = CoordinatorClient(connection, "/workspace")
         with pytest.raises(DanubeError) as refused:
             await asyncio.to_thread(client.start)
         assert refused.value.reference == Reason.COORDINATOR_VERSION
