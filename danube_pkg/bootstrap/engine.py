@@ -11,7 +11,6 @@ from danube_pkg.adapters.store import SqliteArtifacts, SqliteProvenance, SqliteS
 from danube_pkg.bootstrap.registry_tokens import build_registry_tokens
 from danube_pkg.bootstrap.runtime import RuntimeParts
 from danube_pkg.bootstrap.store import Store
-from danube_pkg.core.artifacts.artifact import ArtifactBounds
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
@@ -120,11 +119,7 @@ def build_engine(
     room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
     files = BlobDirectory(store.directory / "artifacts", "artifact")
-
-    def bounds() -> ArtifactBounds:
-        return observer.applied.config.artifact_bounds
-
-    artifacts = Artifacts(kept, files, store.clock, store.new_id, bounds)
+    artifacts = Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
     id_tokens = _id_tokens(store, external_url)
     coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens)
     exports = JobExports(statements, signed, logs, runtime.ledgers)
