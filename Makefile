@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test unit e2e fuzz check format bench build proto lock test-packages long-packages web web-types screenshots
+.PHONY: help setup run test unit e2e fuzz check format bench build self-host proto lock test-packages long-packages web web-types screenshots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench: long-packages $(VENV)/.dev build/bin/.made build/.web ## measure, into bu
 
 build: $(VENV)/.dev build/bin/.made ## build what is released, into dist/
 	$(PY) build.py $(ARGS)
+
+self-host: $(VENV)/.dev build/bin/.made ## let Danube build Danube on this machine, and the result verify itself; ARGS="binary checksums" for some steps
+	$(PY) -m build_steps.self_host $(ARGS)
 
 web: $(VENV)/.danube ## build the page, or fail
 	@$(PY) -m build_steps.web --strict
