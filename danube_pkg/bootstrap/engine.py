@@ -9,7 +9,7 @@ from danube_pkg.adapters.keys.identity import IdentityKeyFile
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import SqliteArtifacts, SqliteProvenance, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.runtime import RuntimeParts
-from danube_pkg.bootstrap.store import Store
+from danube_pkg.bootstrap.store import WORK_BEGAN, Store
 from danube_pkg.core.artifacts.artifact import ArtifactBounds
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
@@ -194,6 +194,7 @@ async def open_engine(
         if tracer is not None:
             parts.engine.listen(lambda job: tracer.job_changed(job, parts.engine.source_period(job.id)))
         await parts.draining.recall()
+        await SqliteServerState(store.database).remember(WORK_BEGAN, store.new_id())
         await stack.enter_async_context(CoordinatorServer(parts.coordination).serving(store.directory / "run" / "grpc"))
         await stack.enter_async_context(parts.engine.running())
         yield parts

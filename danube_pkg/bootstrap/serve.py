@@ -67,7 +67,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         callbacks = RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server)
-        wanted = _runtime_options(options)
+        wanted = runtime_options(options)
         runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         repositories = await stack.enter_async_context(
             open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
@@ -150,7 +150,8 @@ def _not_started(data: Path, error: OSError) -> Permanent:
     )
 
 
-def _runtime_options(options: ServerOptions) -> RuntimeOptions:
+def runtime_options(options: ServerOptions) -> RuntimeOptions:
+    """How pods are made, from danube.toml."""
     settings = options.settings
     lends_host = settings.images.host is HostImage.ALLOW
     return RuntimeOptions(options.images, settings.runtime, settings.egress, host_image=lends_host)
