@@ -26,7 +26,8 @@ ONE_JOB = State(ConfigSpec(max_concurrent_jobs=1), {}, {}, {})
 class RunOptions(Record):
     """data: the absolute directory of this run; sources: makes the sources, given a directory for temporary files.
 
-    known: gets each secret value, to mask it in logs; secrets: values of this run, in memory only.
+    known: gets each secret value, to mask it in logs; secrets: values of this run, in memory only. host_paths: what
+    the image `host` shows beside the machine's programs.
     """
 
     data: Path
@@ -34,6 +35,7 @@ class RunOptions(Record):
     images: ImageOptions
     sources: Callable[[Path], Sources]
     secrets: Annotated[Mapping[str, bytes], HIDDEN] = field(default_factory=dict)
+    host_paths: tuple[Path, ...] = ()
 
 
 class RunParts(Record):
@@ -52,7 +54,9 @@ async def open_run(options: RunOptions) -> AsyncIterator[RunParts]:
         applied = AppliedConfiguration(ONE_JOB)
         secrets = build_secrets(store, applied, options.known, overrides=options.secrets)
         masks = build_masks(store, secrets)
-        wanted = RuntimeOptions(options.images, RuntimeSettings(), EgressHosts())
+        wanted = RuntimeOptions(
+            options.images, RuntimeSettings(host_paths=tuple(map(str, options.host_paths))), EgressHosts()
+        )
         callbacks = RuntimeCallbacks(masks.host_forms)
         runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         observer = JobObserver(applied, store.clock)

@@ -9,7 +9,8 @@ import yaml
 
 from danube_pkg.cli.output import one_line, print_table, say, size
 from danube_pkg.core.egress.denials import note
-from danube_pkg.core.egress.policy import Verdict, parse_entry, yaml_lines
+from danube_pkg.core.egress.ledger import Destination
+from danube_pkg.core.egress.policy import Verdict, entry_for, parse_entry, yaml_lines
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.terminal import visible
@@ -53,26 +54,43 @@ def _entries_of(path: Path) -> list[str]:
     return entries
 
 
-def print_learned(report: EgressReport, network: Network) -> None:
-    """On standard error after a run: what was refused, and the allowlist that the run needs. Nothing if it opened no
-    connection. What is refused while learning (an address of this machine, a metadata service) is not in the list: its
-    lines name the entries."""
+def print_learned(report: EgressReport, network: Network, *, succeeded: bool) -> None:
+    """On standard error after a run: what was refused or not reached, and the allowlist that the run needs. Nothing if
+    it opened no connection. What is refused while learning (an address of this machine, a metadata service) is not in
+    the list: its lines name the entries.
+
+    succeeded: whether the job did. One that failed may have ended before its other connections, so that its list is
+    what it needed so far, and an empty one proves nothing.
+    """
     if not network.through_proxy or not report.contacts:
         return
-    refused = [one for one in report.destinations if one.latest.verdict is Verdict.REFUSED]
-    reached = [one for one in report.destinations if one.latest.verdict is Verdict.ALLOWED]
-    places = f"{len(reached)} reached" + (f", {len(refused)} refused" if refused else "")
-    for one in refused[:MAX_REFUSED]:
-        say(one_line(note(one.latest)), file=sys.stderr)
-    if len(refused) > MAX_REFUSED:
-        say(f"egress refused: {len(refused) - MAX_REFUSED} more destinations", file=sys.stderr)
+    counts = {verdict: [one for one in report.destinations if one.latest.verdict is verdict] for verdict in Verdict}
+    refused, failed = counts[Verdict.REFUSED], counts[Verdict.FAILED]
+    _print_notes(refused, "refused")
+    _print_notes(failed, "not reached")
+    places = ", ".join(
+        f"{len(found)} {word}"
+        for word, found in (("reached", counts[Verdict.ALLOWED]), ("refused", refused), ("not reached", failed))
+        if found or word == "reached"
+    )
     missing = {entry for one in refused for entry in one.latest.allow} if network is Network.ALLOWLIST else set()
+    if network is Network.LEARN:
+        missing |= {entry_for(one.latest.host, one.latest.port) for one in failed if one.latest.host}
     needed = [*report.needed, *sorted(missing - set(report.needed))]
     if needed:
-        shown = visible(yaml_lines(needed))
-        say(f"egress: {places}; the allowlist that this run needs:\n\n{shown}", file=sys.stderr)
+        until = "needs" if succeeded else "needed until it failed"
+        say(f"egress: {places}; the allowlist that this run {until}:\n\n{visible(yaml_lines(needed))}", file=sys.stderr)
+    elif refused or not succeeded:
+        say(f"egress: {places}", file=sys.stderr)
     else:
-        say(f"egress: {places}{'' if refused else '; this run needs no egress_allowlist'}", file=sys.stderr)
+        say(f"egress: {places}; this run needs no egress_allowlist", file=sys.stderr)
+
+
+def _print_notes(found: Sequence[Destination], word: str) -> None:
+    for one in found[:MAX_REFUSED]:
+        say(one_line(note(one.latest)), file=sys.stderr)
+    if len(found) > MAX_REFUSED:
+        say(f"egress {word}: {len(found) - MAX_REFUSED} more destinations", file=sys.stderr)
 
 
 def print_ledger(view: Mapping[str, Any]) -> None:

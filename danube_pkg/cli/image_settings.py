@@ -16,11 +16,11 @@ from danube_pkg.kit.http_client import environment_proxy
 def image_options(data: str | None, settings: Settings | None = None, *, pull_as_server: bool = False) -> ImageOptions:
     """The server's image store if this user may write to it, else the user's own.
 
-    settings: None for those of danube.toml in this directory, if there is one. pull_as_server: also use the registries
+    settings: None for those of `local_settings`. pull_as_server: also use the registries
     and credentials of the server's configuration, if this user owns the server's files.
     """
-    if settings is None and LOCAL_FILE.is_file():
-        settings = read_settings(LOCAL_FILE.absolute())
+    if settings is None:
+        settings = local_settings()
     images = settings.images if settings is not None else ImageSettings()
     return ImageOptions(
         directory=_directory(data),
@@ -31,6 +31,13 @@ def image_options(data: str | None, settings: Settings | None = None, *, pull_as
         hosts=settings.egress.hosts if settings is not None else {},
         server=_server(data) if pull_as_server else None,
     )
+
+
+def local_settings() -> Settings | None:
+    """Those of the danube.toml that `danube serve` would read here; None where this directory has none. Raises
+    ConfigurationInvalid."""
+    file = Path(os.environ.get("DANUBE_CONFIG") or LOCAL_FILE)
+    return read_settings(file.absolute()) if file.is_file() else None
 
 
 def _server(data: str | None) -> Path | None:

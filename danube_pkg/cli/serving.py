@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from danube_pkg.adapters.configuration import find_settings, read_settings
-from danube_pkg.bootstrap.serve import ServerOptions, runtime_options, serve
+from danube_pkg.bootstrap.serve import ServerOptions, serve
 from danube_pkg.bootstrap.trial import try_start
 from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.output import say
@@ -43,8 +43,7 @@ def run_server(
 
 
 def _try(options: ServerOptions) -> int:
-    data = Path(options.settings.server.data_dir)
-    found = asyncio.run(try_start(data, options.settings.config_repo, runtime_options(options), options.known))
+    found = asyncio.run(try_start(options))
     for condition in found:
         say(f"{condition.reference}: {condition.what}\n  hint: {condition.hint}", file=sys.stderr)
     return 1 if found else 0

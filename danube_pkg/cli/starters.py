@@ -1,119 +1,39 @@
 """The files that `danube init` writes: a danubefile and a pipeline for a repository, or a starter configuration.
 
-Pure: from the names and texts of a few files it makes the texts of new ones, which users are expected to edit.
+Pure: from toolchains it makes the texts of files, which users are expected to edit.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
+from typing import Annotated
 
+from danube_pkg.cli.toolchains import Toolchain
 from danube_pkg.core.configuration.kinds import API_VERSION
 from danube_pkg.core.documents.patterns import NAME
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import HIDDEN, Record
 
-READ_NAMES = (
-    "pyproject.toml",
-    "setup.py",
-    "requirements.txt",
-    "package.json",
-    "package-lock.json",
-    "pnpm-lock.yaml",
-    "yarn.lock",
-    "go.mod",
-    "Cargo.toml",
-    "Makefile",
-    "tests",
-)
-"""Names in a repository's root by which its toolchains are recognised."""
+NOTHING_FOUND = "no known toolchain was found here: write the commands of this build into danubefile.py"
+DOCKERFILE_ALONE = "Danube builds no images: write what the Dockerfile does as steps of danubefile.py"
+"""With these a written pipeline fails: one that tests nothing must not be green."""
 
 
-class Toolchain(Record):
-    """How one kind of project is built. steps: (name, command). image: "" for the machine's own programs."""
+def danubefile(name: str, found: Sequence[Toolchain], missing: str = NOTHING_FOUND) -> str:
+    """The text of a danubefile. With several toolchains each step names its image; one uses the pipeline's image.
 
-    name: str
-    image: str
-    steps: tuple[tuple[str, str], ...]
-
-
-def toolchains(files: Mapping[str, str]) -> tuple[Toolchain, ...]:
-    """The toolchains of a repository. files: the texts of those in `READ_NAMES` that exist; "" for a directory.
-
-    A Makefile counts only if no other toolchain is found, since it usually calls the others.
+    missing: what a pipeline without any toolchain says when it fails.
     """
-    found = [one for one in (_python(files), _node(files), _go(files), _rust(files)) if one is not None]
-    make = _make(files) if not found else None
-    return (*found, make) if make is not None else tuple(found)
-
-
-def _python(files: Mapping[str, str]) -> Toolchain | None:
-    if not {"pyproject.toml", "setup.py", "requirements.txt"} & files.keys():
-        return None
-    wanted = ["-r requirements.txt"] if "requirements.txt" in files else []
-    wanted += ["-e ."] if {"pyproject.toml", "setup.py"} & files.keys() else []
-    pytest = "tests" in files or "pytest" in "".join(
-        files.get(one, "") for one in ("pyproject.toml", "requirements.txt")
-    )
-    test = "build/venv/bin/python -m pytest" if pytest else "build/venv/bin/python -m unittest discover"
-    install = f"python3 -m venv build/venv && build/venv/bin/pip install {' '.join([*wanted, *(['pytest'] if pytest else [])])}"
-    return Toolchain("Python", "python:3.12", (("Install", install), ("Test", test)))
-
-
-def _node(files: Mapping[str, str]) -> Toolchain | None:
-    if "package.json" not in files:
-        return None
-    if "pnpm-lock.yaml" in files:
-        program, install = "pnpm", "corepack enable && pnpm install --frozen-lockfile"
-    elif "yarn.lock" in files:
-        program, install = "yarn", "corepack enable && yarn install --immutable"
-    else:
-        program, install = "npm", "npm ci" if "package-lock.json" in files else "npm install"
-    steps = [("Install", install)]
-    scripts = _scripts(files["package.json"])
-    steps += [(name.capitalize(), f"{program} run {name}") for name in ("lint", "test", "build") if name in scripts]
-    return Toolchain("Node", "node:22", tuple(steps))
-
-
-def _scripts(text: str) -> Sequence[str]:
-    try:
-        found = json.loads(text).get("scripts", {})
-    except (ValueError, AttributeError):
-        return ()
-    return tuple(found) if isinstance(found, dict) else ()
-
-
-def _go(files: Mapping[str, str]) -> Toolchain | None:
-    if "go.mod" not in files:
-        return None
-    return Toolchain("Go", "golang:1.25", (("Vet", "go vet ./..."), ("Test", "go test ./...")))
-
-
-def _rust(files: Mapping[str, str]) -> Toolchain | None:
-    if "Cargo.toml" not in files:
-        return None
-    return Toolchain("Rust", "rust:1.90", (("Build", "cargo build --locked"), ("Test", "cargo test --locked")))
-
-
-def _make(files: Mapping[str, str]) -> Toolchain | None:
-    if "Makefile" not in files:
-        return None
-    targets = set(re.findall(r"^([A-Za-z0-9_-]+):(?!=)", files["Makefile"], re.MULTILINE))
-    known = [target for target in ("check", "test", "build") if target in targets]
-    return Toolchain(
-        "Make", "", tuple((target.capitalize(), f"make {target}") for target in known) or (("Make", "make"),)
-    )
-
-
-def danubefile(name: str, found: Sequence[Toolchain]) -> str:
-    """The text of a danubefile. With several toolchains each step names its image; one uses the pipeline's image."""
     several = len(found) > 1
     lines = []
     for one in found:
         for step, command in one.steps:
-            label = f"{one.name}: {step}" if several else step
+            label = f"{one.directory or one.name}: {step}" if several else step
             image = f', image="{one.image}"' if several and one.image else ""
-            lines.append(f"    step.run({json.dumps(command)}, name={json.dumps(label)}{image})")
+            directory = f", working_directory={json.dumps(one.directory)}" if one.directory else ""
+            lines.append(f"    step.run({json.dumps(command)}, name={json.dumps(label)}{image}{directory})")
     if not lines:
-        lines.append('    step.run("echo nothing is built yet", name="Hello")')
+        lines.append(f'    step.run({json.dumps(f"echo {shlex.quote(missing)}; exit 1")}, name="Nothing is built yet")')
     body = "\n".join(lines)
     return f'''"""How this repository is built. Try it on this machine: danube run"""
 
@@ -136,6 +56,9 @@ def pipeline_yaml(name: str, repository: str, found: Sequence[Toolchain], team: 
         if image
         else "  # image: python:3.12   # without an image, steps use the server's own programs\n"
     )
+    hosts = sorted({host for one in found for host in one.allowlist})
+    allowlist = "".join(f"    - {json.dumps(host)}\n" for host in hosts)
+    allowlist = f"  egress_allowlist:\n{allowlist}" if hosts else "  # egress_allowlist: [packages.example.org]\n"
     return f"""# A pipeline. Its place is pipelines/{name}.yaml in the configuration repository.
 apiVersion: {API_VERSION}
 kind: Pipeline
@@ -146,13 +69,24 @@ spec:
   triggers: [{{on: push}}, {{on: pull_request}}]
 {image_line}  max_duration_seconds: 1800
   # Hosts that its steps may reach; danube run prints the list that a build needs.
-  # egress_allowlist: [packages.example.org]
-"""
+{allowlist}"""
 
 
-def configuration(repository: str = "") -> dict[str, str]:
+class FirstUser(Record):
+    """A user of a starter configuration, who administers the server. hash: of the password, with bcrypt."""
+
+    email: str
+    hash: Annotated[str, HIDDEN]
+
+
+def configuration(repository: str = "", user: FirstUser | None = None) -> dict[str, str]:
     """The files of a starter configuration repository, by name. repository: of a first pipeline; "" for none."""
     files = {"config.yaml": _CONFIG, "teams.yaml": _TEAMS, "users.yaml": _USERS, "README.md": _README}
+    if user is not None:
+        name = pipeline_name(user.email.partition("@")[0])
+        files["users.yaml"] = _FIRST_USER.format(name=name, email=json.dumps(user.email), hash=user.hash)
+        member = f"members: [{{email: {json.dumps(user.email)}, role: admin}}], global_admin"
+        files["teams.yaml"] = _TEAMS.replace("members: [], global_admin", member)
     if repository:
         name = pipeline_name(repository)
         files[f"pipelines/{name}.yaml"] = pipeline_yaml(name, repository, (), "engineering")
@@ -198,6 +132,13 @@ _USERS = f"""# Users who log in with a password. With an OpenID Connect issuer (
 # kind: User
 # metadata: {{name: alice}}
 # spec: {{email: alice@example.com, password_hash: "…"}}   # htpasswd -nBC 12 ''
+"""
+
+_FIRST_USER = f"""# Users who log in with a password. The hash of another one: htpasswd -nBC 12 \'\'.
+apiVersion: {API_VERSION}
+kind: User
+metadata: {{{{name: {{name}}}}}}
+spec: {{{{email: {{email}}, password_hash: "{{hash}}"}}}}
 """
 
 _README = """# Danube's configuration

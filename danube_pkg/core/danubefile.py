@@ -5,13 +5,15 @@ The file is parsed with `ast`; nothing of it is executed. `danube validate` and 
 """
 
 import ast
+import sys
 from collections.abc import Iterator, Sequence
 
+from danube_pkg.core.danubefile_checks import check_sdk_use
 from danube_pkg.core.danubefile_shell import STANDARD, ignored_failures
 from danube_pkg.core.documents.marked import Findings
 from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
-from danube_pkg.kit.records import Mutable, Record, field
+from danube_pkg.kit.records import Mutable, Record, field, replace
 
 MAX_BYTES = 1024**2
 MAX_OUTLINED = 500
@@ -43,7 +45,8 @@ class Named(Record):
 class Outline(Record):
     """What a danubefile contains. name: the argument of `@pipeline`; function: the function that is decorated.
 
-    warnings: what is allowed and is probably not meant.
+    warnings: what is allowed and is probably not meant. imports: modules that are neither the standard library's nor
+    the SDK's, and that the file cannot do without.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Outline(Record):
     secrets: tuple[Named, ...] = ()
     artifacts: tuple[Named, ...] = ()
     warnings: tuple[Invalid, ...] = ()
+    imports: tuple[Named, ...] = ()
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -93,7 +97,24 @@ def read_danubefile(data: bytes, file: str, findings: Findings) -> Outline | Non
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             _take_call(node, names, found)
-    return _outline(found, file, findings)
+    check_sdk_use(tree, names, file, findings)
+    outline = _outline(found, file, findings)
+    return None if outline is None else replace(outline, imports=tuple(_foreign_imports(tree.body)))
+
+
+def _foreign_imports(body: Sequence[ast.stmt]) -> Iterator[Named]:
+    """The first names of modules that are imported whenever the file is; an import in a `try` may fail."""
+    for statement in body:
+        if isinstance(statement, ast.Import):
+            modules = [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom):
+            modules = [statement.module or ""] if not statement.level else []
+        else:
+            modules = []
+        for module in modules:
+            name = module.partition(".")[0]
+            if name and name != _SDK and name not in sys.stdlib_module_names:
+                yield Named(name, statement.lineno)
 
 
 def _functions(body: Sequence[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -254,7 +275,10 @@ def _take_call(node: ast.Call, names: dict[str, str], found: _Found) -> None:
 def _first_word(node: ast.Call) -> str:
     """The name of a step without one: the beginning of its command."""
     command = _argument(node, 0, "command")
-    return command.strip().splitlines()[0][:60] if command and command.strip() else UNKNOWN
+    lines = [line.strip() for line in (command or "").strip().splitlines()]
+    return next((one for one in lines if one and not one.startswith(("#", "set "))), lines[0] if lines else UNKNOWN)[
+        :60
+    ]
 
 
 def _has(node: ast.Call, name: str) -> bool:

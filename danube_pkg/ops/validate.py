@@ -93,3 +93,8 @@ def _read_danubefile(path: Path, shown: str, findings: Findings, outlines: dict[
     outline = read_danubefile(data, shown, findings)
     if outline is not None:
         outlines[shown] = outline
+        for one in outline.imports:
+            if not (path.parent / f"{one.name}.py").is_file() and not (path.parent / one.name).is_dir():
+                what = f"there is no module {one.name!r} beside the danubefile"
+                hint = "a danubefile has the standard library and the modules beside it; use other packages in a step"
+                findings.add(SourceLocation(shown, one.line), what, hint=hint)

@@ -32,7 +32,7 @@ def run(
 
     command: of at most 128 KiB, run by the shell. Files below `/workspace` are shared by all steps, the rest of a
         container's files by the steps of one image.
-    name: shown in the log and on the page; by default the command's first line.
+    name: shown in the log and on the page; by default the command's first line that is neither `set …` nor a comment.
     image: the container's image; by default the pipeline's.
     env: environment variables of this command, 128 KiB each and 1 MiB together. Secrets belong here, not into the
         command.
@@ -240,7 +240,9 @@ def _check(command: str, shell: str | None, timeout_seconds: int | None, retries
 
 
 def _first_line(command: str) -> str:
-    line = command.strip().splitlines()[0]
+    """The first line that does something; options of the shell and comments say nothing about the step."""
+    lines = [line.strip() for line in command.strip().splitlines()]
+    line = next((one for one in lines if one and not one.startswith(("#", "set "))), lines[0])
     return line if len(line) <= 60 else line[:57] + "..."
 
 

@@ -9,8 +9,9 @@ from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.services.egress import EgressReport
 
 
-def printed(capsys: pytest.CaptureFixture[str], network: Network, *contacts: Contact) -> str:
-    print_learned(EgressReport(contacts, by_destination(contacts), needed_allowlist(contacts)), network)
+def printed(capsys: pytest.CaptureFixture[str], network: Network, *contacts: Contact, succeeded: bool = True) -> str:
+    report = EgressReport(contacts, by_destination(contacts), needed_allowlist(contacts))
+    print_learned(report, network, succeeded=succeeded)
     return capsys.readouterr().err
 
 
@@ -40,3 +41,17 @@ def test_many_refusals_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, Network.LEARN, *(refused(f"m{number}.test") for number in range(MAX_REFUSED + 5)))
     assert text.count("reserved-address") == MAX_REFUSED
     assert "5 more destinations" in text
+
+
+def unreached(host: str) -> Contact:
+    return Contact(1.0, host, Way.CONNECT, 1, host, 443, Verdict.FAILED, EgressReason.NO_ADDRESS, "", "", ())
+
+
+def test_a_run_that_failed_for_its_egress_is_not_said_to_need_none(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, Network.LEARN, unreached("pypi.test"), succeeded=False)
+    assert "egress not reached: pypi.test:443 has no address" in text
+    assert "0 reached, 1 not reached; the allowlist that this run needed until it failed" in text
+    assert "  - pypi.test" in text
+    dns = printed(capsys, Network.LEARN, refused("pypi.test", reason=EgressReason.DNS), succeeded=False)
+    assert "0 reached, 1 refused\n" in dns
+    assert "needs no" not in text + dns

@@ -45,8 +45,11 @@ def test_a_green_run_ends_with_one_line_and_keeps_artifacts(tree: Path, state: P
     assert run.printed.startswith('--- step 1 "Say" (host)\nsaid\n--- step 1 success')
     assert "\x1b" not in run.everything
     assert run.errors.splitlines()[-1] == "tree success"
-    kept = Path(run.errors.splitlines()[0].split(": ")[1].split(" (")[0])
-    assert kept.read_text() == "hi\n"
+    artifact, log = (
+        Path(line.split(": ")[1].split(" (")[0].split(", kept")[0]) for line in run.errors.splitlines()[:2]
+    )
+    assert artifact.read_text() == "hi\n"
+    assert b"said" in log.read_bytes()
     assert not (runs_of(state)[0] / "keys").exists()
     assert list((runs_of(state)[0] / "pods").iterdir()) == []
 
@@ -117,6 +120,53 @@ def test_bad_options_are_refused_before_a_step_runs(
     assert "in-the-arguments" not in run.errors
 
 
+PIPELINE = """
+apiVersion: danube.dev/v1
+kind: Pipeline
+metadata: {name: shop}
+spec:
+  repository: https://git.example.org/shop
+  script: ci/build.py
+  env: {LEVEL: from-the-file}
+  max_duration_seconds: 77
+  egress_allowlist: [packages.test]
+  params: {target: {type: choice, choices: [test, prod], default: test}}
+"""
+
+
+def test_a_pipelines_file_gives_its_variables_parameters_and_script(tree: Path, state: Path) -> None:
+    (tree / "ci").mkdir()
+    (tree / "ci" / "build.py").write_text(
+        HEAD + "    step.run('echo $LEVEL $MORE ' + ctx.params['target'] + ' ' + ctx.pipeline)\n"
+    )
+    (tree / "danube-pipeline.yaml").write_text(PIPELINE)
+    (tree / "danubefile.py").write_text(HEAD + "    step.run('echo $PATH')\n")
+    words = ("--pipeline", str(tree / "danube-pipeline.yaml"), "--env", "MORE=from-an-option")
+    run = danube_run(tree, *words, state=state)
+    assert run.code == 0, run.everything
+    assert "from-the-file from-an-option test shop\n" in run.printed
+    tool = danube_run(tree, "--host-path", str(ROOT / "build"), "--keep", state=state)
+    assert tool.code == 0, tool.everything
+    assert f"{ROOT / 'build' / 'bin'}:" in tool.printed
+    assert "danube-pipeline.yaml is not used: danube run --pipeline" in tool.errors
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("spec: {}", "apiVersion must be"),
+        (PIPELINE + "\n---" + PIPELINE, "exactly one pipeline; found: shop, shop"),
+        (PIPELINE.replace("env:", "enf:"), "did you mean 'env'?"),
+    ],
+)
+def test_a_wrong_pipelines_file_is_refused_with_its_line(tree: Path, state: Path, text: str, said: str) -> None:
+    write(tree, "step.run('true')")
+    (tree / "p.yaml").write_text(text)
+    run = refused_run(tree, "--pipeline", str(tree / "p.yaml"), state=state)
+    assert run.code == 2
+    assert said in run.errors
+
+
 def test_a_directory_without_a_danubefile_is_refused_with_a_hint(tree: Path, state: Path) -> None:
     run = refused_run(tree, state=state)
     assert run.code == 2
@@ -125,7 +175,7 @@ def test_a_directory_without_a_danubefile_is_refused_with_a_hint(tree: Path, sta
 
 
 def started(tree: Path, state: Path) -> subprocess.Popen[bytes]:
-    """Start a run in the background, and wait until its step prints `begun`."""
+    """Start a run in the background, as the foreground group of a terminal, and wait until its step prints `begun`."""
     output = state / "output"
     with output.open("wb") as file:
         process = subprocess.Popen(
@@ -133,17 +183,22 @@ def started(tree: Path, state: Path) -> subprocess.Popen[bytes]:
             stdout=file,
             stderr=file,
             env={**os.environ, "XDG_STATE_HOME": str(state), "PYTHONPATH": str(ROOT)},
+            process_group=0,
         )
     wait_until(lambda: b"begun" in output.read_bytes(), 30, "the step to begin")
     return process
 
 
-def test_an_interrupt_cancels_the_run_and_removes_its_pod(tree: Path, state: Path) -> None:
+def test_ctrl_c_cancels_the_run_and_removes_its_pod(tree: Path, state: Path) -> None:
+    """A terminal sends it to each process of the group."""
     write(tree, "step.run('echo begun; sleep 100')")
     process = started(tree, state)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 1
-    assert b"cancelled by an interrupt" in (state / "output").read_bytes()
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(30) == 130
+    output = (state / "output").read_text()
+    assert output.splitlines()[-1] == "tree cancelled (cancelled): cancelled by an interrupt"
+    assert "danube rerun" not in output
+    assert "Traceback" not in output
     assert list((runs_of(state)[0] / "pods").iterdir()) == []
 
 

@@ -15,8 +15,10 @@ UNFINISHED = re.compile(
 )
 """What stands for work that is not done, or for a test that does not run. (Split, so that this file passes.)"""
 
-REGISTRIES = re.compile(r"\b(pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|crates\.io|proxy\.golang)")
-"""Where packages come from is each machine's own setting."""
+REGISTRIES = re.compile(
+    r"//([a-z.-]+\.)?(pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|crates\.io|proxy\.golang)"
+)
+"""An address to fetch packages from: that is each machine's own setting. A host in an allowlist fetches nothing."""
 
 _BROAD = {"Exception", "BaseException"}
 _Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -78,6 +80,13 @@ def nameless_task(source: Source) -> Iterator[str]:
     for call in source.syntax.calls.get("create_task", ()):
         if "name" not in {keyword.arg for keyword in call.keywords}:
             yield f"{call.lineno}: the task has no name"
+
+
+def pipes_left_open(source: Source) -> Iterator[str]:
+    """A process with pipes that stay open when its task is cancelled; `kit/processes.py` closes them."""
+    for call in source.syntax.calls.get("create_subprocess_exec", ()):
+        if "PIPE" in {last_name(keyword.value) for keyword in call.keywords}:
+            yield f"{call.lineno}: its pipes stay open when the task is cancelled; use kit/processes.py"
 
 
 def sleeps(source: Source) -> Iterator[str]:

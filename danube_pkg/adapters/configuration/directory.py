@@ -1,6 +1,7 @@
 """The configuration's YAML files, read from a plain directory on disk or from a branch of a Git repository.
 
-Only `config.yaml`, `users.yaml`, `teams.yaml` and `pipelines/*.yaml` are read. A symbolic link that leads outside the
+Only `config.yaml`, `users.yaml`, `teams.yaml` and `pipelines/*.yaml` are read; names that are probably meant to be one
+of these are findings. A symbolic link that leads outside the
 directory is refused; in a commit no link is followed.
 """
 
@@ -25,6 +26,8 @@ from danube_pkg.core.repositories.urls import is_remote
 
 TOP_FILES = ("config.yaml", "users.yaml", "teams.yaml")
 PIPELINES = "pipelines"
+UNREAD_NAMES = ("config.yml", "users.yml", "teams.yml", "user.yaml", "team.yaml", "user.yml", "team.yml")
+"""Names that are meant to be one of TOP_FILES. They are reported, since a server without its teams locks users out."""
 MAX_FILES = 10_000
 MAX_TOTAL_BYTES = 64 * 1024**2
 """The size of all files together; ten thousand pipelines have ten MiB."""
@@ -48,7 +51,8 @@ class ConfigurationDirectory:
         revision = await self._sources.resolve(url, self._repository.branch)
         if revision.commit_sha == unless:
             return None
-        wanted = [*TOP_FILES, f"{PIPELINES}/*.yaml", f"{PIPELINES}/*.yml"]
+        suffixes = (".yaml", ".yml")
+        wanted = [*TOP_FILES, *UNREAD_NAMES, *(f"{PIPELINES}/{one}{end}" for end in suffixes for one in ("*", "*/*"))]
         found = await self._sources.read_files(url, revision.commit_sha, wanted)
         return await asyncio.to_thread(_read_commit, found, revision.commit_sha, self._base)
 
@@ -106,9 +110,11 @@ def _files_below(path: Path) -> tuple[dict[str, bytes], Findings]:
             "configuration-missing", f"there is no configuration directory {path}", hint=f"create it: mkdir -p {path}"
         )
     root = path.resolve()
-    names = [name for name in TOP_FILES if os.path.lexists(root / name)]
+    names = [name for name in (*TOP_FILES, *UNREAD_NAMES) if os.path.lexists(root / name)]
     if (root / PIPELINES).is_dir():
-        names += [f"{PIPELINES}/{name}" for name in sorted(os.listdir(root / PIPELINES)) if _is_yaml(name)]
+        inner = sorted(os.listdir(root / PIPELINES))
+        names += [f"{PIPELINES}/{name}" for name in inner if _is_yaml(name)]
+        names += [name for one in inner[:MAX_FILES] for name in _nested(root, f"{PIPELINES}/{one}")]
     files: dict[str, bytes] = {}
     for name in _at_most(names, findings):
         try:
@@ -135,6 +141,17 @@ def _files_below(path: Path) -> tuple[dict[str, bytes], Findings]:
     return files, findings
 
 
+def _nested(root: Path, directory: str) -> list[str]:
+    """The YAML files of a directory below `pipelines/`."""
+    path = root / directory
+    if path.is_symlink() or not path.is_dir():
+        return []
+    try:
+        return [f"{directory}/{name}" for name in sorted(os.listdir(path))[:MAX_FILES] if _is_yaml(name)]
+    except OSError:
+        return [f"{directory}/*.yaml"]  # it cannot be listed, and what it has is not read either
+
+
 def _read_commit(found: Sequence[SourceFile], revision: str, base: str) -> ConfigurationFiles:
     findings = Findings()
     known = {file.name: file for file in found}
@@ -150,11 +167,19 @@ def _read_commit(found: Sequence[SourceFile], revision: str, base: str) -> Confi
 
 
 def _at_most(names: Sequence[str], findings: Findings) -> Iterable[str]:
-    """The names of files to read. Names that end in .yml, which are not read, and too many names are findings."""
+    """The names of files to read. Names that end in .yml or are in another place, which are not read, and too many
+    names are findings."""
     for name in names:
-        if name.endswith(".yml"):
+        if name not in TOP_FILES and "/" not in name:
+            stem = name.partition(".")[0]
+            hint = f"rename it: {next(one for one in TOP_FILES if one.startswith(stem))}"
+            findings.add(SourceLocation(name), "this file is not read", hint=hint)
+        elif name.count("/") > 1:
+            hint = f"only the files of {PIPELINES}/ itself are read: move it there"
+            findings.add(SourceLocation(name), "this file is not read", hint=hint)
+        elif name.endswith(".yml"):
             findings.add(SourceLocation(name), "this file is not read", hint="rename it to end in .yaml")
-    wanted = [name for name in names if name.endswith(".yaml")]
+    wanted = [name for name in names if _is_wanted(name)]
     if len(wanted) > MAX_FILES:
         findings.add(
             SourceLocation(PIPELINES), f"more than {MAX_FILES} files", hint="write several documents into one file"

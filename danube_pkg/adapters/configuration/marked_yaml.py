@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from danube_pkg.adapters.configuration.yaml_mistakes import yaml_mistake
 from danube_pkg.core.documents.marked import Findings, Marked
 from danube_pkg.core.errors import SourceLocation
 
@@ -57,12 +58,8 @@ def parse_yaml(data: bytes, file: str, findings: Findings) -> tuple[Marked, ...]
         for node in _nodes(text):
             documents.append(converter.convert(node, 0))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        context = f" ({error.context})" if error.context else ""
-        line = mark.line + 1 if mark else 0
-        findings.add(
-            SourceLocation(file, line), f"not valid YAML: {error.problem}{context}", hint="check the indentation there"
-        )
+        line, what, hint = yaml_mistake(error, text)
+        findings.add(SourceLocation(file, line), f"not valid YAML: {what}", hint=hint)
     except yaml.YAMLError as error:
         findings.add(SourceLocation(file), f"not valid YAML: {error}", hint="look for control characters")
     except _TooMuch as error:

@@ -12,20 +12,21 @@ from dulwich.objects import Blob, Commit, ObjectID, Tree
 from danube_pkg.adapters.git.limits import MAX_WANTED_FILE_BYTES, MAX_WANTED_FILES
 from danube_pkg.core.errors import Permanent, TooLarge
 
-_LINK, _FILE = 0o120000, 0o100000
+_LINK, _FILE, _DIRECTORY = 0o120000, 0o100000, 0o040000
 
 
 def read_files(objects: BaseObjectStore, commit_sha: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Each file as JSON: name, data in base64 (cut at its bound), size, whether it is a link.
 
-    names: paths; `directory/*.yaml` stands for all such files of a directory. Links are returned, not followed. Raises
+    names: paths; `directory/*.yaml` stands for all such files of a directory, and `directory/*/` before it for
+    each directory inside. Links are returned, not followed. Raises
     Permanent, TooLarge.
     """
     commit = objects[ObjectID(commit_sha.encode("ascii"))]
     if not isinstance(commit, Commit):
         raise Permanent("source-unavailable", f"{commit_sha} is not a commit", hint="name a branch, a tag or a commit")
     count = 0
-    for name in names:
+    for name in _in_directories(objects, commit.tree, names):
         directory, _, last = name.rpartition("/")
         tree = _tree(objects, commit.tree, directory)
         if tree is None:
@@ -44,6 +45,19 @@ def read_files(objects: BaseObjectStore, commit_sha: str, names: Sequence[str]) 
                     hint="write several documents into one file",
                 )
             yield _described(objects, f"{directory}/{found}" if directory else found, entry.sha, mode == _LINK)
+
+
+def _in_directories(objects: BaseObjectStore, root: ObjectID, names: Sequence[str]) -> Iterator[str]:
+    """The names, those below `directory/*/` for each directory inside."""
+    for name in names:
+        directory, star, last = name.partition("/*/")
+        if not star:
+            yield name
+            continue
+        tree = _tree(objects, root, directory)
+        for entry in tree.iteritems() if tree is not None else ():
+            if (entry.mode or 0) & 0o170000 == _DIRECTORY:
+                yield f"{directory}/{(entry.path or b'').decode('utf-8', 'surrogateescape')}/{last}"
 
 
 def read_directory_files(root: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -71,7 +85,7 @@ def _tree(objects: BaseObjectStore, sha: ObjectID, directory: str) -> Tree | Non
         if not isinstance(tree, Tree) or part not in tree:
             return None
         mode, inner = tree[part]
-        if mode & 0o170000 != 0o040000:
+        if mode & 0o170000 != _DIRECTORY:
             return None
         tree = objects[inner]
     return tree if isinstance(tree, Tree) else None

@@ -6,224 +6,170 @@ runs are kept. If a run was killed, the next one removes what is left of its pod
 
 import argparse
 import asyncio
-import os
 import secrets as randomness
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 from danube_pkg.adapters.git.process import Worker, worker_processes
-from danube_pkg.adapters.git.sources import WorkingTree
-from danube_pkg.bootstrap.run import RunOptions, RunParts, open_run, remove_left_pods
-from danube_pkg.cli.client import key_values
-from danube_pkg.cli.commands.secrets import without_line_end
-from danube_pkg.cli.durations import seconds
-from danube_pkg.cli.egress_output import allowed, print_learned
-from danube_pkg.cli.image_settings import image_options
+from danube_pkg.bootstrap.run import RunOptions, RunParts, open_run
+from danube_pkg.cli.commands.init import PIPELINE_FILE
+from danube_pkg.cli.egress_output import print_learned
+from danube_pkg.cli.image_settings import image_options, local_settings
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
-from danube_pkg.cli.output import say, size
+from danube_pkg.cli.missing_programs import LogTail
+from danube_pkg.cli.output import print_table, say, show, size
 from danube_pkg.cli.process_log import start_log
-from danube_pkg.core.errors import Conflict, Invalid, Retryable
+from danube_pkg.cli.run_directories import KEEP_FILE, KEPT_RUNS, KeptRun, list_runs, made, runs_directory, tidy
+from danube_pkg.cli.run_options import RunRequest, add_arguments, run_request
+from danube_pkg.cli.shown_tree import ShownWorkingTree
+from danube_pkg.core.artifacts.artifact import Artifact
+from danube_pkg.core.errors import Conflict, Retryable
 from danube_pkg.core.jobs.job import Job
-from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import run_hint
-from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.core.runtimes.pods import HOST_IMAGE
 from danube_pkg.edges.http.views.egress import destination_view
 from danube_pkg.edges.http.views.jobs import job_summary, step_view
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
-from danube_pkg.kit.records import Record, replace, to_builtins
+from danube_pkg.kit.records import Mutable, replace, to_builtins
 from danube_pkg.kit.trees import remove_tree
+from danube_pkg.services.egress import EgressReport
 from danube_pkg.services.jobs.follow import LogPart, follow_job
 from danube_pkg.services.jobs.requests import start
 from danube_pkg.services.secrets import KnownValues
 
-KEPT_RUNS = 10
-"""Enough to compare the runs of a day; artifacts take space on the user's disk."""
 
-MAX_SECONDS = 24 * 3600
-"""The default is long, since the user can end the run at any time."""
+class _Watched(Mutable):
+    """What is seen of a run. signal_number: of the last signal, 0 for none."""
 
+    printed: LogTail
+    signal_number: int = 0
 
-class RunRequest(Record):
-    """The parsed options."""
-
-    directory: Path
-    script: str
-    params: Mapping[str, str]
-    secrets: Mapping[str, bytes]
-    network: Network
-    allowlist: tuple[str, ...]
-    timeout_seconds: int
-    run_as_root: bool
+    def exit_code(self, status: str) -> int:
+        """128 and the signal's number, as a shell has it, for a run that ended for it."""
+        if status == "success":
+            return 0
+        return 128 + self.signal_number if self.signal_number else 1
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", metavar="PATH", nargs="?", default=".", help="a directory, or a danubefile (.)")
-    parser.add_argument("--script", metavar="FILE", help="the danubefile, relative to PATH (danubefile.py)")
+    add_arguments(parser)
     parser.add_argument(
-        "--param", action="append", default=[], metavar="K=V", help="a parameter; ctx.params in the danubefile"
+        "--keep", action="store_true", help="keep this run's log and artifacts until danube run --clean"
     )
-    parser.add_argument(
-        "--secret",
-        action="append",
-        default=[],
-        metavar="KEY=@FILE",
-        help="a secret, read from a file (@- is standard input)",
-    )
-    parser.add_argument(
-        "--network",
-        choices=("none", "host"),
-        help="steps reach nothing, or use this machine's network (else they reach everything, and it is recorded)",
-    )
-    parser.add_argument("--hermetic", action="store_true", help="steps reach only what --allow names")
-    parser.add_argument(
-        "--allow",
-        action="append",
-        default=[],
-        metavar="HOST[:PORT]",
-        help="what steps may reach; @FILE reads the egress_allowlist of a YAML file",
-    )
-    parser.add_argument(
-        "--timeout",
-        type=seconds,
-        default=MAX_SECONDS,
-        metavar="TIME",
-        help="how long the job may take: 90, 30s, 5m, 1h30m (a day)",
-    )
-    parser.add_argument(
-        "--run-as-root", action="store_true", help="as run_as_root of a pipeline: root runs steps in the image host"
-    )
-    parser.add_argument("--raw", action="store_true", help="keep control sequences other than colours")
-    parser.add_argument("--json", action="store_true", help="print events as JSON lines")
+    parser.add_argument("--list", action="store_true", help="list the kept runs instead")
+    parser.add_argument("--clean", action="store_true", help="remove all kept runs instead")
 
 
 def main(options: argparse.Namespace) -> int:
+    if options.list:
+        return show(list_runs(runs_directory()), options, _print_runs)
+    if options.clean:
+        removed = asyncio.run(tidy(runs_directory(), everything=True))
+        return show({"removed": removed}, options, lambda found: say(f"removed {found['removed']} runs"))
     known = KnownValues()
     start_log(known, default="error,human", stream_name="stderr")
-    return asyncio.run(_run(_request(options), known, as_json=options.json, raw=options.raw))
+    settings = local_settings()
+    request = run_request(options, settings.runtime.host_paths if settings is not None else ())
+    _note_unused_pipeline(options, request)
+    try:
+        return asyncio.run(_run(request, known, options))
+    except KeyboardInterrupt:
+        say("danube: interrupted before the first step", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
-def _request(options: argparse.Namespace) -> RunRequest:
-    path = Path(options.path).absolute()
-    directory, script = (path.parent, path.name) if path.is_file() else (path, options.script or "danubefile.py")
-    if not directory.is_dir():
-        raise Invalid("path-missing", f"there is no directory {options.path}", hint="danube run DIRECTORY")
-    if not (directory / script).is_file():
-        raise Invalid(
-            "script-missing",
-            f"there is no {script} in {directory}",
-            hint="danube run DIRECTORY, or name the file: --script ci/danubefile.py",
-        )
-    if options.timeout < 1:
-        what = f"--timeout {options.timeout} must be at least 1"
-        raise Invalid("timeout-invalid", what, hint="for an hour: --timeout 1h")
-    return RunRequest(
-        directory=directory,
-        script=script,
-        params=key_values(options.param, "param"),
-        secrets=_secrets(options.secret),
-        network=_network(options),
-        allowlist=allowed(options.allow),
-        timeout_seconds=options.timeout,
-        run_as_root=options.run_as_root,
-    )
+def _note_unused_pipeline(options: argparse.Namespace, request: RunRequest) -> None:
+    """`danube init` writes an image into a pipeline's YAML, which a run without it does not know."""
+    unused = request.directory / PIPELINE_FILE
+    if options.pipeline is None and not options.image and unused.is_file():
+        say(f"{PIPELINE_FILE} is not used: danube run --pipeline {PIPELINE_FILE} runs as it says", file=sys.stderr)
 
 
-def _network(options: argparse.Namespace) -> Network:
-    """By default steps reach everything, and the allowlist that they need is recorded."""
-    if options.network and (options.hermetic or options.allow):
-        raise Invalid(
-            "network-contradiction",
-            f"--network={options.network} does not use an allowlist",
-            hint="leave --network out to use --hermetic and --allow",
-        )
-    return Network(options.network or ("allowlist" if options.hermetic else "learn"))
-
-
-def _secrets(words: list[str]) -> dict[str, bytes]:
-    found = {}
-    for key, value in key_values(words, "secret").items():
-        if not value.startswith("@"):
-            raise Invalid(
-                "secret-in-arguments",
-                f"the value of {key} must come from a file",
-                cause="every user of this machine can read a program's arguments",
-                hint=f"--secret {key}=@FILE, or @- for standard input",
-            )
-        try:
-            data = sys.stdin.buffer.read() if value == "@-" else Path(value[1:]).read_bytes()
-        except OSError as error:
-            raise Invalid(
-                "secret-unreadable",
-                f"{value[1:]} cannot be read",
-                cause=error.strerror or "",
-                hint=f"check the path and its permissions: ls -l {value[1:]}",
-            ) from error
-        found[key] = without_line_end(data)
-    return found
-
-
-async def _run(request: RunRequest, known: KnownValues, *, as_json: bool, raw: bool) -> int:
-    runs = _state_directory()
-    await _tidy(runs)
+async def _run(request: RunRequest, known: KnownValues, options: argparse.Namespace) -> int:
+    runs = runs_directory()
+    await tidy(runs)
     data = runs / sortable_id(SystemClock().now(), randomness.token_bytes(10))
+    watched = _Watched(LogTail())
     async with AsyncExitStack() as stack:
         worker = Worker(stack.enter_context(worker_processes()))
-        options = RunOptions(
+        opened = RunOptions(
             data=data,
             known=known,
             images=replace(image_options(None, pull_as_server=True), known=known),
-            sources=lambda temporary: WorkingTree(request.directory, _made(temporary), worker),
+            sources=lambda temporary: ShownWorkingTree(request.directory, made(temporary), worker),
             secrets=request.secrets,
+            host_paths=request.host_paths,
         )
-        run = await stack.enter_async_context(open_run(options))
+        run = await stack.enter_async_context(open_run(opened))
+        if options.keep:
+            (data / KEEP_FILE).touch()
         job = await _start(run, request)
-        ended = await _watch(run, job, as_json=as_json, raw=raw)
+        ended = await _watch(run, job, watched, as_json=options.json, raw=options.raw)
         artifacts = await run.jobs.artifacts.list(job.id)
         egress = await run.jobs.egress.report(job)
     remove_tree(data / "keys")  # only the log and the artifacts are kept
-    if as_json:
+    if options.json:
         if egress.contacts:
             places = [to_builtins(destination_view(one)) for one in egress.destinations]
             JsonPrinter(sys.stdout).event("egress", {"needed_allowlist": list(egress.needed), "destinations": places})
-        return 0 if ended["status"] == "success" else 1
+        return watched.exit_code(ended["status"])
+    _print_files(run, job, artifacts, keep=options.keep)
+    _print_hints(request, ended, egress, watched)
+    print_end(ended)
+    return watched.exit_code(ended["status"])
+
+
+def _print_files(run: RunParts, job: Job, artifacts: Sequence[Artifact], *, keep: bool) -> None:
     for artifact in artifacts:
         path = run.artifact_directory / job.id / artifact.file_name
         say(f"artifact {artifact.name}: {path} ({size(artifact.size_bytes)})", file=sys.stderr)
-    print_learned(egress, request.network)
-    return print_end(ended)
+    life = "until danube run --clean" if keep else f"as one of the last {KEPT_RUNS} runs; danube run --keep keeps it"
+    say(f"log: {run.artifact_directory.parent / 'logs' / f'{job.id}.log'}, kept {life}", file=sys.stderr)
+
+
+def _print_hints(request: RunRequest, ended: Mapping[str, Any], egress: EgressReport, watched: _Watched) -> None:
+    succeeded = ended["status"] == "success"
+    print_learned(egress, request.pipeline.settings.network, succeeded=succeeded)
+    if not succeeded and request.pipeline.settings.image == HOST_IMAGE:
+        for note in watched.printed.notes(request.host_paths):
+            say(note, file=sys.stderr)
 
 
 async def _start(run: RunParts, request: RunRequest) -> Job:
-    """Start the one job of this run, with a pipeline made from the request."""
-    settings = PipelineSettings(
-        repository=str(request.directory),
-        script=request.script,
-        max_duration_seconds=request.timeout_seconds,
-        network=request.network,
-        egress_allowlist=request.allowlist,
-        run_as_root=request.run_as_root,
-    )
-    pipeline = Pipeline(run.store.new_id(), request.directory.name, "", settings)
+    """Start the one job of this run."""
+    pipeline = replace(request.pipeline, id=run.store.new_id())
     await run.store.pipelines.apply_pipelines([pipeline], "working-tree")
-    return await start(run.jobs.engine, run.jobs.secrets, pipeline.name, params=request.params, actor="danube run")
+    return await start(
+        run.jobs.engine,
+        run.jobs.secrets,
+        pipeline.name,
+        params=request.params,
+        declared=request.declared,
+        actor="danube run",
+    )
 
 
-async def _watch(run: RunParts, job: Job, *, as_json: bool, raw: bool) -> Mapping[str, Any]:
-    """Print the job until it ends. An interrupt cancels it; its end is awaited as well."""
+async def _watch(run: RunParts, job: Job, watched: _Watched, *, as_json: bool, raw: bool) -> Mapping[str, Any]:
+    """Print the job until it ends. A signal cancels it; its end is awaited as well."""
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
+
+        def interrupt(number: int) -> None:
+            watched.signal_number = number
+            group.create_task(_cancel(run, job.id), name="cancel")
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, lambda: group.create_task(_cancel(run, job.id), name="cancel"))
+            loop.add_signal_handler(number, interrupt, number)
         printer, events = LivePrinter(sys.stdout, raw=raw), JsonPrinter(sys.stdout)
         latest = job
         async with follow_job(run.jobs.engine, run.jobs.logs, job.id) as changes:
             async for change in changes:
                 if isinstance(change, LogPart):
+                    watched.printed.feed(change.data)
                     if as_json:
                         events.event("log", {"text": change.data.decode(errors="replace")})
                     else:
@@ -254,24 +200,6 @@ async def _cancel(run: RunParts, job_id: str) -> None:
         say(f"danube: {error}", file=sys.stderr)  # it ended before it could be cancelled
 
 
-def _made(directory: Path) -> Path:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directory
-
-
-def _state_directory() -> Path:
-    """`danube/runs` below XDG_STATE_HOME (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
-    return _made(Path(base).absolute() / "danube" / "runs")
-
-
-async def _tidy(runs: Path) -> None:
-    """Remove pods of killed runs, and all but the last few runs. A run that is still running holds its lock."""
-    left = sorted(path for path in runs.iterdir() if path.is_dir())
-    for number, path in enumerate(left):
-        try:
-            await remove_left_pods(path)
-        except Conflict:
-            continue
-        if number < len(left) - KEPT_RUNS:
-            await asyncio.to_thread(remove_tree, path)
+def _print_runs(runs: Sequence[KeptRun]) -> None:
+    rows = [(one.started_at, size(one.size_bytes), "kept" if one.keep else "", str(one.directory)) for one in runs]
+    print_table(("STARTED", "SIZE", "", "DIRECTORY"), rows)

@@ -141,6 +141,18 @@ def test_a_directory_is_validated_with_places_relative_to_it(tmp_path: Path) -> 
     ]
 
 
+def test_files_that_would_be_left_out_are_named(tmp_path: Path) -> None:
+    write(tmp_path, good=PIPELINE)
+    (tmp_path / "pipelines" / "backend").mkdir()
+    (tmp_path / "pipelines" / "backend" / "nightly.yaml").write_text(PIPELINE)
+    (tmp_path / "teams.yml").write_text("")
+    found = [f"{one}: {one.hint}" for one in validate_directory(tmp_path)]
+    assert found == [
+        "pipelines/backend/nightly.yaml: this file is not read: only the files of pipelines/ itself are read: move it there",
+        "teams.yml: this file is not read: rename it: teams.yaml",
+    ]
+
+
 def test_an_empty_directory_has_no_configuration(tmp_path: Path) -> None:
     assert "this directory has no configuration" in str(validate_directory(tmp_path)[0])
 

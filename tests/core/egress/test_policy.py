@@ -210,3 +210,4 @@ def test_each_step_has_its_own_address() -> None:
     assert step_of_address(address_of_step(0x10000)) is None
     assert proxy_environment(258)["https_proxy"] == "http://127.1.1.2:31280"
     assert "127.0.0.1" in proxy_environment(1)["NO_PROXY"]
+    assert "-Dhttps.proxyHost=127.1.1.2 -Dhttps.proxyPort=31280" in proxy_environment(258)["JAVA_TOOL_OPTIONS"]

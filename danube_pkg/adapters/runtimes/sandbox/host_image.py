@@ -49,7 +49,8 @@ class RootFileSystem(Record):
 
 
 def host_root(python_prefix: Path, extra: Sequence[Path], *, user: int, host_network: bool) -> RootFileSystem:
-    """The root of the machine's own programs. extra: further paths of the host. user: the user id of steps."""
+    """The root of the machine's own programs. extra: further paths of the host; the
+    programs in their `bin` are found by name, before the machine's. user: the user id of steps."""
     binds = [(Path("/usr"), "/usr")]
     links = []
     for name in _LINKS:
@@ -66,9 +67,18 @@ def host_root(python_prefix: Path, extra: Sequence[Path], *, user: int, host_net
     prefixes = [python_prefix] if not python_prefix.is_relative_to("/usr") else []
     binds += [(path, str(path)) for path in (*prefixes, *extra) if path.exists()]
     search = ":".join(
-        [*(f"{prefix}/bin" for prefix in prefixes), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+        [
+            *(f"{prefix}/bin" for prefix in prefixes),
+            *_programs_of(extra),
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ]
     )
     return RootFileSystem(binds, links, _own_files(user, host_network), _environment(search))
+
+
+def _programs_of(extra: Sequence[Path]) -> list[str]:
+    """The directories of programs among further paths: `bin` below one, and one that is called so."""
+    return [str(one) for path in extra for one in (path / "bin", path) if one.name == "bin" and one.is_dir()]
 
 
 def _own_files(user: int, host_network: bool) -> list[tuple[str, str]]:

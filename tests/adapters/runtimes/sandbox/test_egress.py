@@ -74,7 +74,7 @@ async def test_an_allowed_host_is_reached_without_configuration(out: EgressPods,
 async def test_a_step_is_identified_by_the_address_of_its_proxy(out: EgressPods, authority: Authority) -> None:
     worker = await out.worker()
     await out.shell(worker, trusting(authority))
-    given = " ".join(f"{name}={value}" for name, value in proxy_environment(300).items())
+    given = " ".join(f"{name}='{value}'" for name, value in proxy_environment(300).items())
     assert await out.shell(worker, f"{given} {CURL} https://files.test:{out.port}/") == (0, "hello")
     assert [contact.step for contact in out.ledger(worker)] == [300]
 

@@ -1,0 +1,74 @@
+"""What a danubefile may use of the SDK, as data: `tests/core/test_danubefile_sdk.py` compares it with the SDK itself,
+which this layer does not import."""
+
+from collections.abc import Mapping
+
+_STEP = (
+    "name: str | None = None, image: str | None = None, env: Mapping[str, str] | None = None, "
+    "working_directory: str | None = None, shell: str | None = None"
+)
+_RUN = f"(command: str, *, {_STEP}, timeout_seconds: int | None = None, retries: int = 0, check: bool = True)"
+
+SDK: Mapping[str, Mapping[str, str]] = {
+    "danube": {
+        "Context": "",
+        "DanubeError": "",
+        "StepFailed": "",
+        "StepHandle": "",
+        "StepResult": "",
+        "artifacts": "",
+        "ctx": "",
+        "pipeline": "(*, name: str, shell: str = '', env: Mapping[str, str] | None = None)",
+        "secrets": "",
+        "step": "",
+    },
+    "step": {
+        "run": f"{_RUN} -> StepResult",
+        "start": f"{_RUN} -> StepHandle",
+        "parallel": "() -> Iterator[None]",
+        "service": "(name: str, command: str, *, ready: str | None = None, image: str | None = None, "
+        "env: Mapping[str, str] | None = None, working_directory: str | None = None, shell: str | None = None, "
+        "ready_seconds: int = 60) -> Iterator[StepHandle]",
+    },
+    "secrets": {
+        "get": "(key: str, default: str | None = None) -> str",
+        "get_bytes": "(key: str) -> bytes",
+    },
+    "artifacts": {"upload": "(path: str, *, name: str) -> None"},
+    "ctx": {
+        "branch": "",
+        "commit_sha": "",
+        "id_token": "(audience: str) -> str",
+        "job_id": "",
+        "job_url": "",
+        "params": "",
+        "pipeline": "",
+        "pull_request": "",
+        "ref": "",
+        "repository": "",
+        "tag": "",
+        "trigger": "",
+    },
+    "StepResult": {
+        "attempt": "",
+        "describe": "() -> str",
+        "duration_seconds": "",
+        "exit_code": "",
+        "message": "",
+        "name": "",
+        "ok": "",
+        "output": "",
+        "output_truncated": "",
+        "raw_output": "",
+        "reason": "",
+        "sequence": "",
+        "status": "",
+    },
+    "StepHandle": {
+        "done": "",
+        "name": "",
+        "stop": "() -> StepResult",
+        "wait": "() -> StepResult",
+    },
+}
+"""By module or class, its public names; a function's signature, "" for what is not called."""
