@@ -17,8 +17,8 @@ ENVIRONMENT = {
 }
 """Whatever the administrator's shell has."""
 
-ROOT_CACHE, SERVER_CACHE = "/var/lib/danube-installation", "/var/cache/danube"
-"""Where a program of Danube is unpacked: each belongs to the user who runs it. Both go when Danube is uninstalled."""
+ROOT_CACHE, SERVER_CACHE = "/var/lib/danube-installation", "/var/cache"
+"""Where a program of Danube unpacks itself, into `danube`. Each belongs to the user who runs it; both go with it."""
 
 
 class CommandResult(Record):

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from danube_pkg.adapters.keys.signing import is_signed_by
 from danube_pkg.core.errors import Conflict, Invalid, NotFound, Permanent
+from danube_pkg.core.provenance.envelope import read_envelopes
+from danube_pkg.core.provenance.expectations import Expectations
 from danube_pkg.core.provenance.keys import SigningKey
+from danube_pkg.core.provenance.verification import verify_envelopes
 from danube_pkg.install.execution import Report, carry_out, take_back
 from danube_pkg.install.journal import STATE_DIRECTORY, InstallOptions, Journal, Step
 from danube_pkg.install.plan import ProgramFile
@@ -28,19 +31,24 @@ BACKUP = f"{STATE_DIRECTORY}/before-upgrade.backup"
 
 COPY = f"{STATE_DIRECTORY}/upgrade/danube.db"
 
-SIGNATURE_BYTES = 64
 _VERSION = re.compile(r"danube (\d+)\.(\d+)\.(\d+)\S*")
 
 
-def check_signature(data: bytes, signature: bytes, keys: Sequence[SigningKey], name: str) -> None:
-    """Raises Invalid for a file that no key has signed. signature: the 64 bytes of Ed25519 (RFC 8032)."""
-    if len(signature) == SIGNATURE_BYTES and any(is_signed_by(key, signature, data) for key in keys):
+def check_provenance(
+    provenance: bytes, sha256: str, keys: Sequence[SigningKey], builders: tuple[str, ...], name: str
+) -> None:
+    """Raises Invalid for a program whose provenance no key has signed, or is about another one. builders: as in
+    `danube verify --builder`; () for any."""
+    envelopes = read_envelopes(provenance)
+    verdict = verify_envelopes(envelopes, sha256, keys, is_signed_by, Expectations(builders=builders))
+    if verdict.verified:
         return
+    failed = next(one for one in verdict.checks if not one.passed)
     raise Invalid(
         "signature-invalid",
         f"{name} is not signed by a key that this Danube trusts",
-        cause="the file or its signature is damaged, or another key was used",
-        hint="download both again; a release of your own needs its public key: danube upgrade FILE --key K",
+        cause=f"{failed.name}: {failed.detail}",
+        hint="download both files again; a build of your own needs its public key: danube upgrade FILE --key K",
     )
 
 
@@ -143,14 +151,14 @@ def require_program(path: str) -> None:
         )
 
 
-def read_signature(path: str) -> bytes:
-    """The signature's file. Raises Permanent."""
+def read_provenance(path: str) -> bytes:
+    """The file beside the program. Raises Permanent."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise Permanent(
             "signature-missing",
-            f"there is no signature {path}",
+            f"there is no provenance {path}",
             cause=error.strerror or str(error),
-            hint="download it too; it lies beside the program. Or name it: danube upgrade FILE --signature S",
+            hint="download it too; it lies beside the program. Or name it: danube upgrade FILE --provenance P",
         ) from error

@@ -8,13 +8,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from danube_pkg.adapters.keys.signing import public_key_of
 from danube_pkg.core.errors import Conflict, Invalid, NotFound, PlatformError
+from danube_pkg.core.provenance.builders import RELEASE
 from danube_pkg.install.execution import StepChange, carry_out
 from danube_pkg.install.journal import STATE_DIRECTORY, InstallOptions, Journal, Step
 from danube_pkg.install.plan import plan_installation
 from danube_pkg.install.ports import Machine
 from danube_pkg.install.upgrade import (
     CANDIDATE,
-    check_signature,
+    check_provenance,
     check_version,
     end_interrupted,
     perform,
@@ -22,8 +23,10 @@ from danube_pkg.install.upgrade import (
     require_installed,
 )
 from danube_pkg.install.upgrade_steps import DROP_IN_DIRECTORY
+from danube_pkg.kit.digests import digest_of
 from danube_pkg.kit.records import replace
 from tests.fakes.installation import FakeDatabase, FakeMachine, FakeProgram
+from tests.support.releases import release_provenance
 
 OPTIONS = InstallOptions()
 DATA = OPTIONS.data
@@ -166,14 +169,22 @@ def test_what_was_accepted_before_is_kept_by_the_way_back(fake: FakeMachine) -> 
     assert fake.server._database(DATA).content == "a job of the last second"
 
 
-def test_only_a_signed_program_is_accepted() -> None:
+def test_only_a_program_with_signed_provenance_is_accepted() -> None:
     private, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    key, data = public_key_of(private.public_key()), b"the program"
-    signature = private.sign(data)
-    check_signature(data, signature, [public_key_of(other.public_key()), key], "FILE")
-    for wrong, signed in ((data + b"!", signature), (data, other.sign(data)), (data, signature[:-1]), (data, b"")):
+    keys, sha256 = [public_key_of(other.public_key()), public_key_of(private.public_key())], digest_of(b"it").sha256
+    provenance = release_provenance(private, "danube", sha256)
+    check_provenance(provenance, sha256, keys, (RELEASE,), "FILE")
+    check_provenance(provenance, sha256, keys, (), "FILE")
+    forged = (
+        (provenance, digest_of(b"another").sha256, keys),
+        (provenance, sha256, keys[:1]),
+        (release_provenance(Ed25519PrivateKey.generate(), "danube", sha256), sha256, keys),
+    )
+    for wrong, digest, trusted in forged:
         with pytest.raises(Invalid, match="is not signed by a key that this Danube trusts"):
-            check_signature(wrong, signed, [key], "FILE")
+            check_provenance(wrong, digest, trusted, (RELEASE,), "FILE")
+    with pytest.raises(PlatformError):
+        check_provenance(provenance[:-9], sha256, keys, (RELEASE,), "FILE")
 
 
 @pytest.mark.parametrize(("old", "new"), [("1.0.0", "1.0.0"), ("1.0.0", "1.0.1"), ("1.9.0", "1.10.0")])

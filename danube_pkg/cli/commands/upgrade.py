@@ -5,13 +5,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import danube_pkg
+from danube_pkg.adapters.keys.release import pinned_key
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.installation import StepProgress, confirm, print_findings, require_root, this_machine
 from danube_pkg.cli.output import print_json, say
 from danube_pkg.cli.servers import local
 from danube_pkg.cli.trusted_keys import read_keys
 from danube_pkg.core.errors import Permanent
+from danube_pkg.core.provenance.builders import RELEASE
 from danube_pkg.core.provenance.keys import SigningKey
 from danube_pkg.install import upgrade as upgrades
 from danube_pkg.install.journal import InstallOptions, Journal
@@ -22,13 +23,10 @@ from danube_pkg.kit.records import to_builtins
 from danube_pkg.ops.check_upgrade import check_upgrade
 from danube_pkg.ops.doctor import CheckResult
 
-RELEASE_KEY = Path(danube_pkg.__file__).parent / "release-key.pem"
-"""The public key of releases, which a build puts beside the code."""
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the new program, as it was downloaded")
-    parser.add_argument("--signature", metavar="S", help="its signature (FILE.sig)")
+    parser.add_argument("--provenance", metavar="P", help="its signed provenance (FILE.intoto.jsonl)")
     parser.add_argument("--key", metavar="K", help="trust this public key (the one that this Danube pins)")
     parser.add_argument("--allow-downgrade", action="store_true", help="accept an older version")
     parser.add_argument("--dry-run", action="store_true", help="verify and check, and change nothing")
@@ -45,11 +43,11 @@ def main(options: argparse.Namespace) -> int:
     if ended and not options.json:
         say(ended)
     upgrades.require_program(options.file)
-    signature = upgrades.read_signature(options.signature or f"{options.file}.sig")
-    keys = _trusted(options.key)
+    provenance = upgrades.read_provenance(options.provenance or f"{options.file}.intoto.jsonl")
+    keys, builders = _trusted(options.key)
     candidate = upgrades.prepare_candidate(machine, str(Path(options.file).absolute()))
     try:
-        upgrades.check_signature(candidate.read_bytes(), signature, keys, options.file)
+        upgrades.check_provenance(provenance, machine.files.digest(str(candidate)), keys, builders, options.file)
         return _upgrade(options, machine, installed, str(candidate), progress)
     finally:
         machine.files.remove(str(candidate))
@@ -95,12 +93,15 @@ def _require(findings: Sequence[CheckResult]) -> None:
         )
 
 
-def _trusted(named: str | None) -> Sequence[SigningKey]:
-    if named is None and not RELEASE_KEY.is_file():
+def _trusted(named: str | None) -> tuple[Sequence[SigningKey], tuple[str, ...]]:
+    """The keys, and who must have built the program: with a key of one's own, any builder that it has signed for."""
+    if named is not None:
+        return read_keys(named), ()
+    if (pinned := pinned_key()) is None:
         raise Permanent(
             "no-key-pinned",
             "this Danube pins no key of releases",
             cause="it was built without one",
             hint="name the public key of its builder: danube upgrade FILE --key K",
         )
-    return read_keys(named or str(RELEASE_KEY))
+    return [pinned], (RELEASE,)
