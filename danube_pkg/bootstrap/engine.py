@@ -8,9 +8,9 @@ from danube_pkg.adapters.disk.probe import DirectoryDisk
 from danube_pkg.adapters.keys.identity import IdentityKeyFile
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import SqliteArtifacts, SqliteProvenance, SqliteSecrets, SqliteServerState
+from danube_pkg.bootstrap.registry_tokens import build_registry_tokens
 from danube_pkg.bootstrap.runtime import RuntimeParts
 from danube_pkg.bootstrap.store import WORK_BEGAN, Store
-from danube_pkg.core.artifacts.artifact import ArtifactBounds
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
@@ -22,6 +22,7 @@ from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress, NetworkEgress
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.images.registry_tokens import RegistryTokens
 from danube_pkg.services.jobs.clock_watch import ClockWatch
 from danube_pkg.services.jobs.coordination import Coordination
 from danube_pkg.services.jobs.draining import Draining
@@ -56,6 +57,8 @@ class EngineParts(Record):
     statements: Statements
     exports: JobExports
     id_tokens: IdTokens
+    registry_tokens: RegistryTokens | None
+    """None where the registry takes no tokens of this server."""
     egress: Egress
     logs: JobLogs
     sources: Sources
@@ -116,11 +119,7 @@ def build_engine(
     room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
     files = BlobDirectory(store.directory / "artifacts", "artifact")
-
-    def artifact_bounds() -> ArtifactBounds:
-        return observer.applied.config.artifact_bounds
-
-    artifacts = Artifacts(kept, files, store.clock, store.new_id, artifact_bounds)
+    artifacts = Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
     id_tokens = _id_tokens(store, external_url)
     coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens)
     exports = JobExports(statements, signed, logs, runtime.ledgers)
@@ -135,6 +134,7 @@ def build_engine(
         statements,
         exports,
         id_tokens,
+        build_registry_tokens(runtime.registry, store, observer.applied, engine),
         egress,
         logs,
         sources,

@@ -145,6 +145,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         statements=jobs.statements,
         exports=jobs.exports,
         id_tokens=jobs.id_tokens,
+        registry_tokens=jobs.registry_tokens,
         artifact_directory=str(store.directory / "artifacts"),
         configuration=parts.configuration,
         applied=parts.configuration.applied,

@@ -60,8 +60,9 @@ def open_catalog(
     options: ImageOptions, applied: AppliedConfiguration, secret_of: SecretOf, store: Store
 ) -> RegistryCatalog:
     """The registry that danube.toml names, which must be one. Close it after use."""
-    (own,) = options.registry.specs()
-    access = Registries(lambda: (own, *applied.config.registries), secret_of, DockerLogins(options.logins))
+    own = options.registry.specs()[0]
+    logins = DockerLogins(options.logins)
+    access = Registries(lambda: (own, *applied.config.registries), secret_of, logins, options.credentials)
     return RegistryCatalog(endpoints_of(own.host, (own,))[-1], access, store.clock, f"danube/{__version__}")
 
 

@@ -22,7 +22,7 @@ from danube_pkg.adapters.runtimes.sandbox import (
 )
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.core.configuration.cluster_settings import ClusterSettings
-from danube_pkg.core.configuration.settings import EgressHosts, RuntimeSettings, ServerSettings
+from danube_pkg.core.configuration.settings import EgressHosts, RegistrySettings, RuntimeSettings, ServerSettings
 from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.health.subsystems import Part
@@ -53,6 +53,8 @@ class RuntimeParts(Record):
     """What an operator must see of the runtime."""
     network: NetworkAccess | None = None
     """How steps reach the egress proxy over a network; None where it is in the pod's own."""
+    registry: RegistrySettings = RegistrySettings()
+    """The registry that jobs push to."""
     checks: Mapping[Part, ConditionSource] = {}
     """The checks of its subsystems, without which no job can run."""
 
@@ -150,7 +152,16 @@ async def open_sandbox(
         runtime = SandboxRuntime(settings, images, proxies)
         stack.push_async_callback(runtime.close)
         checks: Mapping[Part, ConditionSource] = {Part.PODS: SandboxPrograms(settings), Part.EGRESS: proxies}
-        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,), checks=checks)
+        yield SandboxParts(
+            runtime,
+            proxies,
+            ledgers,
+            images,
+            coordinator_command(),
+            (runtime,),
+            registry=options.images.registry,
+            checks=checks,
+        )
 
 
 def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:

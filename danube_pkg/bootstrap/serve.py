@@ -14,6 +14,7 @@ from danube_pkg.bootstrap.health import Observed, open_health
 from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
+from danube_pkg.bootstrap.registry_tokens import with_own_credentials
 from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
@@ -71,9 +72,9 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         access = open_coordinator_access(settings.server, store.directory, store.clock)
-        wanted, callbacks = runtime_options(options, applied), _callbacks(store, masks, applied, secrets, access)
-        opening_runtime = open_runtime(wanted, store.directory, callbacks)
-        runtime = await stack.enter_async_context(opening_runtime)
+        wanted = runtime_options(options, store, applied)
+        callbacks = _callbacks(store, masks, applied, secrets, access)
+        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         cloning = open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
         repositories = await stack.enter_async_context(cloning)
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
@@ -88,7 +89,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         triggering = open_triggers(store, jobs, repositories.access(url), configuration.sync)
         triggers = await stack.enter_async_context(triggering)
         identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
-        reaping = open_retention(store, applied, audit, jobs.draining, options.images, secrets.read_for_server)
+        reaping = open_retention(store, applied, audit, jobs.draining, wanted.images, secrets.read_for_server)
         retention = await stack.enter_async_context(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
@@ -123,7 +124,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         yield RunningServer(opened.address, parts)
 
 
-def runtime_options(options: ServerOptions, applied: AppliedConfiguration) -> RuntimeOptions:
+def runtime_options(options: ServerOptions, store: Store, applied: AppliedConfiguration) -> RuntimeOptions:
     """How pods are made, from danube.toml and the applied configuration."""
     settings = options.settings
     choice = choose_runtime(settings)
@@ -131,7 +132,7 @@ def runtime_options(options: ServerOptions, applied: AppliedConfiguration) -> Ru
     cluster = effective_cluster(settings.kubernetes, settings.written, applied.config.kubernetes)
     lends_host = settings.images.host is HostImage.ALLOW
     return RuntimeOptions(
-        options.images,
+        with_own_credentials(options.images, store),
         settings.runtime,
         settings.egress,
         choice=choice,

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     HOST_LACKS = "host-lacks"
     LOG_LOST = "log-lost"
     SIGNING_FAILED = "signing-failed"
+    COORDINATOR_VERSION = "coordinator-version"
 
     @property
     def ends_containers(self) -> bool:
@@ -134,6 +135,8 @@ HINTS: dict[Reason, str] = {
     " SIGSEGV comes from a module with native code",
     Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the package danube",
     Reason.INFRASTRUCTURE_LOST: "rerun the job: danube rerun JOB; if it happens again: danube doctor",
+    Reason.COORDINATOR_VERSION: "make the coordinator's image of this version: danube image coordinator --output FILE, or"
+    " --push REGISTRY/NAME, and name it in danube.toml",
     Reason.POD_LOST: "rerun the job: danube rerun JOB; find out what removed its pod",
     Reason.POD_FAILED: "see the cause; check this machine with: danube doctor",
     Reason.IMAGE_PULL_FAILED: "check the image's name and the registry's credentials",

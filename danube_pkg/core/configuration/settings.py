@@ -173,6 +173,17 @@ class RegistrySettings(Record):
             restart=True,
         ),
     ] = ""
+    token_url: Annotated[
+        str,
+        rule(
+            "The realm in the registry's configuration (`auth: token`), which is this server as the registry's clients"
+            " reach it, with the path /registry/token. With it the registry takes tokens that this server issues.",
+            pattern=r"|https?://[^\s/@]+/registry/token",
+            expects="a URL with the path /registry/token",
+            example="http://danube.test:8080/registry/token",
+            restart=True,
+        ),
+    ] = ""
     default_host: Annotated[
         str,
         rule(
@@ -185,9 +196,14 @@ class RegistrySettings(Record):
     ] = HUB
 
     def specs(self) -> tuple[RegistrySpec, ...]:
-        """The registry as a rule for pulling images; empty without a registry."""
-        scheme, _, host = self.url.partition("://")
-        return (RegistrySpec(host, insecure=scheme == "http"),) if host else ()
+        """The registry, and the server of its tokens, as rules for pulling images; empty without a registry."""
+        found = [url.partition("://") for url in (self.url, self.token_url.removesuffix("/registry/token")) if url]
+        return tuple(RegistrySpec(host, insecure=scheme == "http") for scheme, _, host in found) if self.url else ()
+
+    @property
+    def host(self) -> str:
+        """Host and port by which images name the registry; "" without one."""
+        return self.url.partition("://")[2]
 
 
 class HostImage(StrEnum):
