@@ -17,7 +17,7 @@ from danube_pkg.adapters.store import (
 from danube_pkg.bootstrap.image_builds import build_image_builds
 from danube_pkg.bootstrap.registry_tokens import build_registry_tokens
 from danube_pkg.bootstrap.runtime import RuntimeParts
-from danube_pkg.bootstrap.store import Store
+from danube_pkg.bootstrap.store import WORK_BEGAN, Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
@@ -211,6 +211,7 @@ async def open_engine(
         if tracer is not None:
             parts.engine.listen(lambda job: tracer.job_changed(job, parts.engine.source_period(job.id)))
         await parts.draining.recall()
+        await SqliteServerState(store.database).remember(WORK_BEGAN, store.new_id())
         server = CoordinatorServer(parts.coordination, listener.pods if listener is not None else None)
         await stack.enter_async_context(server.serving(store.directory / "run" / "grpc", listener))
         await stack.enter_async_context(parts.engine.running())
