@@ -3,10 +3,14 @@
 import argparse
 import shutil
 import sys
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
+from danube_pkg.cli.job_names import JOB_HELP, job_id
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
+from danube_pkg.cli.output import say
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.kit.terminal import VisibleText
 
@@ -15,7 +19,7 @@ PART_BYTES = 64 * 1024
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB")
+    parser.add_argument("job", metavar="JOB", help=JOB_HELP)
     parser.add_argument(
         "-f", "--follow", action="store_true", help="until the job ends; exit code 0 if it succeeds, else 1"
     )
@@ -29,9 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     client = ApiClient(options)
     if options.follow:
-        return follow_to_end(client, options.job, as_json=options.json, raw=options.raw)
+        return follow_to_end(client, job_id(client, options.job), as_json=options.json, raw=options.raw)
     query = f"?step={options.step}" if options.step is not None else ""
-    with client.open(f"/api/v1/jobs/{quote(options.job)}/log{query}") as response:
+    with client.open(f"/api/v1/jobs/{quote(job_id(client, options.job))}/log{query}") as response:
         if options.raw:
             shutil.copyfileobj(response, sys.stdout.buffer)
             return 0
@@ -42,11 +46,32 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def follow_to_end(client: ApiClient, job_id: str, *, as_json: bool, raw: bool = False) -> int:
-    """Print a job's log as it grows; returns 0 if the job succeeded, else 1. Waits for a server that is restarted."""
+def follow_started(client: ApiClient, job: Mapping[str, Any], *, as_json: bool, raw: bool = False) -> int:
+    """Follow a job that this command has started, after its id and page. With JSON the first and the last line are the
+    job."""
+    if as_json:
+        JsonPrinter(sys.stdout).event("job", job)
+    else:
+        page = f": {client.server.url}/jobs/{job['id']}" if client.server.url else ""
+        say(f"job {job['id']} of {job['pipeline']}{page}", file=sys.stderr)
+    return follow_to_end(client, job["id"], as_json=as_json, raw=raw)
+
+
+def follow_to_end(client: ApiClient, job: str, *, as_json: bool, raw: bool = False) -> int:
+    """Print a job's log as it grows; returns 0 if the job succeeded, else 1. Waits for a server that is restarted. An
+    interrupt ends this command and not the job."""
+    try:
+        return _follow_to_end(client, job, as_json=as_json, raw=raw)
+    except KeyboardInterrupt:
+        hint = f"danube logs -f {job} follows it, danube cancel {job} ends it"
+        say(f"\ndanube: the job {job} continues: {hint}", file=sys.stderr)
+        raise
+
+
+def _follow_to_end(client: ApiClient, followed: str, *, as_json: bool, raw: bool) -> int:
     printer, events = LivePrinter(sys.stdout, raw=raw), JsonPrinter(sys.stdout)
     job = None
-    for event in client.follow(f"/api/v1/jobs/{quote(job_id)}/events"):
+    for event in client.follow(f"/api/v1/jobs/{quote(followed)}/events"):
         if event.name in ("job", "snapshot"):
             job = event.data
         if as_json:
@@ -57,5 +82,6 @@ def follow_to_end(client: ApiClient, job_id: str, *, as_json: bool, raw: bool = 
     if job is None:
         return 1
     if as_json:
+        events.event("job", job)
         return 0 if job["status"] == "success" else 1
     return print_end(job)
