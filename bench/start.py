@@ -1,5 +1,6 @@
 """Start of the command and of the server, memory at idle, and the time from a trigger to the first log line."""
 
+import os
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,7 @@ def build():
     step.run("echo the-first-line")
 """
 TIMES = 9
+DIST = Path(__file__).resolve().parents[1] / "dist"
 SETTLE_SECONDS = 2.0
 
 
@@ -28,7 +30,7 @@ def measure() -> list[Figure]:
         TIMES, lambda: seconds_of(lambda: subprocess.run([*DANUBE, "--version"], check=True, capture_output=True))
     )
     bare = median_of(TIMES, lambda: seconds_of(lambda: subprocess.run([sys.executable, "-c", ""], check=True)))
-    found = [Figure("danube --version", version, "s", 0.05, note=f"python -c '': {bare:.3f} s")]
+    found = [Figure("danube --version", version, "s", 0.05, note=f"python -c '': {bare:.3f} s"), *_of_files(bare)]
     with tempfile.TemporaryDirectory(prefix="danube-bench-") as directory:
         danube = Installation(Path(directory), interpreter=True)
         danube.pipeline("hello", HELLO)
@@ -44,6 +46,31 @@ def measure() -> list[Figure]:
             )
         finally:
             danube.close()
+    return found
+
+
+def _of_files(bare: float) -> list[Figure]:
+    """Sizes and starts of what `make build` has made; nothing of what it has not."""
+    found = []
+    for path in sorted(DIST.glob("danube-linux-*")) + sorted(DIST.glob("danube-cp*.pyz")):
+        if "." in path.name.removesuffix(".pyz"):
+            continue  # a signature or a list of contents
+        name = "zipapp" if path.suffix == ".pyz" else "binary"
+        command = [*([sys.executable] if path.suffix == ".pyz" else []), str(path)]
+        with tempfile.TemporaryDirectory(prefix="danube-bench-") as cache:
+
+            def start(command: list[str] = command, cache: str = cache) -> float:
+                environment = {**os.environ, "XDG_CACHE_HOME": cache}
+                words = [*command, "--version"]
+                return seconds_of(lambda: subprocess.run(words, env=environment, check=True, capture_output=True))
+
+            first = start()
+            later = median_of(TIMES, start)
+        found += [
+            Figure(f"{name}: size", path.stat().st_size / 1e6, "MB"),
+            Figure(f"{name}: first start", first, "s"),
+            Figure(f"{name}: later start", later, "s", 0.12, note=f"python -c '': {bare:.3f} s"),
+        ]
     return found
 
 

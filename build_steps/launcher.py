@@ -28,40 +28,52 @@ def main() -> None:
 
 
 def cache() -> str:
-    """The directory for unpacked trees: the user's own, which no other user can write."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    """The directory for unpacked trees: the user's own, which no other user can read or write."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # the variable's specification: a relative path is to be ignored
+        base = os.path.join(os.path.expanduser("~"), ".cache")
     place = os.path.join(base, "danube")
-    os.makedirs(place, 0o700, exist_ok=True)
-    state = os.stat(place)
-    if state.st_uid != os.geteuid() or state.st_mode & 0o022:
-        sys.exit(f"danube: {place} must belong to you alone; hint: chmod go-w {place}, or set XDG_CACHE_HOME")
+    hint = "\n  hint: set XDG_CACHE_HOME to a directory of your own, on a disk that may hold programs"
+    try:
+        os.makedirs(place, 0o700, exist_ok=True)
+        state = os.stat(place, follow_symlinks=False)
+        if state.st_uid != os.geteuid() or state.st_mode & 0o022 or not os.path.isdir(place):
+            sys.exit("danube: " + place + " must belong to you alone; hint: chmod go-w " + place + hint)
+        if state.st_mode & 0o077:
+            os.chmod(place, 0o700)
+    except OSError as error:
+        sys.exit("danube: cannot use the directory " + place + ": " + str(error.strerror) + hint)
     return place
 
 
 def unpack(archive: str, tree: str) -> None:
-    """Unpack beside the tree, then rename: it is complete or missing, also after two first starts at once."""
+    """Unpack beside the tree, then rename: it is complete or missing, also after two first starts at once.
+
+    The lock and the name of an incomplete tree are those of the released program (executable/cache.h). Its holder alone
+    has an incomplete tree, so one that exists was left by a killed start.
+    """
     # Only the first start needs these.
+    import fcntl
     import shutil
-    import tempfile
     import zipfile
 
-    made = tempfile.mkdtemp(dir=os.path.dirname(tree), prefix="new-")
-    try:
+    place = os.path.dirname(tree)
+    made = os.path.join(place, "new")
+    with open(os.path.join(place, ".lock"), "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.isdir(tree):  # another start has unpacked it meanwhile
+            return
+        shutil.rmtree(made, ignore_errors=True)
+        os.mkdir(made)
         with zipfile.ZipFile(archive) as outer, zipfile.ZipFile(outer.open("site.zip")) as inner:
             for member in inner.infolist():
-                place = os.path.join(made, member.filename)
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-                with inner.open(member) as source, open(place, "wb") as target:
+                file = os.path.join(made, member.filename)
+                os.makedirs(os.path.dirname(file), exist_ok=True)
+                with inner.open(member) as source, open(file, "wb") as target:
                     shutil.copyfileobj(source, target)
-                os.chmod(place, member.external_attr >> 16)
-        os.chmod(made, 0o755)
-        try:
-            os.rename(made, tree)
-        except OSError:
-            if not os.path.isdir(tree):
-                raise
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+                os.chmod(file, member.external_attr >> 16)
+        os.sync()  # nothing of a complete tree may be lost with the power
+        os.rename(made, tree)
 
 
 if __name__ == "__main__":

@@ -5,19 +5,23 @@ In the checkout `danube` could mean the entry script or the SDK; in this tree it
 """
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from build_steps.supervisor import PROGRAMS
+from danube_pkg.adapters.keys.release import RELEASE_KEY_NAME
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
 
 
-def make_staging(target: Path, programs: Mapping[str, Path], page: Path | None = None) -> Path:
+def make_staging(
+    target: Path, programs: Mapping[str, Path], page: Path | None = None, release_key: str | None = None
+) -> Path:
     """Write the tree to `target`, replacing an earlier one, and return it. programs: architecture → directory of its
-    programs. page: the built page."""
+    programs. page: the built page. release_key: the public key, as PEM, whose signature upgrades must have."""
     if target.exists():
         shutil.rmtree(target)
     shutil.copytree(ROOT / "danube_pkg", target / "danube_pkg", ignore=LEFT_OUT)
@@ -29,8 +33,17 @@ def make_staging(target: Path, programs: Mapping[str, Path], page: Path | None =
             shutil.copy2(directory / name, place / name)
     if page is not None:
         shutil.copytree(page, target / "danube_pkg" / "web", ignore=shutil.ignore_patterns(".*"))
+    if release_key is not None:
+        (target / "danube_pkg" / RELEASE_KEY_NAME).write_text(release_key)
     shutil.copy2(ROOT / "LICENSE", target / "danube_pkg" / "LICENSE")
     return target
+
+
+def compile_tree(tree: Path) -> None:
+    """Compile every module, checked by nothing later, with names relative to the tree. In a process of its own: what
+    compiled code looks like in a file depends on what else the process holds."""
+    words = ["-m", "compileall", "-q", "-q", "-f", "-s", str(tree), "--invalidation-mode", "unchecked-hash", str(tree)]
+    subprocess.run([sys.executable, "-I", *words], check=False)  # templates and test data may not compile
 
 
 def python_tag() -> str:

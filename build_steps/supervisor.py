@@ -1,4 +1,5 @@
-"""Builds the static C programs of `supervisor/`: with the host's compiler for development, with ziglang for releases.
+"""Builds the static C programs of `supervisor/` and `executable/`: with the host's compiler for development, with
+ziglang for releases.
 
 The result lies in `build/bin/<arch>/` beside a fingerprint of its sources; while that matches nothing is built again.
 `python -m build_steps.supervisor` builds both programs for this machine, and installs ziglang first where there is no
@@ -22,6 +23,8 @@ from build_steps.locks import exclusive
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "supervisor"
+STUB = "danube-start"
+"""The program before a packed tree; its sources are in `executable/`."""
 PROGRAMS = {"danube-step": "step", "danube-ns": "ns"}
 """Each program and the folder of its own files; files above the folders belong to both."""
 
@@ -54,6 +57,14 @@ def build_for_release(arch: str) -> Path:
     return ROOT / "build" / "release" / arch
 
 
+def build_stub(arch: str, *, for_release: bool = True) -> Path:
+    """Build the program that a released executable begins with; for tests by this machine's own compiler."""
+    if for_release:
+        fetch_ziglang()
+    directory = ROOT / "build" / ("release" if for_release else "bin")
+    return _build(STUB, arch, _zig(arch) if for_release else _compiler(), directory)
+
+
 def _build(program: str, arch: str, compiler: Sequence[str], directory: Path) -> Path:
     target = directory / arch / program
     made_from = _fingerprint(program, compiler)
@@ -79,6 +90,8 @@ def _build(program: str, arch: str, compiler: Sequence[str], directory: Path) ->
 
 def _files(program: str) -> list[Path]:
     """The sources and headers of a program."""
+    if program == STUB:
+        return sorted((ROOT / "executable").glob("*.[ch]"))
     return sorted(path for folder in (SOURCES, SOURCES / PROGRAMS[program]) for path in folder.glob("*.[ch]"))
 
 

@@ -1,4 +1,4 @@
-"""`dist/danube-VERSION-PYTHON-ARCH.pyz`: Danube in one file, for a machine with that version of Python.
+"""`dist/danube-PYTHON-ARCH.pyz`: Danube in one file, for a machine with that version of Python.
 
 The file is a zip archive behind a `#!` line. Compiled packages and static programs cannot run from inside an archive,
 so the first start unpacks it into a directory that is named by the content's hash, and later starts only check that
@@ -6,11 +6,9 @@ this exists. Everything but the launcher lies in an inner archive, because Pytho
 outer one at each start: 15 ms for two thousand members. The same tree gives the same bytes.
 """
 
-import compileall
 import hashlib
 import io
 import platform
-import py_compile
 import re
 import shutil
 import subprocess
@@ -20,7 +18,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from build_steps.staging import ROOT, python_tag
+from build_steps.staging import ROOT, compile_tree, python_tag
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every member: the oldest that a zip archive can hold."""
@@ -53,15 +51,9 @@ def install_dependencies(target: Path, lock: Path = ROOT / "requirements.lock") 
 
 def build_zipapp(staging: Path, target: Path | None = None) -> Path:
     """Pack a staging tree with Danube and its dependencies, and return the file."""
-    target = target or ROOT / "dist" / f"danube-{version()}-{python_tag()}-{platform.machine()}.pyz"
+    target = target or ROOT / "dist" / f"danube-{python_tag()}-{platform.machine()}.pyz"
     target.parent.mkdir(parents=True, exist_ok=True)
-    compileall.compile_dir(
-        str(staging),
-        quiet=2,
-        force=True,  # bytecode of an earlier import has another form
-        stripdir=str(staging),
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-    )
+    compile_tree(staging)
     launcher = _LAUNCHER.read_text()
     for name, value in (("CONTENT", _hash_of(staging)), ("PYTHON", python_tag()), ("MACHINE", platform.machine())):
         launcher = re.sub(rf'^{name} = ".*"$', f'{name} = "{value}"', launcher, flags=re.MULTILINE)

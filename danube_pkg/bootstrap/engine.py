@@ -14,11 +14,12 @@ from danube_pkg.core.artifacts.artifact import ArtifactBounds
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
+from danube_pkg.edges.grpc.network import NetworkListener
 from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.egress import Egress
+from danube_pkg.services.egress import Egress, NetworkEgress
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.jobs.clock_watch import ClockWatch
@@ -95,7 +96,8 @@ def build_engine(
 ) -> EngineParts:
     """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
     what is stated about all jobs; the runtime is added. tracer: None for jobs without traces."""
-    egress = Egress(runtime.proxies, runtime.ledgers, secrets)
+    network = NetworkEgress(runtime.network, store.keys) if runtime.network is not None else None
+    egress = Egress(runtime.proxies, runtime.ledgers, secrets, network)
     ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
     ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
@@ -184,9 +186,10 @@ async def open_engine(
     external_url: str = "",
     context: StatementContext = NO_CONTEXT,
     tracer: Tracer | None = None,
+    listener: NetworkListener | None = None,
 ) -> AsyncIterator[EngineParts]:
     """The engine, running and reachable by coordinators; jobs continue when the block is left. external_url: as for
-    `build_engine`."""
+    `build_engine`. listener: for coordinators in a cluster."""
     async with AsyncExitStack() as stack:
         logs = FileJobLogs(store.directory / "logs", store.clock.now)
         stack.callback(logs.abandon)
@@ -194,6 +197,7 @@ async def open_engine(
         if tracer is not None:
             parts.engine.listen(lambda job: tracer.job_changed(job, parts.engine.source_period(job.id)))
         await parts.draining.recall()
-        await stack.enter_async_context(CoordinatorServer(parts.coordination).serving(store.directory / "run" / "grpc"))
+        server = CoordinatorServer(parts.coordination, listener.pods if listener is not None else None)
+        await stack.enter_async_context(server.serving(store.directory / "run" / "grpc", listener))
         await stack.enter_async_context(parts.engine.running())
         yield parts

@@ -13,6 +13,7 @@ from danube_pkg.adapters.oidc.issuer import OidcProvider
 from danube_pkg.adapters.passwords.bcrypt_hashes import BcryptPasswords
 from danube_pkg.adapters.programs import find_program
 from danube_pkg.adapters.store import SqliteAccess, SqliteAudit, SqliteSessions, SqliteTokens
+from danube_pkg.bootstrap.keys import audit_keys
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import DexProgram
@@ -53,8 +54,8 @@ class IdentityParts(Record):
 
 def build_audit(store: Store) -> Audit:
     """The audit log of a data directory."""
-    key = store.keys.audit_key
-    return Audit(SqliteAudit(store.database, key), store.clock, key)
+    keys = audit_keys(store.database, store.keys)
+    return Audit(SqliteAudit(store.database, keys.current), store.clock, keys)
 
 
 @asynccontextmanager

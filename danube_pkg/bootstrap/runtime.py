@@ -1,8 +1,10 @@
-"""Opens the runtime of the configured kind with all that depends on it: egress, images and the coordinator's command.
+"""Opens the chosen runtime with all that depends on it: egress, images and the coordinator's command.
 
-This is the only place that knows the kinds. A new one is an opener in the table at the end.
+`runtime_choice.py` chooses it. This is the only place that opens one; a new one is an opener at the end.
 """
 
+import asyncio
+import importlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -19,15 +21,19 @@ from danube_pkg.adapters.runtimes.sandbox import (
     has_ids_for_pods,
 )
 from danube_pkg.bootstrap.images import ImageOptions, open_images
-from danube_pkg.core.configuration.settings import EgressHosts, RuntimeKind, RuntimeSettings
+from danube_pkg.core.configuration.cluster_settings import ClusterSettings
+from danube_pkg.core.configuration.settings import EgressHosts, RuntimeSettings, ServerSettings
+from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
-from danube_pkg.core.errors import Permanent
 from danube_pkg.core.health.subsystems import Part
 from danube_pkg.core.images.ports import Images
 from danube_pkg.core.images.registries import RegistrySpec, configured_targets
+from danube_pkg.core.runtimes.choice import RuntimeChoice
+from danube_pkg.core.runtimes.connection import CoordinatorConnection
+from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.directory_identity import identify
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, field
 from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.images.pulls import ImageLedgers
 from danube_pkg.services.images.registries import SecretOf
@@ -45,6 +51,8 @@ class RuntimeParts(Record):
     """The shell command that a coordinator's container runs."""
     conditions: Sequence[ConditionSource]
     """What an operator must see of the runtime."""
+    network: NetworkAccess | None = None
+    """How steps reach the egress proxy over a network; None where it is in the pod's own."""
     checks: Mapping[Part, ConditionSource] = {}
     """The checks of its subsystems, without which no job can run."""
 
@@ -56,11 +64,14 @@ class SandboxParts(RuntimeParts):
 
 
 class RuntimeOptions(Record):
-    """The sections of danube.toml about the runtime, egress and images."""
+    """The sections of danube.toml about the runtime, egress and images, and which runtime was chosen by them."""
 
     images: ImageOptions
     runtime: RuntimeSettings
     egress: EgressHosts
+    choice: RuntimeChoice = RuntimeChoice(None, "pods of this machine alone")
+    kubernetes: ClusterSettings = field(default_factory=ClusterSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
 
 
 async def _no_host_forms(job_id: str) -> Collection[str]:
@@ -76,6 +87,12 @@ class RuntimeCallbacks(Record):
     """The registries of the applied configuration."""
     secret_of: SecretOf | None = None
     """Reads the secrets of registries."""
+    pods: PodAddresses = field(default_factory=PodAddresses)
+    """Filled by a runtime whose pods have addresses; asked by the servers that they connect to."""
+    connection: Callable[[], CoordinatorConnection] | None = None
+    """How coordinators in a cluster reach this server, for each pod anew; None where `server.grpc_address` is empty."""
+    egress_password: Callable[[str], str] | None = None
+    """By a job's id: what its programs give to the egress proxy over a network."""
 
 
 NO_CALLBACKS = RuntimeCallbacks()
@@ -91,11 +108,12 @@ def local_options(directory: Path) -> RuntimeOptions:
 async def open_runtime(
     options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks = NO_CALLBACKS
 ) -> AsyncIterator[RuntimeParts]:
-    """The runtime of the configured kind on a data directory. Its pods keep running when the block is left.
+    """The chosen runtime on a data directory. Its pods keep running when the block is left.
 
-    Raises Permanent for a kind that this version does not have, HostLacks for a missing program.
+    Raises Permanent for a cluster that cannot be used, HostLacks for a missing program.
     """
-    async with _OPENERS[options.runtime.kind](options, data, callbacks) as parts:
+    opener = _open_sandbox if options.choice.cluster is None else await _kubernetes_opener()
+    async with opener(options, data, callbacks) as parts:
         yield parts
 
 
@@ -121,7 +139,7 @@ async def open_sandbox(
             specs = (*options.images.registry.specs(), *callbacks.registries())
             return configured_targets(options.images.registry.default_host, specs)
 
-        egress = _egress_settings(options.egress, settings, registries)
+        egress = egress_settings(options.egress, settings, registries)
         proxies = EgressProxyPool(egress, ledgers, callbacks.host_forms)
         stack.push_async_callback(proxies.close)
         contacts = ImageLedgers(ledgers, callbacks.host_forms)
@@ -130,7 +148,7 @@ async def open_sandbox(
         runtime = SandboxRuntime(settings, images, proxies)
         stack.push_async_callback(runtime.close)
         checks: Mapping[Part, ConditionSource] = {Part.PODS: SandboxPrograms(settings), Part.EGRESS: proxies}
-        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,), checks)
+        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,), checks=checks)
 
 
 def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
@@ -146,7 +164,7 @@ def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
     )
 
 
-def _egress_settings(
+def egress_settings(
     egress: EgressHosts, settings: SandboxSettings, registries: Callable[[], Collection[tuple[str, int]]]
 ) -> EgressSettings:
     """How the egress proxies of a sandbox's data directory are started."""
@@ -157,6 +175,7 @@ def _egress_settings(
         cgroups=lambda: find_cgroups(identify(settings.data_dir).id).make_for_proxies(),
         hosts=egress.hosts,
         registries=registries,
+        translated=egress.translated_networks,
     )
 
 
@@ -168,23 +187,13 @@ async def _open_sandbox(
         yield parts
 
 
-# --- the kinds
-
-
-def _refuse_kubernetes(
-    options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks
-) -> AbstractAsyncContextManager[RuntimeParts]:
-    raise Permanent(
-        "runtime-missing",
-        "this version runs jobs in the sandbox only",
-        hint='in danube.toml: [runtime] kind = "sandbox"',
-    )
-
+# --- a cluster
 
 _Opener = Callable[[RuntimeOptions, Path, RuntimeCallbacks], AbstractAsyncContextManager[RuntimeParts]]
 
-_OPENERS: Mapping[RuntimeKind, _Opener] = {
-    RuntimeKind.AUTO: _open_sandbox,
-    RuntimeKind.SANDBOX: _open_sandbox,
-    RuntimeKind.KUBERNETES: _refuse_kubernetes,
-}
+
+async def _kubernetes_opener() -> _Opener:
+    """In a thread, and only where a cluster is chosen: the package of its runtime takes a second to import."""
+    module = await asyncio.to_thread(importlib.import_module, "danube_pkg.bootstrap.kubernetes_runtime")
+    opener: _Opener = module.open_kubernetes
+    return opener

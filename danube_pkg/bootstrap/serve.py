@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from danube_pkg.bootstrap.configuration import open_configuration
+from danube_pkg.bootstrap.coordinators import CoordinatorAccess, open_coordinator_access
 from danube_pkg.bootstrap.engine import build_masks, build_secrets, open_engine
 from danube_pkg.bootstrap.health import Observed, open_health
 from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_http
@@ -16,9 +17,12 @@ from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
-from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
+from danube_pkg.bootstrap.runtime_choice import choose_runtime
+from danube_pkg.bootstrap.store import Store, load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
+from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.configuration.cluster_settings import effective_cluster
 from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
@@ -26,10 +30,10 @@ from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged, until
-from danube_pkg.services.jobs.masks import MaskOptions
+from danube_pkg.services.jobs.masks import MaskOptions, MaskSource
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.provenance.statements import StatementContext
-from danube_pkg.services.secrets import KnownValues
+from danube_pkg.services.secrets import KnownValues, Secrets
 
 _log = EventLog("danube.server")
 
@@ -64,23 +68,23 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
-        callbacks = RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server)
-        wanted = RuntimeOptions(options.images, settings.runtime, settings.egress)
-        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
-        repositories = await stack.enter_async_context(
-            open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
-        )
+        access = open_coordinator_access(settings.server, store.directory, store.clock)
+        wanted, callbacks = _runtime_options(options, applied), _callbacks(store, masks, applied, secrets, access)
+        opening_runtime = open_runtime(wanted, store.directory, callbacks)
+        runtime = await stack.enter_async_context(opening_runtime)
+        cloning = open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
+        repositories = await stack.enter_async_context(cloning)
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
         tracer = await stack.enter_async_context(open_tracer(store, applied, options.known))
         server, url = configuration.settings.server, configuration.settings.server.external_url
         observer, context = JobObserver(applied, store.clock), StatementContext(configuration=settings.config_repo.url)
-        opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context, tracer)
+        files = repositories.sources
+        opening = open_engine(store, secrets, masks, runtime, files, observer, url, context, tracer, access.listener)
         jobs = await stack.enter_async_context(opening)
-        outbox = await stack.enter_async_context(
-            open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
-        )
-        access = repositories.access(url)
-        triggers = await stack.enter_async_context(open_triggers(store, jobs, access, configuration.sync))
+        sending = open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
+        outbox = await stack.enter_async_context(sending)
+        triggering = open_triggers(store, jobs, repositories.access(url), configuration.sync)
+        triggers = await stack.enter_async_context(triggering)
         identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
         reaping = open_retention(store, applied, audit, jobs.draining, options.images, secrets.read_for_server)
         retention = await stack.enter_async_context(reaping)
@@ -88,7 +92,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         observed = Observed(
             store=store,
             jobs=jobs,
-            mirrors=repositories.sources.mirrors,
+            mirrors=files.mirrors,
             configuration=configuration.sync,
             dex=identity.dex,
             audit=audit,
@@ -108,13 +112,34 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             health=await stack.enter_async_context(open_health(observed)),
             audit=audit,
             retention=retention,
-            files=repositories.sources,
+            files=files,
             deploy_key=repositories.deploy_key,
             tracer=tracer,
             pulled=runtime.images.pulled if runtime.images is not None else None,
         )
         opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))
         yield RunningServer(opened.address, parts)
+
+
+def _runtime_options(options: ServerOptions, applied: AppliedConfiguration) -> RuntimeOptions:
+    settings = options.settings
+    choice = choose_runtime(settings)
+    _log.info("runtime-chosen", runtime=choice.name, why=choice.why)
+    cluster = effective_cluster(settings.kubernetes, settings.written, applied.config.kubernetes)
+    return RuntimeOptions(options.images, settings.runtime, settings.egress, choice, cluster, settings.server)
+
+
+def _callbacks(
+    store: Store, masks: MaskSource, applied: AppliedConfiguration, secrets: Secrets, access: CoordinatorAccess
+) -> RuntimeCallbacks:
+    return RuntimeCallbacks(
+        host_forms=masks.host_forms,
+        registries=lambda: applied.config.registries,
+        secret_of=secrets.read_for_server,
+        pods=access.pods,
+        connection=access.connection,
+        egress_password=store.keys.egress_password,
+    )
 
 
 async def serve(options: ServerOptions, stop: asyncio.Event) -> None:

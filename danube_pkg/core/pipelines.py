@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from danube_pkg.core.runtimes.pods import HOST_IMAGE, Network
+from danube_pkg.core.runtimes.pods import HOST_IMAGE, Network, Placement
 from danube_pkg.kit.records import Record, field, replace
 
 
@@ -25,6 +25,7 @@ class PipelineSettings(Record):
     """Variables of each step, by name."""
     run_as_root: bool = False
     """Steps in the image `host` are run by root of the job's own user ids."""
+    placement: Placement = Placement()
     trusts_members: bool = False
     """Untrusted requests whose head a member of the repository pushed need no approval."""
     submodules: tuple[str, ...] = ()

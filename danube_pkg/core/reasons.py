@@ -44,6 +44,9 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "image-pull-failed"
     OUT_OF_MEMORY = "out-of-memory"
     EVICTED = "evicted"
+    PREEMPTED = "preempted"
+    NODE_LOST = "node-lost"
+    NODE_DRAINED = "node-drained"
     WORKSPACE_FULL = "workspace-full"
     SOURCE_UNAVAILABLE = "source-unavailable"
     SUPERSEDED = "superseded"
@@ -77,7 +80,11 @@ _ENDS_CONTAINERS = frozenset(
         Reason.POD_LOST,
         Reason.OUT_OF_MEMORY,
         Reason.EVICTED,
+        Reason.PREEMPTED,
+        Reason.NODE_LOST,
+        Reason.NODE_DRAINED,
         Reason.WORKSPACE_FULL,
+        Reason.JOB_TIMEOUT,  # the cluster's own limit of a pod whose server does not run
     }
 )
 
@@ -96,7 +103,16 @@ _OF_SCRIPTS = frozenset(
 )
 
 _OF_INFRASTRUCTURE = frozenset(
-    {Reason.INFRASTRUCTURE_LOST, Reason.POD_LOST, Reason.POD_FAILED, Reason.HOST_LACKS, Reason.EVICTED}
+    {
+        Reason.INFRASTRUCTURE_LOST,
+        Reason.POD_LOST,
+        Reason.POD_FAILED,
+        Reason.HOST_LACKS,
+        Reason.EVICTED,
+        Reason.PREEMPTED,
+        Reason.NODE_LOST,
+        Reason.NODE_DRAINED,
+    }
 )
 
 
@@ -122,6 +138,9 @@ HINTS: dict[Reason, str] = {
     Reason.IMAGE_PULL_FAILED: "check the image's name and the registry's credentials",
     Reason.OUT_OF_MEMORY: "raise the pipeline's resources.memory_mb, or make the command use less",
     Reason.EVICTED: "rerun the job: danube rerun JOB; the node was short of a resource",
+    Reason.PREEMPTED: "rerun the job: danube rerun JOB; pods of a higher priority needed its place in the cluster",
+    Reason.NODE_LOST: "rerun the job: danube rerun JOB; find out what happened to its node: kubectl get nodes",
+    Reason.NODE_DRAINED: "rerun the job: danube rerun JOB; wait for jobs before a node is drained: danube drain",
     Reason.WORKSPACE_FULL: "raise the pipeline's workspace_size_gb, or remove files that later steps do not need",
     Reason.SOURCE_UNAVAILABLE: "check that the repository and the ref exist and that Danube may read them",
     Reason.JOB_TIMEOUT: "raise the pipeline's max_duration_seconds, or find the step that takes so long",

@@ -1,7 +1,11 @@
-"""Whether an IP address is one of this machine."""
+"""IP addresses: those of this machine, and those that a name may have in this process."""
 
+import contextlib
 import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 
 def is_own(address: IPv4Address | IPv6Address) -> bool:
@@ -13,3 +17,33 @@ def is_own(address: IPv4Address | IPv6Address) -> bool:
         except OSError:
             return False
         return ip_address(str(probe.getsockname()[0]).partition("%")[0]) == address
+
+
+@contextmanager
+def only_addresses(host: str, addresses: Sequence[str]) -> Iterator[None]:
+    """During the block every look-up of a host in this process gives these addresses, whatever its name server says by
+    then. No addresses: nothing changes. For a process that does nothing else: `socket.getaddrinfo` is replaced."""
+    look_up, name = socket.getaddrinfo, _plain(host)
+
+    def pinned(asked: Any, *arguments: Any, **options: Any) -> Any:
+        if _plain(asked) != name:
+            return look_up(asked, *arguments, **options)
+        found = []
+        for address in addresses:
+            with contextlib.suppress(socket.gaierror):  # of another family than the one that is asked for
+                found += look_up(address, *arguments, **options)
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "none of the checked addresses can be used")
+        return found
+
+    if addresses:
+        socket.getaddrinfo = pinned
+    try:
+        yield
+    finally:
+        socket.getaddrinfo = look_up
+
+
+def _plain(name: Any) -> str:
+    text = name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
+    return text.lower().removesuffix(".")

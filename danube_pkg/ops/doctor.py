@@ -37,6 +37,7 @@ from danube_pkg.core.runtimes.pods import (
     PodSpec,
 )
 from danube_pkg.kit.oom_score import lower_oom_score
+from danube_pkg.kit.processes import child_process
 from danube_pkg.kit.records import Record, replace
 
 KERNEL = (5, 10)
@@ -100,10 +101,10 @@ async def check_bubblewrap() -> CheckResult:
     """Whether bubblewrap is installed and starts."""
     try:
         program = find_bubblewrap()
-        process = await asyncio.create_subprocess_exec(
+        async with child_process(
             str(program), "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        output, _ = await process.communicate()
+        ) as process:
+            output, _ = await process.communicate()
     except PlatformError as error:
         return CheckResult("bubblewrap", False, str(error), error.hint)
     except OSError as error:
@@ -208,7 +209,7 @@ async def check_pod(settings: SandboxSettings) -> CheckResult:
     except OSError as error:
         return CheckResult("pod", False, f"no pod can be created: {error}", "fix what is named above, then try again")
     if code != 0:
-        return CheckResult("pod", False, f"/bin/true ended with {code} in a pod", "read the kernel's log: dmesg | tail")
+        return CheckResult("pod", False, f"/bin/sh ended with {code} in a pod", "read the kernel's log: dmesg | tail")
     what = "a pod was created, a program ran in it, and it was removed"
     if problem:
         what += f"; each container gets a copy of its image, since overlays do not work here: {problem}"
@@ -217,11 +218,11 @@ async def check_pod(settings: SandboxSettings) -> CheckResult:
 
 
 async def _run_program(runtime: SandboxRuntime) -> tuple[int, str]:
-    """The exit code of /bin/true in a worker, and why overlays do not work, "" where they do."""
+    """The exit code of a shell in a worker, and why overlays do not work, "" where they do."""
     pod_id = f"doctor-{secrets.token_hex(6)}"
     try:
         await runtime.create_pod(PodSpec(pod_id, "", "doctor", Limits(), Network.NONE, ""))
-        stream = await runtime.exec(await runtime.ensure_container(pod_id, HOST_IMAGE), ("/bin/true",))
+        stream = await runtime.exec(await runtime.ensure_container(pod_id, HOST_IMAGE), ("/bin/sh", "-c", ":"))
         try:
             return await stream.wait(), await runtime.overlay_problem(pod_id)
         finally:

@@ -10,6 +10,8 @@ import math
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -48,11 +50,39 @@ _OPTIONS = (
 Response = TypeVar("Response")
 
 
+SERVER_NAME = "coordinator.danube.internal"
+"""The name in the server's certificate, whatever its address is."""
+
+SERVER_FILE, AUTHORITY_FILE, TOKEN_FILE = "server", "ca.pem", "token"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConnection:
+    """How the server is reached. authority: PEM; None for a unix socket, which is not encrypted."""
+
+    address: str
+    token: str = field(repr=False)
+    authority: bytes | None = None
+
+    @classmethod
+    def in_directory(cls, directory: Path) -> "ServerConnection":
+        """What a runtime has mounted into the coordinator's container."""
+        address, token = ((directory / name).read_text().strip() for name in (SERVER_FILE, TOKEN_FILE))
+        return cls(address, token, (directory / AUTHORITY_FILE).read_bytes())
+
+    def channel(self) -> grpc.Channel:
+        if self.authority is None:
+            return grpc.insecure_channel(self.address, options=_OPTIONS)
+        credentials = grpc.ssl_channel_credentials(root_certificates=self.authority)
+        name = ("grpc.ssl_target_name_override", SERVER_NAME)
+        return grpc.secure_channel(self.address, credentials, options=(*_OPTIONS, name))
+
+
 class CoordinatorClient:
     """`danube._session.Session` over gRPC."""
 
-    def __init__(self, address: str, token: str, workspace: str) -> None:
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+    def __init__(self, connection: ServerConnection, workspace: str) -> None:
+        self._channel, token = connection.channel(), connection.token
         self._stub = CoordinatorStub(self._channel)
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._workspace = workspace

@@ -1,8 +1,9 @@
 """The process that runs a danubefile: it starts the job, unpacks the source, calls the pipeline function and finishes
 the job.
 
-Environment: DANUBE_SERVER (a gRPC address), DANUBE_TOKEN_FILE, DANUBE_WORKSPACE; all are removed before the
-danubefile runs. The job token, read from its file, is the only credential.
+Environment: DANUBE_CONNECTION (a directory with the files of `client.ServerConnection`), or DANUBE_SERVER (a unix
+socket) with DANUBE_TOKEN_FILE; DANUBE_WORKSPACE. All are removed before the danubefile runs. The job token, read from
+its file, is the only credential.
 """
 
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 from danube._errors import DanubeError
 
 from danube import _session
-from danube_pkg.pod.client import CoordinatorClient
+from danube_pkg.pod.client import CoordinatorClient, ServerConnection
 from danube_pkg.pod.own_process import flush, leave, say
 from danube_pkg.pod.script import Outcome, run_script
 from danube_pkg.pod.source_tree import BadSource, unpack
@@ -23,11 +24,10 @@ def main() -> int:
     """0 when the server took the job's result, whatever that is; 1 when the job could not be finished."""
     site.setquit()  # `exit` and `quit`, which `python -S` leaves out
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    server = os.environ.pop("DANUBE_SERVER")
-    token = Path(os.environ.pop("DANUBE_TOKEN_FILE")).read_text().strip()
+    connection = _connection()
     workspace = Path(os.environ.pop("DANUBE_WORKSPACE", "/workspace"))
     os.environ.pop("PYTHONPATH", None)
-    client = CoordinatorClient(server, token, str(workspace))
+    client = CoordinatorClient(connection, str(workspace))
     try:
         client.start()
         outcome = _work(client, workspace)
@@ -37,6 +37,14 @@ def main() -> int:
         say(f"danube: {error}")
         return 1
     return 0
+
+
+def _connection() -> ServerConnection:
+    directory, address = os.environ.pop("DANUBE_CONNECTION", ""), os.environ.pop("DANUBE_SERVER", "")
+    token = os.environ.pop("DANUBE_TOKEN_FILE", "")
+    if directory:
+        return ServerConnection.in_directory(Path(directory))
+    return ServerConnection(address, Path(token).read_text().strip())
 
 
 def _work(client: CoordinatorClient, workspace: Path) -> Outcome:

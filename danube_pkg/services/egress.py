@@ -8,6 +8,7 @@ become secrets since.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
+from danube_pkg.core.egress.credentials import NetworkAccess, ProxyCredential
 from danube_pkg.core.egress.denials import note
 from danube_pkg.core.egress.host_masks import HostMasks, host_forms
 from danube_pkg.core.egress.ledger import (
@@ -21,6 +22,7 @@ from danube_pkg.core.egress.ledger import (
 from danube_pkg.core.egress.policy import proxy_environment
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.ports import JobKeys
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.secrets.ports import SecretValues
 from danube_pkg.kit.digests import Digest
@@ -38,17 +40,40 @@ class EgressReport(Record):
     needed: Sequence[str]
 
 
-class Egress:
-    """Egress of all jobs; it has no state."""
+class NetworkEgress:
+    """The proxy of pods on a network: what their steps are given."""
 
-    def __init__(self, proxies: EgressProxies, ledgers: EgressLedgers, secrets: SecretValues) -> None:
+    def __init__(self, access: NetworkAccess, keys: JobKeys) -> None:
+        self._access = access
+        self._keys = keys
+
+    def environment(self, job_id: str, sequence: int) -> Mapping[str, str]:
+        """Variables with the job's credential, which go to the step by its standard input."""
+        return ProxyCredential(job_id, sequence, self._keys.egress_password(job_id)).variables(self._access)
+
+
+class Egress:
+    """Egress of all jobs; it has no state. network: for a runtime whose pods reach the proxy over a network."""
+
+    def __init__(
+        self,
+        proxies: EgressProxies,
+        ledgers: EgressLedgers,
+        secrets: SecretValues,
+        network: NetworkEgress | None = None,
+    ) -> None:
         self._proxies = proxies
         self._ledgers = ledgers
         self._secrets = secrets
+        self._network = network
 
     def environment(self, job: Job, sequence: int) -> Mapping[str, str]:
         """The environment variables with which a step uses the proxy and is identified by it."""
-        return proxy_environment(sequence) if job.settings.network.through_proxy else {}
+        if not job.settings.network.through_proxy:
+            return {}
+        if self._network is None:
+            return proxy_environment(sequence)
+        return self._network.environment(job.id, sequence)
 
     async def mask(self, job: Job) -> None:
         """Masks the values that the job can have read by now in its ledger. Raises Unavailable, Permanent."""

@@ -11,6 +11,10 @@
  *       Reads a request from standard input and writes frames to standard output; see protocol.h.
  *   danube-step kill
  *       The same, for a step that is to be stopped: TERM, then KILL.
+ *   danube-step reach MILLISECONDS ADDRESS:PORT...
+ *       Prints which of these ports can be reached from the container; see reach.h.
+ *   danube-step end
+ *       Ends the container, PID 1 included. Only a program that was started from outside of the container may.
  *   danube-step version
  *
  * Nothing of a step is in an argument list. The process is not dumpable, so that a process of the same user can neither
@@ -22,6 +26,7 @@
 
 #include "client.h"
 #include "idle.h"
+#include "reach.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the protocol is little-endian, and nothing here converts it");
 
@@ -67,11 +72,15 @@ int main(int argc, char **argv) {
         return client('r');
     if (strcmp(verb, "kill") == 0)
         return client('k');
+    if (strcmp(verb, "reach") == 0 && argc > 3)
+        return reach(argv[2], argv + 3);
+    if (strcmp(verb, "end") == 0)
+        return end_container();
     if (strcmp(verb, "version") == 0) {
         puts("danube-step 1");
         return 0;
     }
     fputs("usage: danube-step idle [--exec-fd N] [--confirm-fd N] [--user IDS] [--heartbeat-ms N] [--grace-ms N]\n"
-          "       danube-step run | kill | version\n", stderr);
+          "       danube-step run | kill | reach MILLISECONDS ADDRESS:PORT... | end | version\n", stderr);
     return 2;
 }

@@ -2,10 +2,12 @@
 #define _GNU_SOURCE
 #include "idle.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -48,12 +50,27 @@ static void accept_call(struct watch *w, uint32_t events) {
     }
 }
 
+/* Whether a process of this PID namespace was started from outside of it, as the programs of a cluster's runtime are: then
+ * it has no parent here. A step cannot make such a process, since orphans become children of PID 1. */
+static int is_from_outside(pid_t pid) {
+    char path[32], text[256], *at;
+    int parent = -1;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[size < 0 ? 0 : size] = 0;
+    at = strrchr(text, ')'); /* the name in front of it may contain anything */
+    return at && sscanf(at, ") %*c %d", &parent) == 1 && parent == 0;
+}
+
 static void receive_signals(struct watch *w, uint32_t events) {
     struct signalfd_siginfo info;
     (void)events;
     while (read(w->fd, &info, sizeof info) == (ssize_t)sizeof info)
-        if (info.ssi_signo == SIGTERM && info.ssi_pid == 0) /* the sender is outside of the namespace */
-            _exit(0);
+        if (info.ssi_signo == SIGTERM && (info.ssi_pid == 0 || is_from_outside((pid_t)info.ssi_pid)))
+            _exit(0); /* the sender is outside of the namespace, or `danube-step end` that was started from there */
     int status;
     struct rusage usage;
     for (pid_t pid; (pid = wait4(-1, &status, WNOHANG | WUNTRACED, &usage)) > 0;) {

@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 import zipfile
@@ -38,6 +39,11 @@ def run(*words: str | Path, cwd: Path, cache: Path, check: bool = True) -> subpr
     )
 
 
+def unpacked(cache: Path) -> list[Path]:
+    """The trees in the cache; it has the lock beside them."""
+    return [path for path in (cache / "danube").iterdir() if path.is_dir()]
+
+
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -59,7 +65,7 @@ def test_the_staging_tree_has_the_programs_where_the_runtime_searches(staging: P
 def test_it_unpacks_once(zipapp: Path, tmp_path: Path) -> None:
     for _ in range(2):
         assert run(zipapp, "--version", cwd=tmp_path, cache=tmp_path).stdout == f"danube {version()}\n"
-        trees = list((tmp_path / "danube").iterdir())
+        trees = unpacked(tmp_path)
         assert len(trees) == 1
         marker = trees[0] / "unpacked-before"
         marker.touch()
@@ -76,16 +82,39 @@ def test_it_is_executable(zipapp: Path, tmp_path: Path) -> None:
 def test_danube_is_the_sdk_also_when_started_in_the_checkout(zipapp: Path, tmp_path: Path) -> None:
     """Commands and their children import from the unpacked tree, wherever they are started."""
     run(zipapp, "--version", cwd=tmp_path, cache=tmp_path)
-    tree = next((tmp_path / "danube").iterdir())
+    (tree,) = unpacked(tmp_path)
     program = f"import sys; sys.path.insert(0, {str(tree)!r}); import danube; print(danube.pipeline, danube.__file__)"
     assert str(tree) in run("-c", program, cwd=ROOT, cache=tmp_path).stdout
 
 
 def test_an_interrupted_first_start_is_repeated(zipapp: Path, tmp_path: Path) -> None:
     """A tree counts once it is renamed; what a killed start left beside it is ignored."""
-    (tmp_path / "danube" / "new-killed").mkdir(parents=True)
-    (tmp_path / "danube").chmod(0o700)
+    (tmp_path / "danube" / "new" / "danube_pkg").mkdir(parents=True)
     assert run(zipapp, "--version", cwd=tmp_path, cache=tmp_path).stdout == f"danube {version()}\n"
+    assert len(unpacked(tmp_path)) == 1
+    assert not (tmp_path / "danube" / "new").exists()
+
+
+def test_first_starts_at_the_same_time_unpack_once(zipapp: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    words = [sys.executable, str(zipapp), "--version"]
+    starts = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [one.communicate(timeout=60)[0] for one in starts] == [f"danube {version()}\n"] * len(starts)
+    assert len(unpacked(tmp_path)) == 1
+
+
+def test_its_cache_is_closed_to_other_users(zipapp: Path, tmp_path: Path) -> None:
+    (tmp_path / "danube").mkdir(mode=0o755)
+    run(zipapp, "--version", cwd=tmp_path, cache=tmp_path)
+    assert stat.S_IMODE((tmp_path / "danube").stat().st_mode) == 0o700
+
+
+def test_a_place_that_cannot_be_used_is_named_with_what_to_set(zipapp: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run(zipapp, "--version", cwd=tmp_path, cache=tmp_path / "file", check=False)
+    assert done.returncode == 1
+    assert f"cannot use the directory {tmp_path}/file/danube: Not a directory" in done.stderr
+    assert "set XDG_CACHE_HOME" in done.stderr
 
 
 def test_the_same_tree_gives_the_same_bytes(staging: Path, zipapp: Path, tmp_path: Path) -> None:

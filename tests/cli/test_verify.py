@@ -1,7 +1,9 @@
 """`danube verify`, offline: exit codes, renamed files, directories, policies."""
 
 import asyncio
+import base64
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.keys.signing import SigningKeys
+from danube_pkg.adapters.keys.signing import SigningKeys, is_signed_by
 from danube_pkg.core.jobs.job import Job
-from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, pre_authentication_encoding
+from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, pre_authentication_encoding, read_envelopes
 from danube_pkg.core.provenance.statement import statement_of
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.clock import SystemClock
@@ -155,3 +157,49 @@ async def test_the_policy_of_the_documentation_is_one(release: Release) -> None:
     policy = release.shell.home / "policy.yaml"
     policy.write_text(text.partition("```yaml\n")[2].partition("```")[0].replace("refs/tags/v*", "refs/heads/main"))
     assert "verified" in await release.verify("--policy", str(policy))
+
+
+SUMMARY = ("--verifier", "https://verifier.example.org", "--resource", "pkg:generic/package@1")
+
+
+async def test_a_summary_is_signed_with_the_verifiers_own_key(release: Release) -> None:
+    own = SigningKeys.open(release.shell.home / "own", SystemClock())
+    private, written = release.shell.home / "own" / "signing.key", release.path / "vsa.jsonl"
+    words = ("--vsa", str(written), "--vsa-key", str(private), *SUMMARY)
+    await release.verify(*words)
+    (envelope,) = read_envelopes(written.read_bytes())
+    assert is_signed_by(own.current, envelope.signatures[0].value, envelope.signed_bytes)
+    statement = json.loads(envelope.payload)
+    assert statement["subject"] == [{"name": "package.tar.gz", "digest": {"sha256": sha256(ARTIFACT).hexdigest()}}]
+    assert statement["predicate"]["verificationResult"] == "PASSED"
+    assert statement["predicate"]["verifiedLevels"] == ["SLSA_BUILD_LEVEL_3"]
+    await release.verify(*words, "--ref", "refs/tags/none", code=1)
+    refused = json.loads(read_envelopes(written.read_bytes())[0].payload)["predicate"]
+    assert (refused["verificationResult"], refused["verifiedLevels"]) == ("FAILED", ["FAILED"])
+    assert "needs --vsa, --vsa-key" in await release.verify("--vsa", str(written), code=2)
+    assert "cannot be read" in await release.verify("--vsa", "x", "--vsa-key", "missing", *SUMMARY, code=3)
+
+
+SLSA_VERIFIER = os.environ.get("DANUBE_TEST_SLSA_VERIFIER", "")
+"""The path of a slsa-verifier program, which no registry of this project's dependencies has."""
+
+
+@pytest.mark.parametrize("program", [SLSA_VERIFIER] if SLSA_VERIFIER else [])
+async def test_slsa_verifier_accepts_a_summary_and_no_changed_one(release: Release, program: str) -> None:
+    own = SigningKeys.open(release.shell.home / "own", SystemClock())
+    private, written = release.shell.home / "own" / "signing.key", release.path / "vsa.jsonl"
+    (release.path / "own.pem").write_text(own.current.pem)
+    await release.verify("--vsa", str(written), "--vsa-key", str(private), *SUMMARY)
+
+    def accepts(level: str) -> bool:
+        words = [program, "verify-vsa", "--attestation-path", str(written)]
+        words += ["--subject-digest", f"sha256:{sha256(ARTIFACT).hexdigest()}", "--verifier-id", SUMMARY[1]]
+        words += ["--resource-uri", SUMMARY[3], "--verified-level", level]
+        words += ["--public-key-path", str(release.path / "own.pem"), "--public-key-id", own.current.id]
+        return subprocess.run(words, check=False, capture_output=True, timeout=60).returncode == 0
+
+    assert await asyncio.to_thread(accepts, "SLSA_BUILD_LEVEL_3")
+    document = json.loads(written.read_bytes())
+    changed = base64.b64decode(document["payload"]).replace(b"pkg:generic/package@1", b"pkg:generic/package@2")
+    written.write_text(json.dumps({**document, "payload": base64.b64encode(changed).decode()}))
+    assert not await asyncio.to_thread(accepts, "SLSA_BUILD_LEVEL_3")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from danube_pkg.core.egress.ports import NetworkPod
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.runtimes.pods import PodSockets
 
@@ -12,6 +13,15 @@ class NoProxies:
 
     async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
         raise Defect("no-egress", "this fake serves no pod")
+
+    async def admit(self, pod: NetworkPod) -> None:
+        raise Defect("no-egress", "this fake serves no pod")
+
+    async def release(self, job_id: str) -> None:
+        return None
+
+    async def listen(self) -> None:
+        return None
 
     async def served(self) -> frozenset[str]:
         return frozenset()

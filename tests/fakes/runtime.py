@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 
+from danube_pkg.core.egress.canaries import EnforcedBy
 from danube_pkg.core.errors import NotFound, Permanent
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import (
@@ -85,6 +86,9 @@ class FakeRuntime:
         self._connections.append(connection)
         found.exec(argv, connection)
         return connection
+
+    async def egress_enforced_by(self, pod_id: str) -> str:
+        return EnforcedBy.NO_ROUTE
 
     async def memory_kills(self, container: Container) -> int:
         await self._boundary.cross("memory-kills")

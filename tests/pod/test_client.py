@@ -10,7 +10,7 @@ import pytest
 from danube._errors import DanubeError
 from danube._proto import coordinator_pb2 as pb
 
-from danube_pkg.pod.client import CoordinatorClient
+from danube_pkg.pod.client import CoordinatorClient, ServerConnection
 
 
 class Uploads:
@@ -41,7 +41,7 @@ def client(tmp_path: Path, uploads: Uploads) -> Iterator[CoordinatorClient]:
     server.add_generic_rpc_handlers((handlers,))
     server.add_insecure_port(f"unix:{tmp_path}/socket")
     server.start()
-    yield CoordinatorClient(f"unix:{tmp_path}/socket", "token", "/workspace")
+    yield CoordinatorClient(ServerConnection(f"unix:{tmp_path}/socket", "token"), "/workspace")
     server.stop(None).wait()
 
 

@@ -13,6 +13,7 @@ from danube_pkg.adapters.store import Database, SqliteAudit, SqliteRetention, Sq
 from danube_pkg.adapters.store.jobs import SqliteJobs
 from danube_pkg.core.errors import Conflict, Permanent
 from danube_pkg.core.health.conditions import Condition
+from danube_pkg.core.identity.audit import AuditKeys
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
@@ -68,7 +69,7 @@ class Server:
         self.policy = POLICY
         self.files = JobFileDirectories(path)
         self.rows = SqliteRetention(self.database)
-        self.audit = Audit(SqliteAudit(self.database, b"k" * 32), self.clock, b"k" * 32)
+        self.audit = Audit(SqliteAudit(self.database, b"k" * 32), self.clock, AuditKeys(b"k" * 32))
         self.database._writing.execute(
             "INSERT INTO pipelines (id, name, repo_url, created_at, updated_at, settings) VALUES ('p', 'app', '', 0, 0, '{}')"
         )

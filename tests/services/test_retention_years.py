@@ -9,6 +9,7 @@ import pytest
 
 from danube_pkg.adapters.store import Database, SqliteAudit, SqliteRetention, SqliteServerState
 from danube_pkg.core.errors import Conflict
+from danube_pkg.core.identity.audit import AuditKeys
 from danube_pkg.core.retention.plan import DAY_SECONDS, FileKind, JobFiles, Removal, RetentionLimit, RetentionPolicy
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.loops import Timing
@@ -64,7 +65,7 @@ class Years:
         self.ended: dict[str, float] = {}
         self.kept: set[str] = set()
         self.waiting: set[str] = set()
-        self.audit = Audit(SqliteAudit(self.database, b"k" * 32), self.clock, b"k" * 32)
+        self.audit = Audit(SqliteAudit(self.database, b"k" * 32), self.clock, AuditKeys(b"k" * 32))
         writing = self.database._writing
         writing.execute("PRAGMA synchronous=OFF")
         writing.execute(

@@ -46,7 +46,6 @@ def test_with_a_hash_it_is_a_configuration_whose_keys_act_or_say_that_they_do_no
     assert set(found.state.pipelines) == {"frontend-build"}
     silent = {str(one).partition(" has no effect")[0] for one in planned_settings(found.state)}
     assert silent <= {
-        "config.yaml: kubernetes",
         "config.yaml: observability.otel_endpoint",
         "config.yaml: observability.traces_enabled",
     }

@@ -64,6 +64,11 @@ class Box:
         """The host's process id of the box's PID 1."""
         return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
 
+    def nsenter(self, *argv: str) -> int:
+        """Run a program in the box, started from outside of it."""
+        joined = ["nsenter", "--target", str(self.init_pid), "--user", "--pid", "--mount", "--preserve-credentials"]
+        return subprocess.run([*joined, *argv], timeout=SECONDS, check=False).returncode
+
     def exec(self, *argv: str) -> "Exec":
         return Exec(self._socket_path, argv)
 

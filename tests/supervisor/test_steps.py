@@ -232,6 +232,15 @@ def test_term_from_outside_ends_the_supervisor_at_once(box: Box) -> None:
     box.close = lambda: None  # type: ignore[method-assign]
 
 
+def test_a_program_started_from_outside_ends_the_container_and_a_step_does_not(box: Box) -> None:
+    """The runtime of a cluster starts programs beside PID 1, with no parent in the container, as `nsenter` does."""
+    output, record = box.end(spec(f"kill -TERM 1; timeout 0.5 {box.binary} end || echo $?"))
+    assert (output, record.exit_code) == (b"124\n", 0)
+    box.nsenter(str(box.binary), "end")
+    wait_until(lambda: box.process.poll() is not None, SECONDS, "the container to end")
+    box.close = lambda: None  # type: ignore[method-assign]
+
+
 def test_at_most_sixty_four_steps_run_at_once(box: Box) -> None:
     follows: list[Follow] = []
     for number in range(64):

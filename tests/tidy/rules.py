@@ -82,6 +82,13 @@ def nameless_task(source: Source) -> Iterator[str]:
             yield f"{call.lineno}: the task has no name"
 
 
+def pipes_left_open(source: Source) -> Iterator[str]:
+    """A process with pipes that stay open when its task is cancelled; `kit/processes.py` closes them."""
+    for call in source.syntax.calls.get("create_subprocess_exec", ()):
+        if "PIPE" in {last_name(keyword.value) for keyword in call.keywords}:
+            yield f"{call.lineno}: its pipes stay open when the task is cancelled; use kit/processes.py"
+
+
 def sleeps(source: Source) -> Iterator[str]:
     """A wait for a guessed time."""
     for call in source.syntax.calls.get("sleep", ()):

@@ -49,6 +49,10 @@ def test_every_task_has_a_name() -> None:
     assert_none(rules.nameless_task, python())
 
 
+def test_pipes_of_processes_are_closed() -> None:
+    assert_none(rules.pipes_left_open, python("danube_pkg/"))
+
+
 def test_tests_wait_for_conditions() -> None:
     assert_none(rules.sleeps, (s for s in python("tests/") if not s.name.startswith(TIME_ITSELF)))
 

@@ -24,6 +24,7 @@ BAD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
     (rules.swallowed, "with contextlib.suppress(Exception):\n    f()\n"),
     (rules.nameless_task, "asyncio.create_task(f())\n"),
     (rules.nameless_task, "group.create_task(f())\n"),
+    (rules.pipes_left_open, "await asyncio.create_subprocess_exec('true', stdout=asyncio.subprocess.PIPE)\n"),
     (rules.too_new, "tar.extractall(place, filter='data')\n"),
     (rules.sleeps, "time.sleep(1)\n"),
     (rules.sleeps, "await_ = asyncio.sleep(0.1)\n"),
@@ -38,6 +39,7 @@ GOOD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
     (rules.swallowed, "try:\n    f()\nexcept OSError:\n    return 1\n"),
     (rules.swallowed, "with contextlib.suppress(OSError):\n    f()\n"),
     (rules.nameless_task, "group.create_task(f(), name='f')\n"),
+    (rules.pipes_left_open, "await asyncio.create_subprocess_exec('true', stdout=asyncio.subprocess.DEVNULL)\n"),
 ]
 
 

@@ -199,6 +199,7 @@ def test_secrets_are_set_and_removed_with_permission_and_never_shown(site: Site,
 def test_an_administrator_drains_and_resumes(site: Site, visitors: Visitors) -> None:
     page = visitors.page("admin", "/queue")
     parts = ["database", "disk", "pods", "configuration", "webhooks", "schedules", "notifications", "login"]
+    parts += ["keys", "clock", "egress"]
     expect(page.locator(".subsystem b")).to_have_text(parts)
     expect(page.locator(".subsystem", has_text="configuration")).to_contain_text("the newest commit is applied")
     page.get_by_role("button", name="Drain server").click()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from danube_pkg.kit.files import write_atomically
 from danube_pkg.kit.loops import Pauses, Streak, Timing
+from danube_pkg.kit.processes import child_process
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, end_all, logged, until
 
@@ -96,18 +97,18 @@ class ChildDex:
 
     async def _run(self) -> None:
         """Runs Dex until its file changes. Raises _DexEnded, or OSError if it cannot be started."""
-        process = await asyncio.create_subprocess_exec(
+        async with child_process(
             str(self._files.launcher), "tied", str(os.getpid()), str(self._files.program), "serve", str(self._file),
-            stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, limit=LINE_BYTES, cwd=self._files.directory,
+            stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, limit_bytes=LINE_BYTES, cwd=self._files.directory,
             env={"DEX_EXPAND_ENV": "false", "LANG": "C.UTF-8"},
-        )  # fmt: skip
-        _log.info("dex-begun", extra={"fields": {"process": process.pid}})
-        try:
-            steady = self._owner.start("dex is steady", self._end_streak())
-            last_line = await until(self._changed.wait(), _log_output(process), name="dex's output")
-            await end_all(steady)
-        finally:
-            await _end(process)
+        ) as process:  # fmt: skip
+            _log.info("dex-begun", extra={"fields": {"process": process.pid}})
+            try:
+                steady = self._owner.start("dex is steady", self._end_streak())
+                last_line = await until(self._changed.wait(), _log_output(process), name="dex's output")
+                await end_all(steady)
+            finally:
+                await _end(process)
         if last_line is not None and not self._changed.is_set():
             raise _DexEnded(last_line or "it ended without output")
         self._trouble = "it is restarting"

@@ -73,9 +73,19 @@ async def serve_client(enforcer: EgressEnforcer, client: PodConnection) -> None:
     """Serves a client until its end. Raises OSError if the client disconnects, TimeoutError if it is too slow."""
     protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
     try:
-        request = await _read_request(client, protocol)
-        if request is None:
-            return
+        request = await read_request(client, protocol)
+    except h11.RemoteProtocolError:
+        await _refuse_bad_request(enforcer, client)
+    else:
+        if request is not None:
+            await serve_request(enforcer, client, protocol, request)
+
+
+async def serve_request(
+    enforcer: EgressEnforcer, client: PodConnection, protocol: h11.Connection, request: h11.Request
+) -> None:
+    """Serves a client whose first request was read, until its end. Raises as `serve_client`."""
+    try:
         if request.method == b"CONNECT":
             await _tunnel(enforcer, client, request.target, protocol.trailing_data[0])
         elif (request.method, request.target) == (b"REPORT", b"raw-socket"):
@@ -85,12 +95,19 @@ async def serve_client(enforcer: EgressEnforcer, client: PodConnection) -> None:
     except NotConnected as refused:
         await client.refuse(refusal(refused.contact))
     except h11.RemoteProtocolError:
-        invalid = enforcer.record_refusal(enforcer.contact(Way.CONNECT, client.step, NO_TARGET, bad_request()))
-        await client.refuse(refusal(invalid.contact))
+        await _refuse_bad_request(enforcer, client)
 
 
-async def _read_request(client: PodConnection, protocol: h11.Connection) -> h11.Request | None:
-    """The request's head; None if the client disconnects first, as clients with spare connections do."""
+async def _refuse_bad_request(enforcer: EgressEnforcer, client: PodConnection) -> None:
+    invalid = enforcer.record_refusal(enforcer.contact(Way.CONNECT, client.step, NO_TARGET, bad_request()))
+    await client.refuse(refusal(invalid.contact))
+
+
+async def read_request(client: PodConnection, protocol: h11.Connection) -> h11.Request | None:
+    """The request's head; None if the client disconnects first, as clients with spare connections do.
+
+    Raises h11.RemoteProtocolError, OSError, TimeoutError.
+    """
     async with asyncio.timeout(HEAD_SECONDS):
         while (event := protocol.next_event()) is h11.NEED_DATA:
             protocol.receive_data(await client.read())

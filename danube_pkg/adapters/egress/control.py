@@ -2,8 +2,17 @@
 
     {"verb": "serve", "job": …, "allowlist": […], "learn": bool, "hosts": {…}}  with DESCRIPTORS      no response
     {"verb": "mask", "job": …}  with a masks file that replaces the one before                        {"masked": job}
-    {"verb": "pods"}                                                                                  {"pods": [job, …]}
+    {"verb": "pods"}                                                             {"pods": [job, …], "network": [job, …]}
     {"verb": "settle", "job": …, "step": n}: write counted attempts into the ledger                   {"settled": job}
+
+For pods on a network (`network.py`), of which "network" above has the jobs:
+
+    {"verb": "admit", "job": …, "allowlist": […], "learn": bool, "hosts": {…}, "password": …, "sources": […]}
+        with a ledger and a masks file; again for other sources                                       {"admitted": job}
+    {"verb": "release", "job": …}                                                                     {"released": job}
+    {"verb": "listen"} with a listening socket                                                        {"listens": true}
+    {"verb": "listener"}                                     {"listens": bool}, with the listening socket if it has one
+    {"verb": "retire"}: accept no more connections, another process does                              {"retired": true}
 
 A newer server may use a proxy of an older version, so verbs are only added.
 """

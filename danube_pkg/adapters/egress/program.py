@@ -22,6 +22,7 @@ from danube_pkg.adapters.egress.control import DESCRIPTORS, read_masks, receive_
 from danube_pkg.adapters.egress.dialer import Dialer
 from danube_pkg.adapters.egress.enforcement import EgressEnforcer
 from danube_pkg.adapters.egress.ledgers import LedgerWriter
+from danube_pkg.adapters.egress.network import AdmittedPod, NetworkPods
 from danube_pkg.adapters.egress.pod import Pod
 from danube_pkg.core.egress.policy import Policy
 from danube_pkg.core.logs.redaction import best_finder
@@ -46,6 +47,7 @@ class Proxy:
         self._name = secrets.token_hex(4)
         self._dialer = Dialer()
         self._pods: dict[str, Pod] = {}
+        self._network = NetworkPods()
         self._servers = 0
         self._changed = asyncio.Event()
         self._owner = TaskOwner(self._failed)
@@ -67,19 +69,25 @@ class Proxy:
         finally:
             listening.close()
             await self._owner.close()
+            await self._network.close()
             self._dialer.close()
 
     async def _until_idle(self) -> None:
-        """Returns after IDLE_SECONDS without a pod, or when there is neither a pod nor a connected server."""
+        """Returns after IDLE_SECONDS without a pod, or when there is neither a pod nor a connected server. While it
+        listens on the network for a connected server, it continues."""
         has_started = False
-        while self._pods or self._servers or not has_started:
+        while self._has_pods() or self._servers or not has_started:
             self._changed.clear()
+            is_needed = self._has_pods() or (self._servers and self._network.listener is not None)
             try:
-                async with asyncio.timeout(None if self._pods else IDLE_SECONDS):
+                async with asyncio.timeout(None if is_needed else IDLE_SECONDS):
                     await self._changed.wait()
             except TimeoutError:
                 return
             has_started = True
+
+    def _has_pods(self) -> bool:
+        return bool(self._pods or self._network.pods)
 
     # --- requests of servers
 
@@ -101,9 +109,9 @@ class Proxy:
                     continue
                 if packet is None:
                     return
-                answer = self._answer(*packet)
+                answer = await self._answer(*packet)
                 if answer is not None:
-                    send_packet(connection, answer)
+                    send_packet(connection, answer, self._passed_on(packet[0]))
         except OSError as error:
             _log.info("server-lost", extra={"fields": {"cause": str(error)}})
         finally:
@@ -111,7 +119,7 @@ class Proxy:
             self._servers -= 1
             self._changed.set()
 
-    def _answer(self, message: Mapping[str, Any], descriptors: Sequence[int]) -> Mapping[str, Any] | None:
+    async def _answer(self, message: Mapping[str, Any], descriptors: Sequence[int]) -> Mapping[str, Any] | None:
         match message["verb"]:
             case "serve":
                 self._serve(message, descriptors)
@@ -120,12 +128,55 @@ class Proxy:
                 self._mask(str(message["job"]), descriptors)
                 return {"masked": message["job"]}
             case "pods":
-                return {"pods": list(self._pods)}
+                return {"pods": [*self._pods, *self._network.pods], "network": list(self._network.pods)}
             case "settle":
-                if (pod := self._pods.get(message["job"])) is not None:
+                if (pod := self._pod(message["job"])) is not None:
                     pod.settle(message["step"])
                 return {"settled": message["job"]}
+            case "admit":
+                self._admit(message, descriptors)
+                return {"admitted": message["job"]}
+            case "release":
+                await self._network.release(str(message["job"]))
+                self._changed.set()
+                return {"released": message["job"]}
+            case "listen":
+                self._network.listen(socket.socket(fileno=descriptors[0]))
+                self._changed.set()
+                return {"listens": True}
+            case "listener":
+                return {"listens": self._network.listener is not None}
+            case "retire":
+                self._network.retire()
+                self._changed.set()
+                return {"retired": True}
         return {"unknown": message["verb"]}
+
+    def _passed_on(self, message: Mapping[str, Any]) -> Sequence[int]:
+        """The descriptors of a response."""
+        listener = self._network.listener
+        return (listener.fileno(),) if message["verb"] == "listener" and listener is not None else ()
+
+    def _pod(self, job_id: str) -> Pod | AdmittedPod | None:
+        return self._pods.get(job_id) or self._network.pods.get(job_id)
+
+    def _enforcer(self, message: Mapping[str, Any], ledger_file: int, masks_file: int) -> EgressEnforcer:
+        job_id = str(message["job"])
+        policy = Policy(message["allowlist"], learn=message["learn"])
+        ledger = LedgerWriter(job_id, ledger_file)
+        ledger.masks = read_masks(masks_file)
+        return EgressEnforcer(self._name, job_id, policy, message["hosts"], ledger, self._dialer)
+
+    def _admit(self, message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
+        job_id = str(message["job"])
+        if (known := self._network.pods.get(job_id)) is not None:
+            known.move(message["sources"])
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return
+        enforcer = self._enforcer(message, *descriptors)
+        self._network.pods[job_id] = AdmittedPod(enforcer, message["password"], message["sources"])
+        self._changed.set()
 
     def _serve(self, message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
         job_id = str(message["job"])
@@ -134,10 +185,7 @@ class Proxy:
             for descriptor in descriptors:
                 os.close(descriptor)
             return
-        policy = Policy(message["allowlist"], learn=message["learn"])
-        ledger = LedgerWriter(job_id, given["ledger"])
-        ledger.masks = read_masks(given["masks"])
-        enforcer = EgressEnforcer(self._name, job_id, policy, message["hosts"], ledger, self._dialer)
+        enforcer = self._enforcer(message, given["ledger"], given["masks"])
         sockets = [socket.socket(fileno=given[name]) for name in ("listener", "names")]
         for one in sockets:
             one.setblocking(False)
@@ -153,12 +201,12 @@ class Proxy:
 
     def _mask(self, job_id: str, descriptors: Sequence[int]) -> None:
         masks = read_masks(descriptors[0])
-        if (pod := self._pods.get(job_id)) is not None:
+        if (pod := self._pod(job_id)) is not None:
             pod.mask(masks)
 
     def redact(self, text: str) -> str:
         """Masks a line of this process's log, which may contain host names."""
-        for pod in self._pods.values():
+        for pod in (*self._pods.values(), *self._network.pods.values()):
             text = pod.masks.mask(text)
         return text
 

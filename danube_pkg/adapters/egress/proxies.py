@@ -12,15 +12,17 @@ import os
 import signal
 import socket
 import sys
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import danube_pkg
-from danube_pkg.adapters.egress.control import masks_file, receive_packet, send_packet
+from danube_pkg.adapters.egress.control import masks_file
 from danube_pkg.adapters.egress.ledgers import FileLedgers
+from danube_pkg.adapters.egress.network_listener import NetworkListeners
+from danube_pkg.adapters.egress.proxy_connection import ProxyConnection
 from danube_pkg.core.egress.policy import with_registries
+from danube_pkg.core.egress.ports import NetworkPod
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.runtimes.pods import PodSockets
@@ -28,17 +30,11 @@ from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.records import Record, field
 from danube_pkg.kit.tasks import TaskOwner, until
 
-ANSWER_SECONDS = 10.0
-"""Timeout of a request to a proxy that is just starting on a busy machine; otherwise it takes microseconds."""
-
 PROBE_SECONDS = 5.0
 """A health check must not take longer; a proxy that is silent for longer is replaced, which is reported too."""
 
 SETTLE_SECONDS = 1.0
 """Timeout at a step's end; attempts that are recorded later are not assigned to that step."""
-
-PING_SECONDS = 5.0
-"""Between two questions to a proxy whether it runs: while one is stopped, no connection of its pods proceeds."""
 
 END_SECONDS = 10.0
 """Until a killed process is gone; more only where it is stuck in the kernel."""
@@ -67,7 +63,8 @@ class EgressSettings(Record):
     directory: of the control sockets and the proxies' log. launcher: danube-ns. user: the proxy's user id, 0 for the
     server's. cgroups: returns the `cgroup.procs` files that the proxy joins, outside of the server's unit. hosts: IP
     address by host name, in place of the resolver's. registries: host and port of the configured ones, which an
-    allowlist that names one allows as they are.
+    allowlist that names one allows as they are. network_address: `HOST:PORT` on which pods of a network are served, ""
+    for none. translated: networks from which a pod's connections may come beside its own addresses.
     """
 
     directory: Path
@@ -78,6 +75,8 @@ class EgressSettings(Record):
     cgroups: Callable[[], Sequence[Path]] = no_groups
     hosts: Mapping[str, str] = field(default_factory=dict)
     registries: Callable[[], Collection[tuple[str, int]]] = no_registries
+    network_address: str = ""
+    translated: tuple[str, ...] = ()
     silence_seconds: float = 20.0
     """A proxy that does not answer for so long is killed and replaced. Its connections are lost, so this is longer than
     a machine under full load needs to give it a moment."""
@@ -103,7 +102,8 @@ class EgressProxyPool:
         self._settings = settings
         self._ledgers = ledgers
         self._forms_of = forms_of
-        self._proxies: dict[str, _Proxy] = {}
+        self._proxies: dict[str, ProxyConnection] = {}
+        self._network = NetworkListeners(settings.network_address)
         self._lost = asyncio.Event()
         self._owner = TaskOwner(self._failed)
         self._starting = asyncio.Lock()
@@ -116,18 +116,54 @@ class EgressProxyPool:
 
     async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
         """Hands a pod over; it is served as soon as the proxy has received it. Raises Unavailable, Permanent."""
-        message = {
-            "verb": "serve",
-            "job": job_id,
-            "allowlist": with_registries(allowlist, self._settings.registries()),
-            "learn": learn,
-            "hosts": dict(self._settings.hosts),
-        }
+        message = self._message("serve", job_id, allowlist, learn=learn)
         async with self._masking:
             with _closing(self._ledgers.open(job_id)) as ledger, _closing(await self._masks_file(job_id)) as masks:
                 proxy = await self._current()
                 proxy.send(message, (sockets.listener, sockets.names, sockets.holder, ledger, masks, *sockets.counters))
                 proxy.jobs.add(job_id)
+
+    async def admit(self, pod: NetworkPod) -> None:
+        sources = [*pod.addresses, *self._settings.translated]
+        message = self._message("admit", pod.job_id, pod.allowlist, learn=pod.learn)
+        async with self._masking:
+            with (
+                _closing(self._ledgers.open(pod.job_id)) as ledger,
+                _closing(await self._masks_file(pod.job_id)) as masks,
+            ):
+                proxy = await self._current()
+                credential = {"password": pod.password, "sources": sources}
+                await proxy.request({**message, **credential}, (ledger, masks))
+                proxy.jobs.add(pod.job_id)
+
+    async def release(self, job_id: str) -> None:
+        self._find_earlier_proxies()
+        for proxy in list(self._proxies.values()):
+            proxy.jobs.discard(job_id)
+            try:
+                await proxy.request({"verb": "release", "job": job_id})
+            except Unavailable:
+                if not proxy.has_ended:
+                    raise
+
+    async def listen(self) -> None:
+        self._find_earlier_proxies()
+        current = await self._current()
+        await self._network.pass_to(current, [one for one in self._proxies.values() if one is not current])
+
+    @property
+    def network_address(self) -> str:
+        """The address on which pods of a network are served; "" before `listen`."""
+        return self._network.address
+
+    def _message(self, verb: str, job_id: str, allowlist: Sequence[str], *, learn: bool) -> Mapping[str, Any]:
+        return {
+            "verb": verb,
+            "job": job_id,
+            "allowlist": with_registries(allowlist, self._settings.registries()),
+            "learn": learn,
+            "hosts": dict(self._settings.hosts),
+        }
 
     async def mask(self, job_id: str) -> None:
         """Sends the masks to all proxies that may serve the pod. Raises Unavailable, Permanent.
@@ -148,11 +184,14 @@ class EgressProxyPool:
         return masks_file(await self._forms_of(job_id))
 
     async def served(self) -> frozenset[str]:
-        """The jobs whose pods are served by any proxy, including those of an earlier server."""
+        """The jobs whose pods are served by any proxy, including those of an earlier server; those on a network only by
+        the one of this version, which gets their connections."""
         self._find_earlier_proxies()
-        for proxy in list(self._proxies.values()):
+        for generation, proxy in list(self._proxies.items()):
             with contextlib.suppress(Unavailable):  # it has ended; its pods need another one
-                proxy.jobs = set((await proxy.request({"verb": "pods"}))["pods"])
+                answer = await proxy.request({"verb": "pods"})
+                elsewhere = answer.get("network", ()) if generation != self._settings.generation else ()
+                proxy.jobs = set(answer["pods"]) - set(elsewhere)
         return frozenset(job_id for proxy in self._proxies.values() for job_id in proxy.jobs)
 
     async def wait_lost(self) -> None:
@@ -189,6 +228,7 @@ class EgressProxyPool:
     async def close(self) -> None:
         """Disconnects from the proxies. Those with pods continue."""
         await self._owner.close()
+        self._network.close()
         for proxy in self._proxies.values():
             proxy.close()
 
@@ -200,7 +240,7 @@ class EgressProxyPool:
             if path.stem not in self._proxies and (connection := self._connect(path)) is not None:
                 self._adopt(path.stem, connection)
 
-    async def _current(self) -> "_Proxy":
+    async def _current(self) -> ProxyConnection:
         """The proxy of this generation, started if there is none."""
         async with self._starting:
             generation = self._settings.generation
@@ -210,10 +250,10 @@ class EgressProxyPool:
             return self._proxies[generation]
 
     def _adopt(self, generation: str, connection: socket.socket) -> None:
-        proxy = self._proxies[generation] = _Proxy(connection)
+        proxy = self._proxies[generation] = ProxyConnection(connection)
         self._owner.start(f"egress proxy {generation}", self._follow(generation, proxy))
 
-    async def _follow(self, generation: str, proxy: "_Proxy") -> None:
+    async def _follow(self, generation: str, proxy: ProxyConnection) -> None:
         await until(proxy.watch(self._settings.silence_seconds), proxy.read_responses(), name="egress proxy")
         if proxy.is_silent:
             await self._end(generation)
@@ -280,99 +320,6 @@ class EgressProxyPool:
             log_path = settings.directory / "proxy.log"
             raise Unavailable("egress-proxy-failed", "the egress proxy could not be started", hint=f"see {log_path}")
         return connection
-
-
-class _Proxy:
-    """A connection to one proxy. Responses have the order of the requests."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._pending: deque[asyncio.Future[Mapping[str, Any]]] = deque()
-        self.has_ended = False
-        self.has_started = False
-        self.is_silent = False
-        self._silent_since: float | None = None
-        self.jobs: set[str] = set()
-
-    def send(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
-        try:
-            send_packet(self._connection, message, descriptors)
-        except BlockingIOError as error:
-            self._is_asked()
-            raise Unavailable(
-                "egress-proxy-slow", "the egress proxy accepts no more requests", cause=str(error)
-            ) from error
-        except OSError as error:
-            self.has_ended = True
-            raise Unavailable("egress-proxy-lost", "the egress proxy has ended", cause=str(error)) from error
-
-    async def request(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> Mapping[str, Any]:
-        """Sends a request and returns the response. Raises Unavailable if there is none in time."""
-        return await self.wait_response(self.start_request(message, descriptors), ANSWER_SECONDS)
-
-    def start_request(
-        self, message: Mapping[str, Any], descriptors: Sequence[int] = ()
-    ) -> "asyncio.Future[Mapping[str, Any]]":
-        """Sends a request; the future has its response. Raises Unavailable if the proxy has ended."""
-        if self.has_ended:
-            raise Unavailable("egress-proxy-lost", "the egress proxy has ended")
-        self.send(message, descriptors)
-        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
-        self._pending.append(answer)
-        self._is_asked()
-        return answer
-
-    def _is_asked(self) -> None:
-        if self._silent_since is None:
-            self._silent_since = asyncio.get_running_loop().time()
-
-    async def wait_response(self, answer: "asyncio.Future[Mapping[str, Any]]", seconds: float) -> Mapping[str, Any]:
-        """Waits for a response. Raises Unavailable if there is none in time."""
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.shield(answer)
-        except TimeoutError as error:
-            raise Unavailable("egress-proxy-slow", "the egress proxy does not answer") from error
-
-    async def read_responses(self) -> None:
-        """Reads responses until the proxy has ended."""
-        try:
-            while True:
-                try:
-                    packet = receive_packet(self._connection)
-                except BlockingIOError:
-                    await wait_readable(self._connection.fileno())
-                    continue
-                if packet is None:
-                    return
-                self.has_started = True
-                answer = self._pending.popleft()
-                self._silent_since = asyncio.get_running_loop().time() if self._pending else None
-                if not answer.done():
-                    answer.set_result(packet[0])
-        except OSError as error:
-            _log.info("egress-proxy-lost", extra={"fields": {"cause": str(error)}})
-        finally:
-            self.has_ended = True
-            for answer in self._pending:
-                if not answer.done():
-                    answer.set_exception(Unavailable("egress-proxy-lost", "the egress proxy has ended"))
-                    answer.exception()  # marks it as retrieved, since there may be no caller left
-
-    async def watch(self, silence_seconds: float) -> None:
-        """Returns when requests have had no answer for so long. The first answer means that it has started."""
-        loop = asyncio.get_running_loop()
-        while self._silent_since is None or loop.time() - self._silent_since < silence_seconds:
-            if not self._pending:
-                with contextlib.suppress(
-                    Unavailable
-                ):  # it has ended, which read_responses detects, or its queue is full
-                    self.start_request({"verb": "pods"})
-            await asyncio.sleep(min(PING_SECONDS, silence_seconds / 4))
-        self.is_silent = True
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 @contextlib.contextmanager

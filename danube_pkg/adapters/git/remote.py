@@ -14,13 +14,15 @@ class RemoteSettings(Record):
     """The settings for one repository.
 
     credential: for this repository; known_hosts: files of ssh host keys beside the system's; program: what fetches;
-    one_host: redirects to another host are refused, since only this one was decided about.
+    one_host: redirects to another host are refused, since only this one was decided about; addresses: the only ones at
+    which the host is contacted, since only these were decided about, () for whatever it has. Only dulwich obeys those.
     """
 
     credential: Credential = field(default_factory=Credential)
     known_hosts: tuple[str, ...] = ()
     program: GitProgram = GitProgram.DULWICH
     one_host: bool = False
+    addresses: tuple[str, ...] = ()
 
     def request(self) -> dict[str, Any]:
         """The settings as JSON, for the worker."""
@@ -34,6 +36,7 @@ class RemoteSettings(Record):
             "known_hosts": list(self.known_hosts),
             "program": str(self.program),
             "one_host": self.one_host,
+            "addresses": list(self.addresses),
         }
 
     @classmethod
@@ -41,4 +44,5 @@ class RemoteSettings(Record):
         """The settings from what `request` returned."""
         names: Sequence[str] = ("rule", "username", "password", "private_key", "private_key_path")
         credential = Credential(*(fields[name] for name in names))
-        return cls(credential, tuple(fields["known_hosts"]), GitProgram(fields["program"]), bool(fields["one_host"]))
+        known_hosts, addresses = tuple(fields["known_hosts"]), tuple(fields["addresses"])
+        return cls(credential, known_hosts, GitProgram(fields["program"]), bool(fields["one_host"]), addresses)

@@ -20,7 +20,7 @@ from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.egress.policy import entry_for
 from danube_pkg.core.errors import Permanent, PlatformError, TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials, SubmoduleGuard
-from danube_pkg.core.repositories.revisions import Credential, History, Revision, SourceFile
+from danube_pkg.core.repositories.revisions import Credential, GitProgram, History, Revision, SourceFile
 from danube_pkg.core.repositories.urls import as_url, canonical, is_remote, scheme_of, without_login
 from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
@@ -202,7 +202,8 @@ class GitSources:
         host, port = _host_of(url)
         own_host, own_port = _host_of(fetched.repository)
         own = host == own_host and port in (own_port, 443, 22)
-        if not await fetched.guard.allows(host, port, configured=lent or own):
+        addresses = await fetched.guard.allowed_addresses(host, port, configured=lent or own)
+        if addresses is None:
             raise SubmoduleRefused(
                 "source-unavailable",
                 f"the submodule {path} is not fetched: {host} is not allowed",
@@ -211,6 +212,8 @@ class GitSources:
             )
         if not lent and scheme_of(url) == "ssh":
             raise _not_lent(path, url, "it is read with a key of the server")
+        if addresses:  # git would look the name up again, and could get others: DNS rebinding
+            settings = replace(settings, addresses=tuple(addresses), program=GitProgram.DULWICH)
         return settings if lent else replace(settings, credential=Credential())
 
     async def _fetch_tag(self, url: str, tag: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched) -> str:

@@ -22,6 +22,7 @@ from danube_pkg.adapters.git.ssh import HostSsh, ssh_command
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.repositories.revisions import ANONYMOUS
 from danube_pkg.core.repositories.urls import as_url, canonical, without_login
+from danube_pkg.kit.addresses import only_addresses
 
 SCHEMES = ("http", "https", "git", "ssh")
 HINT = "check that the repository and the ref exist and that Danube may read them"
@@ -73,7 +74,8 @@ def connected(url: str, remote: RemoteSettings) -> Iterator[tuple[GitClient, str
         elif scheme == "git":
             yield get_transport_and_path(url)
         else:
-            yield _http_client(url, remote), parts.path
+            with only_addresses(parts.hostname or "", remote.addresses):
+                yield _http_client(url, remote), parts.path
     except _FAILURES as error:
         raise translated(url, remote, error) from error
     except Exception as error:

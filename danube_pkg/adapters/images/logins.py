@@ -6,7 +6,6 @@ https://docs.docker.com/reference/cli/docker/login/#credential-stores; the progr
 import asyncio
 import base64
 import binascii
-import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from danube_pkg.core.images.reference import ImageUnavailable
 from danube_pkg.core.images.registries import RegistryCredentials, login_names
+from danube_pkg.kit.processes import child_process
 
 HELPER_SECONDS = 30.0
 """Timeout of a credential helper, which may request a new token over the network."""
@@ -71,20 +71,15 @@ async def _ask(helper: str, server: str) -> RegistryCredentials | None:
     program = shutil.which(f"docker-credential-{helper}")
     if program is None or "/" in helper:
         return None
-    process = await asyncio.create_subprocess_exec(
-        program, "get",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
     try:
-        async with asyncio.timeout(HELPER_SECONDS):
+        async with child_process(
+            program, "get",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        ) as process, asyncio.timeout(HELPER_SECONDS):  # fmt: skip
             output, _ = await process.communicate(server.encode())
         found = _mapping(json.loads(output)) if process.returncode == 0 else {}
     except (TimeoutError, ValueError):
         return None
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # it has ended, as it should
-            process.kill()
-        await process.wait()
     username, secret = str(found.get("Username", "")), str(found.get("Secret", ""))
     if not secret:
         return None

@@ -12,6 +12,7 @@ from typing import Any
 
 from danube_pkg.core.errors import Defect, Unavailable
 from danube_pkg.core.images.reference import ImageBounds, ImageUnavailable, PackedLayer
+from danube_pkg.kit.processes import child_process
 from danube_pkg.kit.signals import signal_name
 from danube_pkg.kit.stopped import without_stops
 
@@ -114,7 +115,7 @@ async def unpacking(
 
     command_prefix: words before its command. keep_open: descriptors that it inherits.
     """
-    process = await asyncio.create_subprocess_exec(
+    async with child_process(
         *command_prefix,
         *worker_command(),
         stdin=asyncio.subprocess.PIPE,
@@ -123,8 +124,7 @@ async def unpacking(
         env={"PYTHONPATH": _path(), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
         cwd="/",
         start_new_session=True,
-    )
-    try:
+    ) as process:
         start = {
             "root": str(root),
             "keep_owners": keep_owners,
@@ -138,10 +138,6 @@ async def unpacking(
         process.stdin.write(json.dumps(start).encode() + b"\n")
         async with without_stops("image unpacker", process.pid):
             yield Unpacker(process, name, count)
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # after success it has ended by itself
-            process.kill()
-        await process.wait()
 
 
 def _path() -> str:

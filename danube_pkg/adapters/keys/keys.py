@@ -30,6 +30,9 @@ from danube_pkg.kit.files import write_atomically
 
 KEY_NAME = "encryption.key"
 DEPLOY_KEY_NAME = "git_deploy_key"
+NEXT_KEY_NAME = "encryption.key.next"
+"""The key that a rotation takes; it replaces the other one once the database is encrypted with it."""
+
 _NONCE_BYTES = 12
 _TOKEN_PREFIX = "dj1"
 
@@ -41,7 +44,9 @@ class Keys:
         self._cipher = AESGCM(_derive(master, "secrets"))
         self._token_key = _derive(master, "job-token")
         self._step_key = _derive(master, "step-key")
+        self._egress_key = _derive(master, "egress-password")
         self._seal = AESGCM(_derive(master, "login-cookie"))
+        self._wrap = AESGCM(_derive(master, "wrapped-key"))
         self.fingerprint = _derive(master, "fingerprint").hex()
         """Tells this key from another one, and does not reveal it."""
         self.audit_key = _derive(master, "audit")
@@ -51,16 +56,15 @@ class Keys:
     def open(cls, directory: Path) -> "Keys":
         """The keys of a new data directory, created where they are missing. Raises as `read`."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = directory / KEY_NAME
-        if not path.exists():
-            write_atomically(path, base64.b64encode(os.urandom(32)) + b"\n")
+        if not (directory / KEY_NAME).exists():
+            write_new_key(directory / KEY_NAME)
         return cls.read(directory)
 
     @classmethod
-    def read(cls, directory: Path) -> "Keys":
+    def read(cls, directory: Path, name: str = KEY_NAME) -> "Keys":
         """The keys of a data directory that has been used. Raises Permanent for a missing or damaged file, and if other
         users can read it."""
-        path = directory / KEY_NAME
+        path = directory / name
         if not path.exists():
             raise key_missing(path, "the secrets of this directory cannot be decrypted without it")
         check_private(path, "a user who reads it can decrypt every secret")
@@ -105,6 +109,26 @@ class Keys:
         except (ValueError, InvalidTag):
             return None
 
+    # --- former keys
+
+    def wrap(self, key: bytes) -> str:
+        """A key that stays readable after a rotation, encrypted for the database."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return _url_safe(nonce + self._wrap.encrypt(nonce, key, None))
+
+    def unwrap(self, text: str) -> bytes:
+        """Raises Permanent for text that `wrap` of this key has not made."""
+        try:
+            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            return self._wrap.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], None)
+        except (ValueError, InvalidTag) as error:
+            raise Permanent(
+                "key-undecipherable",
+                "a former key in the database cannot be decrypted",
+                cause="the row was changed, or written with another keys/encryption.key",
+                hint="restore the database and keys/encryption.key from the same backup",
+            ) from error
+
     # --- jobs and steps
 
     def job_token(self, job_id: str) -> str:
@@ -115,6 +139,9 @@ class Keys:
         if len(parts) != 3 or not hmac.compare_digest(self.job_token(parts[1]).encode(), token.encode()):
             raise Unauthenticated("job-token-invalid", "this is not a job token of this server")
         return parts[1]
+
+    def egress_password(self, job_id: str) -> str:
+        return _url_safe(hmac.digest(self._egress_key, job_id.encode(), sha256))
 
     def step_key(self, step_id: str, attempt: int) -> bytes:
         return hmac.digest(self._step_key, f"{step_id}\0{attempt}".encode(), sha256)
@@ -140,6 +167,11 @@ class KeyDirectory:
         deploy = self._directory / DEPLOY_KEY_NAME
         if not deploy.exists():
             raise key_missing(deploy, "repositories were given access for it")
+
+
+def write_new_key(path: Path) -> None:
+    """A new random key, in place of what the file held."""
+    write_atomically(path, base64.b64encode(os.urandom(32)) + b"\n")
 
 
 def open_deploy_key(directory: Path) -> str:

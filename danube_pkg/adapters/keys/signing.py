@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from danube_pkg.adapters.keys.files import check_private
 from danube_pkg.core.errors import Permanent
-from danube_pkg.core.provenance.envelope import Signature
+from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, Signature, pre_authentication_encoding
 from danube_pkg.core.provenance.keys import SigningKey
 from danube_pkg.core.storage_errors import storage_error
 from danube_pkg.kit.clock import Clock
@@ -53,14 +53,7 @@ class SigningKeys:
         if not path.exists():
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_atomically(path, _private_pem(Ed25519PrivateKey.generate()))
-        check_private(path, "a user who reads it can sign anything as this server")
-        try:
-            private = load_pem_private_key(path.read_bytes(), password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise _unusable(path, str(error)) from error
-        if not isinstance(private, Ed25519PrivateKey):
-            raise _unusable(path, "it is a key of another kind")
-        return cls(directory, private, clock)
+        return cls(directory, read_private_key(path), clock)
 
     async def sign(self, data: bytes) -> Signature:
         private, key_id = self._private, self.current.id
@@ -106,6 +99,25 @@ class SigningKeys:
             if key.id != self.current.id:
                 found.append(SigningKey(key.id, key.pem, retired_at))
         return sorted(found, key=lambda one: one.retired_at or 0.0, reverse=True)
+
+
+def read_private_key(path: Path) -> Ed25519PrivateKey:
+    """A private key in PKCS#8 PEM, without a passphrase. Raises Permanent for a file that other users can read or that
+    is not such a key."""
+    check_private(path, "a user who reads it can sign anything in its owner's name")
+    try:
+        private = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _unusable(path, str(error)) from error
+    if not isinstance(private, Ed25519PrivateKey):
+        raise _unusable(path, "it is a key of another kind")
+    return private
+
+
+def signed_envelope(private: Ed25519PrivateKey, payload: bytes) -> Envelope:
+    """An in-toto statement in an envelope with one signature."""
+    data = pre_authentication_encoding(PAYLOAD_TYPE, payload)
+    return Envelope(payload, PAYLOAD_TYPE, (Signature(public_key_of(private.public_key()).id, private.sign(data)),))
 
 
 def public_key_of(key: Ed25519PublicKey) -> SigningKey:

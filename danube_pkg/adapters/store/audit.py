@@ -21,27 +21,7 @@ class SqliteAudit:
         self._key = key
 
     async def append(self, event: AuditEvent) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            last = connection.execute("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
-            given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
-            sequence = (given["seq"] if given else 0) + 1
-            connection.execute(
-                "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    sequence,
-                    event.at,
-                    event.actor,
-                    event.action,
-                    event.target,
-                    event.outcome,
-                    event.address,
-                    event.request_id,
-                    json.dumps(dict(event.details)),
-                    chained(self._key, last["hash"] if last else FIRST, sequence, event),
-                ),
-            )
-
-        await self._database.write(work)
+        await self._database.write(lambda connection: append_entry(connection, self._key, event))
 
     async def list_entries(
         self, *, actor: str = "", action: str = "", before: int | None = None, limit: int = 50
@@ -61,6 +41,28 @@ class SqliteAudit:
     async def last_sequence(self) -> int:
         rows = self._database.read("SELECT seq FROM sqlite_sequence WHERE name = 'audit'")
         return int(rows[0]["seq"]) if rows else 0
+
+
+def append_entry(connection: sqlite3.Connection, key: bytes, event: AuditEvent) -> None:
+    """Append an event within a transaction."""
+    last = connection.execute("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
+    given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
+    sequence = (given["seq"] if given else 0) + 1
+    connection.execute(
+        "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            sequence,
+            event.at,
+            event.actor,
+            event.action,
+            event.target,
+            event.outcome,
+            event.address,
+            event.request_id,
+            json.dumps(dict(event.details)),
+            chained(key, last["hash"] if last else FIRST, sequence, event),
+        ),
+    )
 
 
 def _entry(row: sqlite3.Row) -> AuditEntry:

@@ -172,6 +172,7 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "pod_id": job.pod_id,
         "source_rule": job.source_rule,
         "configuration": job.configuration,
+        "egress_enforced_by": job.egress_enforced_by,
         "log_path": f"logs/{job.id}.log",
         "origin": job.trigger.origin,
     }
@@ -266,6 +267,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         pod_id=row["pod_id"],
         source_rule=row["source_rule"],
         configuration=row["configuration"],
+        egress_enforced_by=row["egress_enforced_by"],
         steps=steps,
     )
 

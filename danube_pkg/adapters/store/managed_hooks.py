@@ -39,8 +39,11 @@ class SqliteHooks:
         )
 
 
-def _first(rows: Sequence[sqlite3.Row]) -> ManagedHook | None:
-    if not rows:
-        return None
-    values = dict(rows[0])
+def hook_of_row(row: sqlite3.Row) -> ManagedHook:
+    """The webhook of a row."""
+    values = dict(row)
     return ManagedHook(**{**values, "forge": Forge(values["forge"])})
+
+
+def _first(rows: Sequence[sqlite3.Row]) -> ManagedHook | None:
+    return hook_of_row(rows[0]) if rows else None

@@ -259,6 +259,9 @@ CREATE TABLE registry_manifests (
     PRIMARY KEY (registry, repository, digest)
 ) STRICT, WITHOUT ROWID;
 """,
+    """
+ALTER TABLE jobs ADD COLUMN egress_enforced_by TEXT NOT NULL DEFAULT '';
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -18,9 +18,16 @@ AND (next_at <= ? OR next_at > ?) AND channel NOT IN (SELECT value FROM json_eac
 
 _NEWEST_OF_EACH_REF = """
 SELECT * FROM outbox WHERE id IN (
-    SELECT max(id) FROM outbox WHERE target = ? GROUP BY json_extract(notification, '$.ref'))
+    SELECT last FROM (
+        SELECT last, max(job) FROM (
+            SELECT json_extract(notification, '$.ref') AS ref, json_extract(notification, '$.job_id') AS job,
+                   max(id) AS last
+            FROM outbox WHERE target = ? GROUP BY ref, job)
+        GROUP BY ref))
 ORDER BY id
 """
+"""The last entry of the newest job of each ref: an older job may end later. A skip has no job (""), and counts where
+there is none. SQLite takes `last` from the row with the maximum."""
 
 
 _END_BEFORE = """

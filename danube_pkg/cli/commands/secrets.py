@@ -1,18 +1,24 @@
-"""`danube secrets`: set, list and remove secrets. A value is never an argument, since other users can see arguments."""
+"""`danube secrets`: set, list and remove secrets, and rotate the key that encrypts them.
+
+A value is never an argument, since other users can see arguments."""
 
 import argparse
+import asyncio
 import getpass
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from danube_pkg.adapters.keys.keys import KEY_NAME
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.line_ends import without_line_end
-from danube_pkg.cli.output import ago, print_table, say, show
-from danube_pkg.cli.servers import add_server_arguments
+from danube_pkg.cli.output import ago, print_json, print_table, say, show
+from danube_pkg.cli.servers import add_server_arguments, data_directory
 from danube_pkg.core.errors import NotFound
 from danube_pkg.core.secrets.secret import MAX_VALUE_BYTES, check_key, check_value
+from danube_pkg.kit.clock import SystemClock
+from danube_pkg.ops.rotate_key import rotate_encryption_key
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +36,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             command.add_argument("--future", action="store_true", help="the pipeline is not in the configuration yet")
         command.set_defaults(act=act)
         add_server_arguments(command, json_help="print JSON" if name == "list" else "")
+
+    rotation = commands.add_parser(
+        "rotate-key",
+        help="encrypt every secret with a new key, while the server is stopped",
+        description="Encrypt every secret with a new keys/encryption.key, while the server is stopped and no job runs.",
+    )
+    rotation.add_argument(
+        "--data", metavar="DIR", help="the data directory (DANUBE_DATA; else as other commands find it)"
+    )
+    rotation.add_argument("--json", action="store_true", help="print JSON")
+    rotation.set_defaults(act=_rotate_key)
 
 
 def main(options: argparse.Namespace) -> int:
@@ -85,4 +102,19 @@ def _last_read(read: Mapping[str, str] | None) -> str:
 
 def _remove(options: argparse.Namespace) -> int:
     ApiClient(options).delete(f"{_path(options)}/{check_key(options.key)}")
+    return 0
+
+
+def _rotate_key(options: argparse.Namespace) -> int:
+    data = data_directory(options.data)
+    done = asyncio.run(rotate_encryption_key(data, f"user {getpass.getuser()}", SystemClock()))
+    if options.json:
+        print_json({"encrypted": done.count, "fingerprint": done.fingerprint})
+        return 0
+    say(f"{data / 'keys' / KEY_NAME} is new; values encrypted again: {done.count}")
+    say(
+        "danube: backups and copies of the database from before can still be decrypted with the former key in them\n"
+        "  hint: make a backup now (danube backup FILE), and remove the older ones",
+        file=sys.stderr,
+    )
     return 0

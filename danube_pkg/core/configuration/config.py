@@ -4,7 +4,7 @@ from typing import Annotated
 
 from danube_pkg.core.artifacts.artifact import ArtifactBounds
 from danube_pkg.core.configuration.notifications import Notification
-from danube_pkg.core.configuration.pipelines import NO_KUBERNETES, CatchUp
+from danube_pkg.core.configuration.pipelines import CatchUp
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.registries import RegistrySpec
@@ -45,7 +45,7 @@ class ServerSpec(Record):
 
 
 class KubernetesSpec(Record):
-    """For the runtime `kubernetes`."""
+    """For the runtime `kubernetes`; what `[kubernetes]` of danube.toml has takes precedence."""
 
     namespace: Annotated[
         str,
@@ -56,7 +56,9 @@ class KubernetesSpec(Record):
             restart=True,
         ),
     ] = "danube-jobs"
-    coordinator_image: Annotated[str, rule("The image of the coordinator.", restart=True)] = "danube-coordinator:latest"
+    coordinator_image: Annotated[
+        str, rule("The image of the coordinator; empty: this version's own.", restart=True)
+    ] = ""
 
 
 class RetentionSpec(Record):
@@ -227,9 +229,7 @@ class ConfigSpec(Record):
     """Kind `Config`: what holds for the whole server. There is at most one."""
 
     server: Annotated[ServerSpec, rule("Addresses and directories.")] = field(default_factory=ServerSpec)
-    kubernetes: Annotated[KubernetesSpec, rule("The cluster.", planned=NO_KUBERNETES)] = field(
-        default_factory=KubernetesSpec
-    )
+    kubernetes: Annotated[KubernetesSpec, rule("The cluster.")] = field(default_factory=KubernetesSpec)
     retention: Annotated[RetentionSpec, rule("How long logs, artifacts and images are kept.")] = field(
         default_factory=RetentionSpec
     )

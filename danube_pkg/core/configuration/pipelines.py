@@ -11,8 +11,6 @@ from danube_pkg.core.identity.access import Level
 from danube_pkg.core.runtimes.pods import HOST_IMAGE
 from danube_pkg.kit.records import Record, field
 
-NO_KUBERNETES = "Kubernetes is planned for version 0.2"
-
 
 class TriggerKind(StrEnum):
     """What starts a pipeline. A manual start is always possible; `manual` alone documents that nothing else does."""
@@ -136,6 +134,11 @@ class TolerationSpec(Record):
             expects="one of NoSchedule, PreferNoSchedule, NoExecute",
         ),
     ] = ""
+
+    def as_of_the_api(self) -> Mapping[str, str]:
+        """Without the fields that are empty."""
+        fields = {"key": self.key, "operator": self.operator, "value": self.value, "effect": self.effect}
+        return {name: value for name, value in fields.items() if value}
 
 
 class ApprovalWaiver(StrEnum):
@@ -306,17 +309,14 @@ class PipelineSpec(Record):
             " user danube. Other images have users of their own."
         ),
     ] = False
-    node_selector: Annotated[
-        Mapping[str, str], rule("On Kubernetes: labels of the node.", most=20, planned=NO_KUBERNETES)
-    ] = field(default_factory=dict)
-    tolerations: Annotated[
-        tuple[TolerationSpec, ...], rule("On Kubernetes: tolerations of taints.", most=20, planned=NO_KUBERNETES)
-    ] = ()
+    node_selector: Annotated[Mapping[str, str], rule("On Kubernetes: labels of the node.", most=20)] = field(
+        default_factory=dict
+    )
+    tolerations: Annotated[tuple[TolerationSpec, ...], rule("On Kubernetes: tolerations of taints.", most=20)] = ()
     runtime_class: Annotated[
         str,
         rule(
             "On Kubernetes: the RuntimeClass.",
-            planned=NO_KUBERNETES,
             pattern=r"|[a-z0-9]([a-z0-9.-]*[a-z0-9])?",
             expects="the name of a RuntimeClass",
         ),

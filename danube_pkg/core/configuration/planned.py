@@ -22,18 +22,19 @@ class PlannedSetting(Record):
 
 def planned_settings(state: State) -> tuple[PlannedSetting, ...]:
     """Those that the configuration repository sets to another value than the default."""
-    found = list(_planned(state.config, "config.yaml: "))
+    found = list(planned_in(state.config, "config.yaml: "))
     for pipeline in state.pipelines.values():
-        found += _planned(pipeline.spec, f"pipeline {pipeline.name}: ")
+        found += planned_in(pipeline.spec, f"pipeline {pipeline.name}: ")
     return tuple(found)
 
 
 def planned_in_file(settings: Settings) -> tuple[PlannedSetting, ...]:
     """Those that danube.toml sets."""
-    return tuple(_planned(settings, "danube.toml: "))
+    return tuple(planned_in(settings, "danube.toml: "))
 
 
-def _planned(record: Any, path: str) -> Iterator[PlannedSetting]:
+def planned_in(record: Any, path: str) -> Iterator[PlannedSetting]:
+    """Those that a record sets to another value than the default. path: what stands before its keys."""
     for key, (field, _) in typed_fields(type(record)).items():
         value, why = getattr(record, field.name), rule_of(field).planned
         default = field.default_factory() if field.default_factory is not MISSING else field.default
@@ -42,4 +43,4 @@ def _planned(record: Any, path: str) -> Iterator[PlannedSetting]:
         if why:
             yield PlannedSetting(f"{path}{key}", why)
         elif is_record(value):
-            yield from _planned(value, f"{path}{key}.")
+            yield from planned_in(value, f"{path}{key}.")

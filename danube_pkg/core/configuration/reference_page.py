@@ -32,9 +32,9 @@ def reference_page() -> str:
     parts = [_HEAD, "## danube.toml\n"]
     seen: set[type[Any]] = set()
     parts += _sections(Settings, "", seen, "### ")
-    parts.append(f"## metadata\n\n{_table(Metadata)}")
+    parts.append(f"## metadata\n\n{table_of(Metadata)}")
     for kind, spec in KINDS.items():
-        parts.append(f"## Kind {kind}\n\n{_table(spec)}")
+        parts.append(f"## Kind {kind}\n\n{table_of(spec)}")
         parts += _nested(spec, "spec", seen)
     return "\n".join(parts)
 
@@ -44,7 +44,7 @@ def _sections(kind: type[Any], path: str, seen: set[type[Any]], mark: str) -> It
         inner = optional(hint)
         if is_record(inner):
             record = typing.cast("type[Any]", inner)
-            yield f"{mark}[{path}{key}]\n\n{_doc(record)}\n\n{_table(record)}"
+            yield f"{mark}[{path}{key}]\n\n{_doc(record)}\n\n{table_of(record)}"
             seen.add(record)
 
 
@@ -58,7 +58,7 @@ def _nested(kind: type[Any], path: str, seen: set[type[Any]]) -> Iterator[str]:
             seen.add(record)
             typed = f" with `type: {record.TYPE}`" if hasattr(record, "TYPE") else ""
             short = f" It may be written as its {record.SHORT} alone." if hasattr(record, "SHORT") else ""
-            yield f"### {name}{typed}\n\n{_doc(record)}{short}\n\n{_table(record)}"
+            yield f"### {name}{typed}\n\n{_doc(record)}{short}\n\n{table_of(record)}"
             yield from _nested(record, name, seen)
 
 
@@ -79,7 +79,8 @@ def _doc(record: type[Any]) -> str:
     return " ".join((record.__doc__ or "").split())
 
 
-def _table(record: type[Any]) -> str:
+def table_of(record: type[Any]) -> str:
+    """The keys of one record, as a table of Markdown."""
     lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for key, (field, hint) in typed_fields(record).items():
         rules = rule_of(field)

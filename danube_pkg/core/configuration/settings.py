@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
+from danube_pkg.core.configuration.cluster_settings import ClusterSettings
 from danube_pkg.core.configuration.config import ConfigSpec, ServerSpec
-from danube_pkg.core.configuration.pipelines import NO_KUBERNETES
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.reference import HUB
@@ -27,6 +27,13 @@ class RuntimeKind(StrEnum):
     AUTO = "auto"
     KUBERNETES = "kubernetes"
     SANDBOX = "sandbox"
+
+
+class Unenforced(StrEnum):
+    """What becomes of a job whose pod can pass by the egress proxy."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
 
 
 class ConfigRepository(Record):
@@ -76,16 +83,15 @@ class ServerSettings(Record):
         rule(
             "The address to which coordinators in a cluster connect; empty: only a unix socket, which the sandbox uses.",
             restart=True,
-            planned=NO_KUBERNETES,
             **(_MAYBE_ADDRESS | {"example": "0.0.0.0:9090"}),
         ),
     ] = ""
     advertise_address: Annotated[
         str,
         rule(
-            "The address by which coordinators in a cluster reach grpc_address.",
+            "The address by which coordinators in a cluster reach grpc_address; empty: the same. A name is resolved by the"
+            " server, since pods have no DNS.",
             restart=True,
-            planned=NO_KUBERNETES,
             **(_MAYBE_ADDRESS | {"example": "danube.example.org:9090"}),
         ),
     ] = ""
@@ -110,11 +116,21 @@ class ServerSettings(Record):
 class RuntimeSettings(Record):
     """`[runtime]`: what makes pods."""
 
-    kind: Annotated[RuntimeKind, rule("auto: Kubernetes where kubeconfig is set, else the sandbox.", restart=True)] = (
-        RuntimeKind.AUTO
-    )
+    kind: Annotated[
+        RuntimeKind,
+        rule(
+            "auto: Kubernetes where kubeconfig is set, where the server runs in a pod with a service account, or on the K3s"
+            " that was installed with Danube; else the sandbox.",
+            restart=True,
+        ),
+    ] = RuntimeKind.AUTO
     kubeconfig: Annotated[
-        str, rule("The file with the access to the cluster.", restart=True, planned=NO_KUBERNETES)
+        str,
+        rule(
+            "The file with the access to the cluster; empty: the server's own service account, or the installed K3s.",
+            example="/etc/danube/kubeconfig",
+            restart=True,
+        ),
     ] = ""
     host_paths: Annotated[
         tuple[str, ...],
@@ -190,7 +206,7 @@ class ImageSettings(Record):
 
 
 class EgressHosts(Record):
-    """`[egress]`: how names are resolved for pods."""
+    """`[egress]`: how names are resolved for pods, and how pods of a cluster reach the proxy."""
 
     hosts: Annotated[
         Mapping[str, str],
@@ -203,6 +219,56 @@ class EgressHosts(Record):
             restart=True,
         ),
     ] = field(default_factory=dict)
+    bind_address: Annotated[
+        str,
+        rule(
+            "The address on which the egress proxy serves pods of a cluster; empty: port 31280 of the host of"
+            " server.grpc_address.",
+            restart=True,
+            **(_MAYBE_ADDRESS | {"example": "0.0.0.0:31280"}),
+        ),
+    ] = ""
+    advertise_address: Annotated[
+        str,
+        rule(
+            "The address by which pods of a cluster reach bind_address; empty: its port at the host of"
+            " server.advertise_address. A name is resolved by the server, since pods have no DNS.",
+            restart=True,
+            **(_MAYBE_ADDRESS | {"example": "10.1.2.3:31280"}),
+        ),
+    ] = ""
+    translated_networks: Annotated[
+        tuple[str, ...],
+        rule(
+            "Networks from which connections of pods come beside the pods' own addresses: those of the nodes, where the"
+            " cluster translates addresses. From there the job's credential alone decides.",
+            most=32,
+            restart=True,
+            **patterns.network,
+        ),
+    ] = ()
+    canary_address: Annotated[
+        str,
+        rule(
+            "A port of this server that pods of a cluster must not reach: no step starts while one can. Empty: any free"
+            " port of the host of server.grpc_address.",
+            restart=True,
+            **(_MAYBE_ADDRESS | {"example": "0.0.0.0:31281"}),
+        ),
+    ] = ""
+    canaries: Annotated[
+        tuple[str, ...],
+        rule(
+            "Further ports that pods of a cluster must not reach, such as one in a pod of Danube's own.",
+            most=16,
+            restart=True,
+            **(patterns.address | {"example": "10.43.0.51:31281"}),
+        ),
+    ] = ()
+    unenforced: Annotated[
+        Unenforced,
+        rule("What becomes of jobs in a cluster that does not enforce network policies: refuse them, or warn."),
+    ] = Unenforced.REFUSE
 
 
 class TlsSettings(Record):
@@ -255,6 +321,7 @@ class Settings(Record):
     config_repo: Annotated[ConfigRepository, rule("The repository of the configuration; the only required table.")]
     server: Annotated[ServerSettings, rule("Addresses and directories.")] = field(default_factory=ServerSettings)
     runtime: Annotated[RuntimeSettings, rule("What makes pods.")] = field(default_factory=RuntimeSettings)
+    kubernetes: Annotated[ClusterSettings, rule("Pods in a cluster.")] = field(default_factory=ClusterSettings)
     sources: Annotated[SourceSettings, rule("Reading repositories.")] = field(default_factory=SourceSettings)
     egress: Annotated[EgressHosts, rule("Connections from pods.")] = field(default_factory=EgressHosts)
     tls: Annotated[TlsSettings, rule("The server's certificate.")] = field(default_factory=TlsSettings)

@@ -15,7 +15,7 @@ from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.errors import SourceLocation
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.repositories.urls import repository_from
-from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.core.runtimes.pods import Network, Placement
 from danube_pkg.kit.records import HIDDEN, Record, field, replace
 
 _NOWHERE = SourceLocation("")
@@ -132,6 +132,9 @@ def pipeline_of(definition: PipelineDefinition, config: ConfigSpec, pipeline_id:
             egress_allowlist=spec.egress_allowlist,
             environment=spec.env,
             run_as_root=spec.run_as_root,
+            placement=Placement(
+                spec.node_selector, tuple(one.as_of_the_api() for one in spec.tolerations), spec.runtime_class
+            ),
             trusts_members=spec.trust is ApprovalWaiver.MEMBERS,
             submodules=spec.submodules,
             clone_depth=spec.clone.depth,

@@ -1,15 +1,24 @@
 """Messages for denied egress: the proxy's HTTP response, the job log line, `danube explain`. Pure."""
 
-from danube_pkg.core.egress.ledger import Contact
+from danube_pkg.core.egress.ledger import DESCRIPTIONS, Contact
 from danube_pkg.core.egress.policy import EgressReason, Verdict, yaml_lines
 
 _STATUS = {
     EgressReason.BAD_REQUEST: 400,
+    EgressReason.CREDENTIAL_WRONG: 407,
+    EgressReason.CREDENTIAL_FOREIGN: 407,
     EgressReason.NO_ADDRESS: 502,
     EgressReason.UNREACHABLE: 502,
     EgressReason.TOO_MANY_CONNECTIONS: 503,
     EgressReason.LEDGER_FULL: 503,
 }
+
+_WITHOUT_TARGET = (
+    EgressReason.NO_ROUTE,
+    EgressReason.RAW_SOCKET,
+    EgressReason.CREDENTIAL_WRONG,
+    EgressReason.CREDENTIAL_FOREIGN,
+)
 
 
 def status_of(contact: Contact) -> int:
@@ -44,7 +53,16 @@ def note(contact: Contact) -> str:
         return f"egress not reached: {contact.describe()}"
     if contact.reason is EgressReason.DNS:
         return f"egress refused: a program looked up {contact.host} by DNS: {contact.describe()}"
-    if contact.reason in (EgressReason.NO_ROUTE, EgressReason.RAW_SOCKET):
+    if contact.reason in _WITHOUT_TARGET:
         return f"egress refused: {contact.describe()}"
     allow = f"; to allow it: egress_allowlist: [{', '.join(contact.allow)}]" if contact.allow else ""
     return f"egress refused: {contact.host}:{contact.port} ({contact.reason}): {contact.describe()}{allow}"
+
+
+def credential_page(reason: EgressReason | None) -> str:
+    """The body of a response to a connection that is not known to be a job's. reason: None for no credential."""
+    what = "the connection has no credential" if reason is None else DESCRIPTIONS[reason]
+    return (
+        f"Danube refuses egress: {what}.\n\nUse the proxy as the step's HTTPS_PROXY gives it, with its user and password; "
+        "a program that replaces the variable, or drops the user from it, is not known to the proxy.\n"
+    )

@@ -66,13 +66,13 @@ class Contact(Record):
         """The cause, as the end of a sentence."""
         target = f"{self.host}:{self.port}"
         leads = "is" if self.address in ("", self.host) else f"leads to {self.address},"
-        return _DESCRIPTIONS[self.reason].format(
+        return DESCRIPTIONS[self.reason].format(
             target=target, leads=leads, name=self.server_name or "no server", attempts=self.attempts
         )
 
 
 _INWARDS = "{target} {leads} {what}; such an address must be listed itself"
-_DESCRIPTIONS: Mapping[EgressReason, str] = {
+DESCRIPTIONS: Mapping[EgressReason, str] = {
     EgressReason.LISTED: "the allowlist has it",
     EgressReason.LEARNED: "the allowlist does not have it; it was allowed in order to learn",
     EgressReason.CONFIGURED: "the server's configuration has it, or sends there",
@@ -89,6 +89,8 @@ _DESCRIPTIONS: Mapping[EgressReason, str] = {
     EgressReason.DNS: "there is no DNS in a pod: a program must use HTTPS_PROXY, which resolves names for it",
     EgressReason.NO_ROUTE: "attempts to bypass the proxy: {attempts}; a pod has no network but its own loopback",
     EgressReason.RAW_SOCKET: "steps have no raw sockets, since they would bypass the proxy",
+    EgressReason.CREDENTIAL_WRONG: "the user or password that a program gave to the proxy is not that of the job",
+    EgressReason.CREDENTIAL_FOREIGN: "the job's credential was used from an address that is not its pod's",
     EgressReason.NO_ADDRESS: "{target} has no address: its name could not be resolved",
     EgressReason.UNREACHABLE: "{target} could not be reached",
     **{

@@ -78,6 +78,8 @@ class EgressReason(StrEnum):
     DNS = "dns"
     NO_ROUTE = "no-route"
     RAW_SOCKET = "raw-socket"
+    CREDENTIAL_WRONG = "credential-wrong"
+    CREDENTIAL_FOREIGN = "credential-foreign"
     NO_ADDRESS = "no-address"
     UNREACHABLE = "unreachable"
 
@@ -303,16 +305,24 @@ def yaml_lines(entries: Sequence[str], indent: str = "") -> str:
 
 
 def proxy_environment(step: int | None) -> Mapping[str, str]:
-    """Variables with which programs use the proxy. Its address identifies the step; None: no particular step."""
+    """Variables with which programs use the proxy of a pod's loopback. Its address identifies the step; None: no
+    particular step."""
     host = address_of_step(step)
-    proxy = f"http://{host}:{PROXY_PORT}"
     java = " ".join(f"-D{kind}.proxyHost={host} -D{kind}.proxyPort={PROXY_PORT}" for kind in ("http", "https"))
-    direct = "localhost,127.0.0.1,::1"
+    return {
+        **proxy_variables(f"http://{host}:{PROXY_PORT}"),
+        # A JVM ignores the others; it names these on standard error when it starts. It has none for a proxy's password.
+        "JAVA_TOOL_OPTIONS": java,
+    }
+
+
+def proxy_variables(proxy: str, direct_hosts: Iterable[str] = ()) -> Mapping[str, str]:
+    """Variables with which programs use the proxy at that URL, except for these hosts."""
+    direct = ",".join(("localhost", "127.0.0.1", "::1", *direct_hosts))
     return {
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), direct),
         "NODE_USE_ENV_PROXY": "1",  # Node's fetch ignores the others without it
-        "JAVA_TOOL_OPTIONS": java,  # a JVM ignores the others; it names these on standard error when it starts
     }
 
 

@@ -1,18 +1,47 @@
 """Ports of egress: the proxies, and the ledgers that they write."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from danube_pkg.core.egress.ledger import Contact
 from danube_pkg.core.runtimes.pods import PodSockets
 from danube_pkg.kit.digests import Digest
+from danube_pkg.kit.records import HIDDEN, Record
+
+
+class NetworkPod(Record):
+    """A pod whose programs reach the proxy over a network.
+
+    password: `JobKeys.egress_password`. addresses: those of the pod; a connection from another one is refused, except
+    from networks that the configuration names because addresses are translated there.
+    """
+
+    job_id: str
+    allowlist: tuple[str, ...]
+    password: Annotated[str, HIDDEN]
+    addresses: tuple[str, ...]
+    learn: bool = False
 
 
 class EgressProxies(Protocol):
     """The proxy processes; each outlives the server and ends with its last pod.
 
-    A runtime hands a pod over once, and again when `wait_lost` returns and `served` does not contain the job any more.
+    A runtime hands a pod over once, and again when `wait_lost` returns and `served` does not contain the job any more:
+    with `serve` a pod whose network it can enter, with `admit` one that connects over a network.
     """
+
+    async def admit(self, pod: NetworkPod) -> None:
+        """Serves a pod until `release`, from now on with these addresses. Idempotent. Raises Unavailable, Permanent."""
+        ...
+
+    async def release(self, job_id: str) -> None:
+        """Ends the connections of a pod that was admitted; no error without one. Raises Unavailable."""
+        ...
+
+    async def listen(self) -> None:
+        """Accepts connections over the network, which wait until then: to be called once all running pods were
+        admitted, at the start and after `wait_lost`. Raises Permanent where the address cannot be used."""
+        ...
 
     async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
         """Serves a pod until its holder ends; earlier input on its sockets waits. Raises Unavailable, Permanent."""
@@ -39,6 +68,19 @@ class EgressProxies(Protocol):
 
     async def close(self) -> None:
         """Disconnects from the proxies, which continue to serve pods."""
+        ...
+
+
+class CanarySource(Protocol):
+    """Ports that no pod of a job may reach."""
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """`ADDRESS:PORT` of each."""
+        ...
+
+    async def reachable(self) -> bool:
+        """Whether this server reaches all of them; otherwise a closed one would prove nothing of a pod."""
         ...
 
 

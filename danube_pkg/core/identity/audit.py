@@ -50,6 +50,17 @@ def chained(key: bytes, before: bytes, sequence: int, event: AuditEvent) -> byte
     return hmac.digest(key, before + sequence.to_bytes(8, "big") + content.encode(errors="replace"), hashlib.sha256)
 
 
+class AuditKeys(Record):
+    """The keys of a chain. former: those of before, oldest first, each with the last sequence number of its entries."""
+
+    current: Annotated[bytes, HIDDEN]
+    former: Annotated[tuple[tuple[int, bytes], ...], HIDDEN] = ()
+
+    def of(self, sequence: int) -> bytes:
+        """The key with which the entry of that number was chained."""
+        return next((key for last, key in self.former if sequence <= last), self.current)
+
+
 class ChainState(Record):
     """The result of a check. broken_at: the first sequence number that does not fit, 0 for a whole chain."""
 
@@ -64,15 +75,15 @@ class ChainState(Record):
 class ChainCheck:
     """Checks a chain that is fed in order and in parts, so that a long audit log need not be in memory at once."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, keys: AuditKeys) -> None:
+        self._keys = keys
         self._before = FIRST
         self._count = 0
         self._broken_at = 0
 
     def feed(self, entries: Iterable[AuditEntry]) -> None:
         for entry in entries:
-            expected = chained(self._key, self._before, entry.sequence, entry.event)
+            expected = chained(self._keys.of(entry.sequence), self._before, entry.sequence, entry.event)
             fits = entry.sequence == self._count + 1 and hmac.compare_digest(expected, entry.hash)
             if not fits and not self._broken_at:
                 self._broken_at = self._count + 1

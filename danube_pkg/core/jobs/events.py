@@ -72,9 +72,11 @@ class SourceOpened(JobEvent):
 
 
 class PodReady(JobEvent):
-    """The pod is running. container: the number of the coordinator's container."""
+    """The pod is running. container: the number of the coordinator's container. egress_enforced_by: what was observed
+    of its network."""
 
     container: int
+    egress_enforced_by: str = ""
 
 
 class PodFailed(JobEvent):

@@ -69,6 +69,8 @@ class Job(Record):
     """The rule of git_authentication that its code was read with; "" where none was needed."""
     configuration: str = ""
     """The revision of the configuration that it was created by; "" for a job from before that was recorded."""
+    egress_enforced_by: str = ""
+    """What was seen to keep its pod from passing by the egress proxy, a `core.egress.canaries.EnforcedBy`."""
     steps: tuple[Step, ...] = ()
     records: Annotated[tuple[SealedRecord, ...], HIDDEN] = ()
     """What has been sealed so far. A closed job is loaded without them."""

@@ -15,6 +15,10 @@ class JobKeys(Protocol):
         """The id of the job that a token is for. Raises Unauthenticated."""
         ...
 
+    def egress_password(self, job_id: str) -> str:
+        """What a job's programs give to the egress proxy over a network; letters, digits, `-` and `_`."""
+        ...
+
     def step_key(self, step_id: str, attempt: int) -> bytes:
         """32 bytes, known to the server and to the supervisor of that attempt."""
         ...

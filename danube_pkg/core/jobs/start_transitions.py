@@ -69,7 +69,8 @@ def pod_ready(job: Job, event: ev.PodReady, now: float) -> Decision:
         container=event.container,
         requested_at=now,
     )
-    return replace(with_step(job, program), phase=Phase.RUNNING, reason=Reason.NONE), ()
+    running = replace(with_step(job, program), phase=Phase.RUNNING, reason=Reason.NONE)
+    return replace(running, egress_enforced_by=event.egress_enforced_by), ()
 
 
 def pod_failed(job: Job, event: ev.PodFailed, now: float) -> Decision:

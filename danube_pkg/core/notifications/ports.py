@@ -27,7 +27,7 @@ class OutboxStore(Protocol):
         ...
 
     async def newest_of_each_ref(self, target: str) -> Sequence[OutboxEntry]:
-        """The newest entry of a target for each ref, delivered or not; oldest first."""
+        """The newest entry about the newest job of each ref of a target, delivered or not; oldest first."""
         ...
 
     async def close_entry(self, entry: OutboxEntry, outcome: str, at: float) -> None:

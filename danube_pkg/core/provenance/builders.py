@@ -11,12 +11,19 @@ BASE = "https://danube.dev"
 """The API version of the configuration has the same domain."""
 
 BUILD_TYPE = f"{BASE}/buildtypes/pipeline/v1"
+RELEASE_BUILD_TYPE = f"{BASE}/buildtypes/release/v1"
+
+RELEASE = "release"
+"""Danube's own files, built by `build.py` and signed with the key of its releases."""
 
 LOCAL = "local"
 OPEN_NETWORK = "open-network"
 HOST_IMAGE_KIND = "host-image"
 
-KINDS = (LOCAL, OPEN_NETWORK, HOST_IMAGE_KIND, "sandbox")
+UNENFORCED = "nothing"
+"""`core.egress.canaries.EnforcedBy.NOTHING`: the job could pass by the egress proxy."""
+
+KINDS = (LOCAL, OPEN_NETWORK, HOST_IMAGE_KIND, "sandbox", "kubernetes", RELEASE)
 """Every kind that this version has."""
 
 
@@ -29,7 +36,8 @@ def builder_of(job: Job, runtime: str, *, is_local: bool) -> str:
     """The builder's id for a job. runtime: the runtime's name. is_local: `danube run`, by the user's own hand."""
     if is_local:
         return builder_uri(LOCAL)
-    if job.settings.network in (Network.HOST, Network.LEARN):
+    is_unenforced = job.egress_enforced_by == UNENFORCED
+    if job.settings.network in (Network.HOST, Network.LEARN) or is_unenforced:
         return builder_uri(OPEN_NETWORK)
     if any(step.sequence != COORDINATOR_SEQUENCE and step.image == HOST_IMAGE for step in job.steps):
         return builder_uri(HOST_IMAGE_KIND)

@@ -106,9 +106,14 @@ def _internal(facts: JobFacts) -> dict[str, Any]:
     return {
         "runtime": facts.runtime,
         "image": settings.image,
+        "environment": dict(settings.environment),
+        "runAsRoot": settings.run_as_root,
         "network": str(settings.network),
         "egressAllowlist": list(settings.egress_allowlist),
+        "egressEnforcedBy": facts.job.egress_enforced_by,
         "submodules": list(settings.submodules),
+        "cloneDepth": settings.clone_depth,
+        "cloneTags": settings.clone_tags,
         "maxDurationSeconds": settings.max_duration_seconds,
         "workspaceSizeGb": settings.workspace_size_gb,
         "memoryMb": settings.memory_mb,
@@ -170,7 +175,7 @@ def _byproducts(facts: JobFacts) -> Iterator[dict[str, Any]]:
         "digest": {"sha256": end_of_chain(job.id, job.records)},
         "annotations": {"records": [json.loads(record.content) for record in job.records]},
     }
-    reads = [{"name": one.name, "readOn": _rfc3339(one.at)} for one in facts.secrets]
+    reads = [{"name": one.name, "readOn": rfc3339(one.at)} for one in facts.secrets]
     yield {
         "name": "secrets",
         "digest": {"sha256": sha256(_compact(reads).encode()).hexdigest()},
@@ -186,10 +191,10 @@ def sealed_content(records: Sequence[SealedRecord], kind: str) -> Mapping[str, A
 
 def _times(job: Job) -> dict[str, str]:
     times = {"startedOn": job.started_at, "finishedOn": job.finished_at}
-    return {name: _rfc3339(at) for name, at in times.items() if at is not None}
+    return {name: rfc3339(at) for name, at in times.items() if at is not None}
 
 
-def _rfc3339(seconds: float) -> str:
+def rfc3339(seconds: float) -> str:
     """A time as the predicate wants it, with `Z`."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -3,21 +3,24 @@ expectations. Nothing of a statement is read before its signature was checked.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from danube_pkg.core.provenance.builders import BUILD_TYPE, KINDS, LOCAL, builder_uri
+from danube_pkg.core.provenance.builders import BUILD_TYPE, KINDS, LOCAL, RELEASE, RELEASE_BUILD_TYPE, builder_uri
 from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope
 from danube_pkg.core.provenance.expectations import Expectations
 from danube_pkg.core.provenance.keys import SigningKey
+from danube_pkg.core.provenance.release import RELEASE_EXTERNAL
 from danube_pkg.core.provenance.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from danube_pkg.core.repositories.globs import matches, matches_across
 from danube_pkg.core.repositories.urls import canonical
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 
 EXTERNAL = frozenset({"pipeline", "repository", "ref", "script", "parameters", "trigger"})
 TRIGGER = frozenset({"type", "actor", "rerunOf", "pullRequest", "trusted", "approvedBy"})
-"""The external parameters of the build type, and those of its trigger: all that a verifier knows."""
+"""The external parameters of a job's build type, and those of its trigger: all that a verifier knows."""
+
+_KNOWN = {BUILD_TYPE: EXTERNAL, RELEASE_BUILD_TYPE: RELEASE_EXTERNAL}
 
 Checker = Callable[[SigningKey, bytes, bytes], bool]
 """Whether a signature (second) of data (third) is by that key."""
@@ -32,9 +35,11 @@ class Verification(Record):
 
 
 class FileVerdict(Record):
-    """The results for one file, in the order of the checks; the last is the first that failed."""
+    """The results for one file, in the order of the checks; the last is the first that failed. builder: its id in a
+    statement that passed every check, else ""."""
 
     checks: tuple[Verification, ...]
+    builder: str = ""
 
     @property
     def verified(self) -> bool:
@@ -50,8 +55,12 @@ def verify_envelopes(
 ) -> FileVerdict:
     """The verdict about content with that hash: that of the first envelope that verifies it, else of the one that came
     furthest."""
-    verdicts = [FileVerdict(tuple(_checks(one, sha256, keys, is_signed_by, expected))) for one in envelopes]
-    return max(verdicts, key=lambda one: (one.verified, len(one.checks)))
+    verdicts = [(one, FileVerdict(tuple(_checks(one, sha256, keys, is_signed_by, expected)))) for one in envelopes]
+    envelope, verdict = max(verdicts, key=lambda one: (one[1].verified, len(one[1].checks)))
+    if not verdict.verified:
+        return verdict
+    predicate = _object(_statement(envelope) or {}, "predicate")
+    return replace(verdict, builder=_text(predicate, "runDetails", "builder", "id"))
 
 
 def signed_statement(
@@ -113,10 +122,13 @@ def _of_statement(statement: Mapping[str, Any], expected: Expectations) -> Itera
     predicate = _object(statement, "predicate")
     yield _builder(_text(predicate, "runDetails", "builder", "id"), expected)
     build_type = _text(predicate, "buildDefinition", "buildType")
-    yield Verification("build type", build_type == BUILD_TYPE, build_type)
+    is_release = _text(predicate, "runDetails", "builder", "id") == builder_uri(RELEASE)
+    wanted = RELEASE_BUILD_TYPE if is_release else BUILD_TYPE
+    yield Verification("build type", build_type == wanted, build_type)
     external = _object(predicate, "buildDefinition", "externalParameters")
-    yield _known(external, expected)
-    yield _status(predicate, expected)
+    yield _known(external, _KNOWN[wanted], expected)
+    if not is_release:  # which is signed only once it is built
+        yield _status(predicate, expected)
     trusted = _object(external, "trigger").get("trusted") is not False
     code = "of the repository's own branches and tags" if trusted else "of a proposal, such as a fork"
     yield Verification("code", trusted or expected.allow_untrusted, code)
@@ -134,9 +146,9 @@ def _builder(found: str, expected: Expectations) -> Verification:
     return Verification("builder", False, f"{found}, expected {' or '.join(wanted)}")
 
 
-def _known(external: Mapping[str, Any], expected: Expectations) -> Verification:
+def _known(external: Mapping[str, Any], known: Collection[str], expected: Expectations) -> Verification:
     unknown = [
-        *(external.keys() - EXTERNAL),
+        *(external.keys() - known),
         *(f"trigger.{one}" for one in _object(external, "trigger").keys() - TRIGGER),
     ]
     if not unknown:

@@ -97,9 +97,9 @@ class SubmoduleGuard(Protocol):
         """Whether the server's credential for that repository may be used."""
         ...
 
-    async def allows(self, host: str, port: int, *, configured: bool) -> bool:
-        """Whether that host may be contacted; it is recorded. configured: the
-        repository is on it, or the pipeline names the submodule."""
+    async def allowed_addresses(self, host: str, port: int, *, configured: bool) -> Sequence[str] | None:
+        """The addresses at which that host may be contacted, () for whatever it has; None where it may not. It is
+        recorded. configured: the repository is on it, or the pipeline names the submodule."""
         ...
 
 

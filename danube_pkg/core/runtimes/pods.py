@@ -5,11 +5,12 @@ supervisor. A pod has an id of its own: a job has no pod while it waits, and one
 makes a pod without a job. Pure data; how it becomes processes or Kubernetes objects is the runtime's part.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
 from danube_pkg.core.reasons import Reason
-from danube_pkg.kit.records import HIDDEN, Record
+from danube_pkg.kit.records import HIDDEN, Record, field
 
 HOST_IMAGE = "host"
 """The image that stands for the machine's own programs (embedded runtime only)."""
@@ -61,6 +62,17 @@ class Limits(Record):
         return self.workspace_bytes // 4096
 
 
+class Placement(Record):
+    """Where in a cluster a pod may run, added to what holds for all pods; other runtimes have one machine.
+
+    tolerations: as the API of Kubernetes has them, without what is empty.
+    """
+
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, str], ...] = ()
+    runtime_class: str = ""
+
+
 class PodSpec(Record):
     """All that a runtime needs to create a pod; everything but the token may be logged."""
 
@@ -76,6 +88,10 @@ class PodSpec(Record):
     allowlist: tuple[str, ...] = ()
     """Entries of `core.egress.policy`: enforced for Network.ALLOWLIST; for Network.LEARN they take precedence over
     learned ones."""
+    deadline_seconds: int = 0
+    """For how long the job may still run; 0 for no limit. The server enforces it; a runtime whose pods outlive this
+    machine bounds them by it too."""
+    placement: Placement = Placement()
     run_as_root: bool = False
     """Root of the pod's own ids, who is not the machine's, runs the steps in the image `host`."""
 
@@ -119,8 +135,8 @@ class PodState(Record):
 
 
 class ContainerEnded(Record):
-    """A container has ended. reason: OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST, or what `end_container` was
-    given. message: for users."""
+    """A container has ended. reason: one with `ends_containers`, or what `end_container` was given. message: for
+    users."""
 
     container: Container
     job_id: str

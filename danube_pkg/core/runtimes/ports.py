@@ -54,6 +54,11 @@ class Runtime(Protocol):
         """
         ...
 
+    async def egress_enforced_by(self, pod_id: str) -> str:
+        """What was observed, when that pod was created, to keep it from passing by the egress proxy: a
+        `core.egress.canaries.EnforcedBy`; "" where it was not observed by this process."""
+        ...
+
     async def ensure_container(self, pod_id: str, image: str) -> Container:
         """The running worker container of that image in that pod, created when there is none or when it has ended.
 

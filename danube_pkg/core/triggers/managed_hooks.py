@@ -16,12 +16,18 @@ from danube_pkg.core.repositories.forge_links import forge_pages
 from danube_pkg.core.repositories.forges import Forge, ForgeProject, forge_project
 from danube_pkg.core.repositories.git_authentication import SshKey
 from danube_pkg.core.repositories.urls import canonical, is_remote, scheme_of
+from danube_pkg.core.secrets.secret import SecretName, StoredSecret
 from danube_pkg.core.triggers.conditions import FROM_WEBHOOKS
 from danube_pkg.core.triggers.heads import is_same_repository, repository_at
 from danube_pkg.core.triggers.webhooks.events import WebhookRepository
 from danube_pkg.kit.records import HIDDEN, Record
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def hook_secret_name(repository: str) -> SecretName:
+    """Under which name the secret of a repository's webhook is encrypted."""
+    return SecretName(None, f"webhook of {repository}")
 
 
 class ManagedHook(Record):
@@ -39,6 +45,11 @@ class ManagedHook(Record):
     url: str
     hook_id: str = ""
     repository_id: int = 0
+
+    @property
+    def stored_secret(self) -> StoredSecret:
+        """The secret as the cipher takes it."""
+        return StoredSecret(self.marker, hook_secret_name(self.repository), self.secret_encrypted, 0.0, 0.0)
 
     def is_of(self, repository: WebhookRepository) -> bool:
         """Whether a delivery's repository is the webhook's, also after a rename."""

@@ -1,4 +1,7 @@
-"""The coordinator's gRPC service on a unix socket: authenticate by job token, call one method of Coordination."""
+"""The coordinator's gRPC service on a unix socket: authenticate by job token, call one method of Coordination.
+
+`network` brings the connections of coordinators in a cluster to that socket.
+"""
 
 import contextlib
 import logging
@@ -16,6 +19,7 @@ from google.protobuf.message import Message
 from danube_pkg.core.errors import Invalid, PlatformError, Unauthenticated
 from danube_pkg.core.jobs.coordination import MAX_STEP_BYTES, StepRequest
 from danube_pkg.core.jobs.events import ScriptFailure
+from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.edges.grpc.calls import END_OF_STREAM, MAX_CALLS, Calls, received
 from danube_pkg.edges.grpc.errors import Context, refuse
 from danube_pkg.edges.grpc.messages import (
@@ -29,6 +33,7 @@ from danube_pkg.edges.grpc.messages import (
     step_result,
     stopped_step,
 )
+from danube_pkg.edges.grpc.network import CoordinatorPort, NetworkListener, peer_address
 from danube_pkg.services.jobs.coordination import Coordination
 
 PROTOCOL_VERSIONS = (1,)
@@ -59,13 +64,15 @@ Answering = Callable[[str, Any], Awaitable[Message]]
 class CoordinatorServer:
     """One service object for every job."""
 
-    def __init__(self, service: Coordination) -> None:
+    def __init__(self, service: Coordination, pods: PodAddresses | None = None) -> None:
         self._service = service
+        self._pods = pods or PodAddresses()
         self._calls = Calls()
 
     @asynccontextmanager
-    async def serving(self, directory: Path) -> AsyncIterator[None]:
-        """Listen on `coordinator.sock` in a directory that is mounted into coordinators' containers only."""
+    async def serving(self, directory: Path, listener: NetworkListener | None = None) -> AsyncIterator[str]:
+        """Listen on `coordinator.sock` in a directory that is mounted into coordinators' containers only, and on an
+        address for those of a cluster. Gives the address, "" without one. Raises Permanent where it cannot be used."""
         descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY)  # a socket's path has at most 107 bytes
         server = grpc.aio.server(
             options=(
@@ -88,7 +95,12 @@ class CoordinatorServer:
         await server.start()
         socket.chmod(0o666)
         try:
-            yield
+            if listener is None:
+                yield ""
+            else:
+                port = CoordinatorPort(listener, f"/proc/self/fd/{descriptor}/{socket.name}")
+                async with port.serving():
+                    yield port.address
         finally:
             await server.stop(STOP_SECONDS)
             os.close(descriptor)
@@ -200,7 +212,17 @@ class CoordinatorServer:
         words = str(dict(context.invocation_metadata()).get("authorization", "")).split()
         if len(words) != 2 or words[0] != "Bearer":
             raise Unauthenticated("job-token-missing", "the call carries no job token")
-        return self._service.authenticate(words[1])
+        job_id = self._service.authenticate(words[1])
+        address = peer_address(context.peer())
+        owner = self._pods.job_at(address) if address else None
+        if owner not in (None, job_id):
+            raise Unauthenticated(
+                "job-token-foreign",
+                "the job token is that of another job",
+                cause=f"the call comes from {address}, the pod of job {owner}",
+                hint="a job can only use its own token",
+            )
+        return job_id
 
 
 def _checked(request: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from danube_pkg.core.identity.audit import (
     AuditEntry,
     AuditEvent,
+    AuditKeys,
     ChainCheck,
     ChainState,
 )
@@ -20,10 +21,10 @@ CHECK_ROWS = 1000
 class Audit:
     """Writes, lists and checks the audit log."""
 
-    def __init__(self, store: AuditStore, clock: Clock, key: bytes) -> None:
+    def __init__(self, store: AuditStore, clock: Clock, keys: AuditKeys) -> None:
         self._store = store
         self._clock = clock
-        self._key = key
+        self._keys = keys
 
     async def record(self, event: AuditEvent) -> None:
         """Append an event with the current time; on disk when this returns."""
@@ -37,7 +38,7 @@ class Audit:
 
     async def check(self) -> ChainState:
         """Whether every row that was ever written exists and is unchanged."""
-        check, at = ChainCheck(self._key), 0
+        check, at = ChainCheck(self._keys), 0
         last = await self._store.last_sequence()
         while entries := await self._store.entries_after(at, CHECK_ROWS):
             check.feed(entries)

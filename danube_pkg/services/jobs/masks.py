@@ -1,7 +1,7 @@
-"""What a job's log and egress ledger mask: every secret that it could have read, its own token, known formats."""
+"""What a job's log and egress ledger mask: every secret that it could have read, its own credentials, known formats."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from danube_pkg.core.egress.host_masks import host_forms
 from danube_pkg.core.jobs.job import Job
@@ -40,7 +40,7 @@ class MaskSource:
         """What the job's log masks. read: values that it has just read."""
         values = await self._secrets.values_to_mask(job.pipeline)
         shared = await self._known.compiled([*values, *read])
-        own = await self._known.compiled([self._token(job.id)])
+        own = await self._known.compiled(self._own(job.id))
         return Patterns(sets=(shared, own, self._formats), mask_emails=self._emails)
 
     async def weak_values(self, job: Job) -> int:
@@ -53,7 +53,8 @@ class MaskSource:
         if job is None:
             return ()
         values = await self._secrets.values_to_mask(job.pipeline)
-        return await asyncio.to_thread(host_forms, [*values, self._token(job_id)])
+        return await asyncio.to_thread(host_forms, [*values, *self._own(job_id)])
 
-    def _token(self, job_id: str) -> bytes:
-        return self._keys.job_token(job_id).encode()
+    def _own(self, job_id: str) -> Sequence[bytes]:
+        """The job's own credentials."""
+        return [self._keys.job_token(job_id).encode(), self._keys.egress_password(job_id).encode()]

@@ -36,19 +36,21 @@ class JobSubmodules:
     def lends(self, url: str) -> bool:
         return any(matches_across(pattern, canonical(url)) for pattern in self._job.settings.submodules)
 
-    async def allows(self, host: str, port: int, *, configured: bool) -> bool:
+    async def allowed_addresses(self, host: str, port: int, *, configured: bool) -> Sequence[str] | None:
         try:
             target = parse_target(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         except Invalid:
-            return False
+            return None
+        addresses: Sequence[str] = ()
         decision, address = (CONFIGURED, "") if configured else (self._policy.decide_target(target), "")
         if not configured and decision.verdict is Verdict.ALLOWED and target.address is None:
             found = await asyncio.to_thread(_addresses_of, host)
             decided = [(self._policy.decide_address(target, one, own=is_own(one)), str(one)) for one in found]
             refused = [one for one in decided if one[0].verdict is not Verdict.ALLOWED]
             nowhere = (Decision(Verdict.FAILED, EgressReason.NO_ADDRESS), "")
-            # The process that fetches looks the name up again, so every address must be allowed.
+            # One refused address refuses the host: it is shown, and not left out.
             decision, address = next(iter([*refused, *decided, nowhere]))
+            addresses = [one for _, one in decided]
         contact = Contact(
             time=self._clock.now(),
             connection=f"source-{int(self._clock.now() * 1e6):x}-{next(self._numbers)}",
@@ -64,8 +66,8 @@ class JobSubmodules:
         try:
             await self._egress.record(self._job, contact)
         except StorageFull:
-            return False  # what cannot be recorded is not contacted
-        return decision.verdict is Verdict.ALLOWED
+            return None  # what cannot be recorded is not contacted
+        return addresses if decision.verdict is Verdict.ALLOWED else None
 
 
 def _addresses_of(host: str) -> Sequence[Address]:

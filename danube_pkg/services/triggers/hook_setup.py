@@ -25,11 +25,11 @@ from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.git_authentication import SshKey
 from danube_pkg.core.repositories.ports import ForgeApi
 from danube_pkg.core.secrets.ports import SecretCipher
-from danube_pkg.core.secrets.secret import SecretName, StoredSecret
 from danube_pkg.core.triggers.managed_hooks import (
     HookStore,
     ManagedHook,
     ManagedRepository,
+    hook_secret_name,
     hook_url,
     managed_repositories,
     not_managed,
@@ -162,7 +162,7 @@ class HookSetup:
     async def _new_hook(self, one: ManagedRepository, token: str) -> ManagedHook:
         rights = rights_of(one.project.forge, await self._ports.forges.call(repository_request(one.project, token)))
         marker, secret = self._ports.random_bytes(16).hex(), self._ports.random_bytes(SECRET_BYTES).hex()
-        encrypted = self._ports.cipher.encrypt_secret(marker, _name(one.name), secret.encode())
+        encrypted = self._ports.cipher.encrypt_secret(marker, hook_secret_name(one.name), secret.encode())
         made = ManagedHook(one.name, one.project.forge, marker, encrypted, one.url, repository_id=rights.repository_id)
         await self._ports.store.put_hook(made)
         return made
@@ -179,8 +179,7 @@ class HookSetup:
         return await self._ports.credentials.api_token(rule, permissions)
 
     async def _secret(self, hook: ManagedHook) -> bytes:
-        stored = StoredSecret(hook.marker, _name(hook.repository), hook.secret_encrypted, 0.0, 0.0)
-        value = self._ports.cipher.decrypt_secret(stored)
+        value = self._ports.cipher.decrypt_secret(hook.stored_secret)
         await self._ports.known.hold(f"webhook of {hook.repository}", value)
         return value
 
@@ -188,7 +187,3 @@ class HookSetup:
 def _is_own(found: ForgeHook, hook: ManagedHook) -> bool:
     """By marker and id; only the marker before the id is known."""
     return found.marker == hook.marker and hook.hook_id in ("", found.id)
-
-
-def _name(repository: str) -> SecretName:
-    return SecretName(None, f"webhook of {repository}")

@@ -8,7 +8,7 @@ import pytest
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.core.configuration.settings import SourceSettings
-from danube_pkg.core.errors import Permanent
+from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.repositories.revisions import GitProgram
 from danube_pkg.core.repositories.urls import canonical
 from tests.adapters.git.remote import Known, mirrors, unpacked
@@ -106,19 +106,22 @@ async def test_submodules_are_fetched_each_with_its_own_credential(
 
 
 class Guard:
-    """Lends credentials for these repositories, and allows the hosts of the configuration and these."""
+    """Lends credentials for these repositories, and allows the hosts of the configuration.
 
-    def __init__(self, *lent: str, hosts: tuple[str, ...] = ()) -> None:
+    addresses: what each allowed host has.
+    """
+
+    def __init__(self, *lent: str, addresses: tuple[str, ...] = ()) -> None:
         self._lent = lent
-        self._hosts = hosts
+        self._addresses = addresses
         self.asked: list[tuple[str, int, bool]] = []
 
     def lends(self, url: str) -> bool:
         return url in self._lent
 
-    async def allows(self, host: str, port: int, *, configured: bool) -> bool:
+    async def allowed_addresses(self, host: str, port: int, *, configured: bool) -> tuple[str, ...] | None:
         self.asked.append((host, port, configured))
-        return configured or host in self._hosts
+        return self._addresses if configured else None
 
 
 async def test_the_servers_credential_is_lent_to_named_submodules_only(
@@ -169,6 +172,26 @@ async def test_a_submodule_that_redirects_to_another_host_is_not_fetched_there(
             await sources.open(http.url(app), commit, "", Guard(f"{http.url(app).rpartition('/')[0]}/moved.git"))
         assert "set-url" in refusal.value.hint
         assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize("program", GitProgram)
+async def test_a_submodule_is_fetched_from_a_checked_address_only(
+    tmp_path: Path, http: HttpServer, app: ServedRepository, known: Known, program: GitProgram
+) -> None:
+    """The name may have another address when it is looked up again, one of the private network: DNS rebinding."""
+    other = ServedRepository(app.bare.parent / "other.git")
+    other.commit({"x": "x\n"}, "x")
+    add_submodule(app, "sub", "../other.git", other)
+    commit = app.commit({}, "with a submodule")
+    sources = GitSources(tmp_path / "repos", known, settings=SourceSettings(git=program), worker=GIT_WORKER)
+    url = http.url(app).replace("127.0.0.1", "localhost")
+    lent = f"{url.rpartition('/')[0]}/other.git"
+    http.requests.clear()
+    with pytest.raises(Unavailable, match=r"other\.git cannot be reached now"):
+        await sources.open(url, commit, "", Guard(lent, addresses=("127.0.0.2",)))
+    assert [one for one in http.requests if "other.git" in one] == []
+    source = await sources.open(url, commit, "", Guard(lent, addresses=("127.0.0.2", "127.0.0.1")))
+    assert (await unpacked(source, tmp_path / "copy") / "sub/x").exists()
 
 
 async def test_a_submodule_that_was_renamed_on_its_host_is_fetched(

@@ -2,18 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import danube_pkg
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.kinds import KINDS
-from danube_pkg.core.configuration.planned import planned_in_file, planned_settings
-from danube_pkg.core.configuration.reference_page import records_in, reference_page
-from danube_pkg.core.configuration.settings import ConfigRepository, RuntimeSettings, Settings
-from danube_pkg.core.documents.marked import rule_of
+from danube_pkg.core.configuration.planned import planned_in
+from danube_pkg.core.configuration.reference_page import records_in, table_of
+from danube_pkg.core.configuration.settings import ConfigRepository, Settings
+from danube_pkg.core.documents.marked import rule, rule_of
 from danube_pkg.core.documents.records import typed_fields
+from danube_pkg.kit.records import Record
 from danube_pkg.services.configuration.conditions import PlannedSettings
-from tests.core.configuration.test_configuration import state_of
 from tests.core.configuration.test_quantities import all_records
 
 PACKAGE = Path(danube_pkg.__file__).parent
@@ -49,36 +49,38 @@ def test_every_field_is_read_or_planned() -> None:
     assert set().union(*(without_effect(kind, read, name) for name, kind in kinds.items())) == set()
 
 
+class Inner(Record):
+    """A table with a setting of a later version."""
+
+    now: Annotated[str, rule("It acts.")] = ""
+    later: Annotated[str, rule("It does not.", planned="It is planned for version 9.9")] = ""
+
+
+class WithLater(Settings):
+    """danube.toml with such a table; at present it has none."""
+
+    inner: Annotated[Inner, rule("A table.")] = Inner()
+
+
 def test_a_setting_without_effect_is_reported_with_its_path() -> None:
-    state = state_of("""
-        {apiVersion: danube.dev/v1, kind: Config, metadata: {name: global}, spec: {
-            kubernetes: {namespace: x}}}
-        ---
-        {apiVersion: danube.dev/v1, kind: Pipeline, metadata: {name: app}, spec: {repository: /srv/app, runtime_class: gvisor}}
-        """)
-    assert [str(one) for one in planned_settings(state)] == [
-        "config.yaml: kubernetes has no effect yet: Kubernetes is planned for version 0.2",
-        "pipeline app: runtime_class has no effect yet: Kubernetes is planned for version 0.2",
+    settings = WithLater(ConfigRepository("config"), inner=Inner(now="x", later="y"))
+    assert [str(one) for one in planned_in(settings, "danube.toml: ")] == [
+        "danube.toml: inner.later has no effect yet: It is planned for version 9.9",
     ]
 
 
-async def test_the_conditions_name_settings_of_both_files() -> None:
-    settings = Settings(ConfigRepository("config"), runtime=RuntimeSettings(kubeconfig="/root/kube"))
-    state = state_of(
-        "{apiVersion: danube.dev/v1, kind: Config, metadata: {name: g}, spec: {kubernetes: {namespace: x}}}"
-    )
-    assert [one.path for one in planned_in_file(settings)] == ["danube.toml: runtime.kubeconfig"]
-    found = await PlannedSettings(settings, AppliedConfiguration(state)).conditions()
-    assert [one.reference for one in found] == ["setting-without-effect"] * 2
-    assert await PlannedSettings(Settings(ConfigRepository("config")), AppliedConfiguration()).conditions() == []
+async def test_the_conditions_name_what_danube_toml_sets() -> None:
+    settings = WithLater(ConfigRepository("config"), inner=Inner(later="y"))
+    found = await PlannedSettings(settings, AppliedConfiguration()).conditions()
+    assert [one.reference for one in found] == ["setting-without-effect"]
+    assert await PlannedSettings(WithLater(ConfigRepository("config")), AppliedConfiguration()).conditions() == []
 
 
 def test_the_reference_says_so() -> None:
-    assert "**It has no effect yet**: Kubernetes is planned for version 0.2." in reference_page()
+    assert "**It has no effect yet**: It is planned for version 9.9." in table_of(Inner)
 
 
 def test_each_setting_without_effect_says_from_which_version_on_it_has_one() -> None:
-    records = set().union(*(all_records(kind) for kind in (Settings, *KINDS.values())))
+    records = {Inner}.union(*(all_records(kind) for kind in (Settings, *KINDS.values())))
     planned = {rule_of(field).planned for record in records for field, _ in typed_fields(record).values()} - {""}
-    assert planned
     assert [why for why in planned if not re.search(r"version [0-9]+\.[0-9]+", why)] == []

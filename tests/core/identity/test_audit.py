@@ -9,6 +9,7 @@ from danube_pkg.core.identity.audit import (
     FIRST,
     AuditEntry,
     AuditEvent,
+    AuditKeys,
     ChainCheck,
     ChainState,
     chained,
@@ -28,7 +29,7 @@ def chain(count: int) -> list[AuditEntry]:
 
 
 def check(entries: list[AuditEntry], last: int, *, pieces: int = 3) -> ChainState:
-    checking = ChainCheck(KEY)
+    checking = ChainCheck(AuditKeys(KEY))
     for at in range(0, len(entries), pieces):
         checking.feed(entries[at : at + pieces])
     return checking.finish(last)

@@ -68,6 +68,7 @@ def a_job(*steps: Step, **settings: object) -> Job:
         started_at=AT + 1,
         finished_at=AT + 5,
         configuration="beef" * 10,
+        egress_enforced_by="no-route",
         steps=steps,
     )
     for step in steps:

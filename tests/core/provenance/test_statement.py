@@ -9,6 +9,7 @@ from google.protobuf import json_format
 from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance
 from in_toto_attestation.v1.statement import Statement
 
+from danube_pkg.core.egress.canaries import EnforcedBy
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE
 from danube_pkg.core.jobs.sealed_records import end_of_chain
 from danube_pkg.core.jobs.trigger import Trigger
@@ -129,6 +130,13 @@ def test_each_kind_of_run_has_a_builder_of_its_own(
     assert builder_of(job, runtime, is_local=is_local) == builder_uri(kind)
 
 
+def test_a_job_that_could_pass_by_the_proxy_has_another_builder() -> None:
+    for seen, kind in ((EnforcedBy.NOTHING, "open-network"), (EnforcedBy.NETWORK_POLICY, "kubernetes")):
+        job = replace(a_job(), egress_enforced_by=seen)
+        assert builder_of(job, "kubernetes", is_local=False) == builder_uri(kind)
+        assert stated(facts_of(job))["predicate"]["buildDefinition"]["internalParameters"]["egressEnforcedBy"] == seen
+
+
 def test_every_uri_has_its_page() -> None:
     assert [kind for kind in KINDS if not (DOCS / "builders" / f"{kind}-v1.md").exists()] == []
-    assert (DOCS / "buildtypes" / "pipeline-v1.md").exists()
+    assert all((DOCS / "buildtypes" / f"{name}-v1.md").exists() for name in ("pipeline", "release"))

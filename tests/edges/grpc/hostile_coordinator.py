@@ -7,7 +7,6 @@ It is a process of its own, so that the memory of the test's process is the serv
 import json
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,8 +15,17 @@ import grpc
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorStub
 
+from danube_pkg.edges.grpc.calls import MAX_CALLS_OF
+from danube_pkg.services.jobs.step_memory import MAX_KEPT_REQUEST_BYTES
+
 WIDE = "\U0001f600"
 """Four bytes in UTF-8; one such character makes Python take four bytes for each of a text."""
+
+LARGE_STEP_BYTES = 1_000_000
+"""Each step has at least this many."""
+
+CALL_SECONDS = 60.0
+"""For all calls of a trick, on a busy machine."""
 
 OPTIONS = (("grpc.max_send_message_length", 64 * 1024**2), ("grpc.use_local_subchannel_pool", 1))
 
@@ -30,21 +38,18 @@ class Hostile:
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._ends: list[str] = []
         self._messages: set[str] = set()
-        self._lock = threading.Lock()
+        self._ended = threading.Condition()
 
     def stub(self) -> Any:
         return CoordinatorStub(grpc.insecure_channel(self._address, options=OPTIONS))
 
-    def at_once(self, count: int, call: Callable[[int], Any], seconds: float) -> None:
-        """So many calls in threads; those that have not ended then are counted as open."""
-        threads = [threading.Thread(target=self._one, args=(call, number), daemon=True) for number in range(count)]
-        for thread in threads:
-            thread.start()
-        until = time.monotonic() + seconds
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        with self._lock:
-            self._ends += ["open"] * sum(thread.is_alive() for thread in threads)
+    def at_once(self, count: int, call: Callable[[int], Any], *, staying: int = 0) -> None:
+        """So many calls in threads, until no more than `staying` of them are open; fails after CALL_SECONDS."""
+        for number in range(count):
+            threading.Thread(target=self._one, args=(call, number), daemon=True).start()
+        with self._ended:
+            assert self._ended.wait_for(lambda: len(self._ends) >= count - staying, CALL_SECONDS), self._ends
+            self._ends += ["open"] * (count - len(self._ends))
 
     def _one(self, call: Callable[[int], Any], number: int) -> None:
         try:
@@ -55,14 +60,15 @@ class Hostile:
             data = dict(trailing).get("danube-problem-bin")
             problem = pb.Problem.FromString(data) if data else pb.Problem()
             end = f"{error.code().name} {problem.reference}".strip()
-            with self._lock:
+            with self._ended:
                 self._messages.add(problem.what)
-        with self._lock:
+        with self._ended:
             self._ends.append(end)
+            self._ended.notify_all()
 
     def report(self) -> None:
-        with self._lock:
-            print(json.dumps({"ends": Counter(self._ends), "messages": sorted(self._messages)[:20]}))
+        with self._ended:
+            print(json.dumps({"ends": Counter(self._ends), "messages": sorted(self._messages)[:20]}), flush=True)
 
     # --- tricks
 
@@ -81,7 +87,7 @@ class Hostile:
             )
             stub.RunStep(request, metadata=self._metadata)
 
-        self.at_once(60, call, 2)
+        self.at_once(60, call, staying=MAX_KEPT_REQUEST_BYTES // LARGE_STEP_BYTES)
 
     def names(self) -> None:
         """Every text of every message, far above its bound."""
@@ -106,7 +112,7 @@ class Hostile:
             method, request = requests[number]
             method(iter(request) if isinstance(request, list) else request, metadata=self._metadata)
 
-        self.at_once(len(requests), call, 20)
+        self.at_once(len(requests), call)
 
     def sources(self) -> None:
         """Many streams of the source, none of which is read."""
@@ -119,7 +125,7 @@ class Hostile:
             next(stream)
             threading.Event().wait()
 
-        self.at_once(50, call, 2)
+        self.at_once(50, call, staying=MAX_CALLS_OF["FetchSource"])
 
     def uploads(self) -> None:
         """Many uploads with large pieces that do not end."""
@@ -132,7 +138,10 @@ class Hostile:
                 yield pb.ArtifactChunk(data=bytes(1024**2))
             threading.Event().wait()
 
-        self.at_once(40, lambda number: stub.UploadArtifact(pieces(number), metadata=self._metadata), 2)
+        def call(number: int) -> None:
+            stub.UploadArtifact(pieces(number), metadata=self._metadata)
+
+        self.at_once(40, call, staying=MAX_CALLS_OF["UploadArtifact"])
 
     def connections(self) -> None:
         """Many connections, and calls without a token over them."""
@@ -141,12 +150,13 @@ class Hostile:
         def call(number: int) -> None:
             stubs[number].Start(pb.StartRequest(protocol_version=1), timeout=5)
 
-        self.at_once(len(stubs), call, 20)
+        self.at_once(len(stubs), call)
 
 
 def main() -> int:
-    """What the fork server runs. The process ends with its result, though calls are still open in threads."""
+    """What the fork server runs. Calls stay open in threads after the result was printed, until it is ended."""
     hostile = Hostile(os.environ["SOCKET"], os.environ["TOKEN"])
     getattr(hostile, os.environ["TRICK"])()
     hostile.report()
+    threading.Event().wait()
     return 0

@@ -9,7 +9,7 @@ import pytest
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.edges.grpc.server import CoordinatorServer
-from danube_pkg.pod.client import CoordinatorClient
+from danube_pkg.pod.client import CoordinatorClient, ServerConnection
 from tests.services.stores import PIPELINE
 from tests.support.engine import open_engine_setup
 
@@ -23,7 +23,7 @@ async def test_an_upload_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
         job = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
         await setup.engine.active_job(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
         token = setup.keys.job_token(job.id)
-        client = CoordinatorClient(f"unix:{directory}/coordinator.sock", token, "/workspace")
+        client = CoordinatorClient(ServerConnection(f"unix:{directory}/coordinator.sock", token), "/workspace")
 
         def breaks() -> Iterator[bytes]:
             yield b"one " * 50_000

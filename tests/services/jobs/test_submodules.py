@@ -52,10 +52,10 @@ async def test_hosts_are_those_of_the_configuration_and_of_the_allowlist(
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     guard = submodules(tmp_path, allowlist=("listed.test", "inner.test"))
-    assert await guard.allows("forge.test", 443, configured=True)
-    assert await guard.allows("listed.test", 443, configured=False)
+    assert await guard.allowed_addresses("forge.test", 443, configured=True) == ()
+    assert await guard.allowed_addresses("listed.test", 443, configured=False) == ["8.8.8.8"]
     for host, port in (("other.test", 443), ("listed.test", 22), ("inner.test", 443), ("169.254.169.254", 80)):
-        assert not await guard.allows(host, port, configured=False), host
+        assert await guard.allowed_addresses(host, port, configured=False) is None, host
     assert looked_up == ["listed.test", "inner.test"]
     assert ledger(tmp_path) == [
         ("forge.test", 443, "allowed", "configured", ""),
@@ -69,8 +69,8 @@ async def test_hosts_are_those_of_the_configuration_and_of_the_allowlist(
 
 async def test_names_are_masked_and_odd_ones_are_refused(tmp_path: Path) -> None:
     guard = submodules(tmp_path)
-    assert not await guard.allows(f"{SECRET.decode()}.evil.test", 443, configured=False)
-    assert not await guard.allows("2130706433", 443, configured=False)
+    assert await guard.allowed_addresses(f"{SECRET.decode()}.evil.test", 443, configured=False) is None
+    assert await guard.allowed_addresses("2130706433", 443, configured=False) is None
     assert [host for host, *_ in ledger(tmp_path)] == ["***.evil.test"]
 
 

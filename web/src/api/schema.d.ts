@@ -2019,6 +2019,8 @@ export interface components {
             deadline_at: string | null;
             /** @description The rule of git_authentication by which its code was read; empty if none was. */
             source_rule: string;
+            /** @description What was seen to keep its pod from passing by the egress proxy: no-route (the sandbox), network-policy, or nothing; empty before the pod runs. */
+            egress_enforced_by: string;
             /** @description Its steps, in the order of their numbers. */
             steps: components["schemas"]["StepView"][];
             /**
@@ -2222,7 +2224,7 @@ export interface components {
              * @description Why, as a stable word.
              * @enum {string}
              */
-            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "credential-wrong" | "credential-foreign" | "no-address" | "unreachable";
             /** @description Why, in words, for the newest contact. */
             message: string;
             /** @description The entries of an allowlist that would allow it. */
@@ -2275,7 +2277,7 @@ export interface components {
              * @description Why, as a stable word.
              * @enum {string}
              */
-            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "credential-wrong" | "credential-foreign" | "no-address" | "unreachable";
             /** @description Why, in words. */
             message: string;
             /** @description The entries of an allowlist that would allow it. */

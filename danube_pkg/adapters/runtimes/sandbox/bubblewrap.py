@@ -3,8 +3,8 @@
 import importlib.util
 import os
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 
 from danube_pkg.adapters.runtimes.sandbox.host_image import HOME, RootFileSystem
 from danube_pkg.adapters.runtimes.sandbox.image_root import Overlay
@@ -71,9 +71,11 @@ class ContainerPlan(Record):
     umask: int = 0o022
 
     def all_mounts(self) -> Sequence[Mount]:
-        """In the order in which they are mounted: the root first."""
+        """In the order in which they are mounted: the root first, and what is above others before them. The Python that
+        runs Danube may be below /tmp or a home directory, which the container has of its own."""
         image = [Mount(source, target) for source, target in self.image.binds]
-        return [Mount(self.root, "/", writable=True), *image, *self.mounts]
+        mounts = [Mount(self.root, "/", writable=True), *image, *self.mounts]
+        return sorted(mounts, key=lambda mount: len(PurePosixPath(mount.target).parts))
 
 
 def bubblewrap_arguments(
@@ -87,10 +89,12 @@ def bubblewrap_arguments(
     made: list[str] = ["--unshare-pid", "--as-pid-1", "--info-fd", str(info_fd), "--clearenv"]
     if not plan.full_id_map:
         made += ["--unshare-user", "--uid", str(UNPRIVILEGED_USER), "--gid", str(UNPRIVILEGED_USER)]
+    writable = {mount.target for mount in plan.all_mounts() if mount.writable}
     for mount, source in zip(plan.all_mounts(), sources, strict=True):
         made += ["--bind" if mount.writable else "--ro-bind", source, mount.target]
-        if mount.target == "/":
-            made += [word for parent in _parents(plan) for word in ("--perms", "0755", "--dir", parent)]
+        if mount.target in writable:
+            inside = (parent for parent in _parents(plan) if mount.target == _writable_above(parent, writable))
+            made += [word for parent in inside for word in ("--perms", "0755", "--dir", parent)]
     for target, link in plan.image.links:
         made += ["--symlink", target, link]
     for (path, _), descriptor in zip(plan.image.files, data_fds, strict=True):
@@ -119,6 +123,11 @@ def _parents(plan: ContainerPlan) -> list[str]:
     targets = [*(mount.target for mount in plan.all_mounts()), *(path for path, _ in plan.image.files)]
     found = {str(parent) for target in targets for parent in Path(target).parents}
     return sorted(found - {"/"} - {mount.target for mount in plan.all_mounts()})
+
+
+def _writable_above(path: str, writable: Collection[str]) -> str:
+    """The innermost writable mount that contains a directory."""
+    return next(str(parent) for parent in PurePosixPath(path).parents if str(parent) in writable)
 
 
 def prepare_root(directory: Path, owner: int) -> None:

@@ -15,6 +15,7 @@ from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.images.ports import ImageRequester, Images
 from danube_pkg.core.images.reference import Image, ImageUnavailable
 from danube_pkg.core.images.users import ImageUser, find_user
+from danube_pkg.kit.processes import child_process
 from danube_pkg.kit.records import Record
 
 HOLD_TRIES = 3
@@ -154,12 +155,12 @@ class ContainerRoots:
         """Why this machine cannot use overlays, tried once; "" when it can."""
         if self.known_overlay_problem is None:
             kind = "shifted" if record.user_base else "plain"
-            process = await asyncio.create_subprocess_exec(
+            async with child_process(
                 str(self._program), "overlay", str(record.holder.pid), kind, *overlay.arguments(),
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env={},
                 cwd="/",
-            )  # fmt: skip
-            _, errors = await process.communicate()
+            ) as process:  # fmt: skip
+                _, errors = await process.communicate()
             problem = errors.decode(errors="replace").strip() or "no reason given"
             self.known_overlay_problem = problem if process.returncode else ""
             _log.info("overlays", extra={"fields": {"kind": kind, "problem": self.known_overlay_problem}})

@@ -7,7 +7,6 @@ pod has a few. Bytes are passed on as they are.
 """
 
 import asyncio
-import contextlib
 import os
 import socket
 from asyncio import StreamReader, StreamWriter
@@ -19,18 +18,14 @@ from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory
 from danube_pkg.kit.logs import EventLog
-from danube_pkg.kit.tasks import TaskOwner, logged, until
+from danube_pkg.kit.relays import PIECE_BYTES, closing, relay
+from danube_pkg.kit.tasks import TaskOwner, logged
 
 SOCKET_NAME = "coordinator.sock"
 
 CONNECTIONS_OF_A_POD = 16
 """A coordinator has one, and for a moment a second one where the first was lost. The others are for children of the
 danubefile's process that were given its token."""
-
-PIECE_BYTES = 64 * 1024
-
-CLOSE_SECONDS = 5.0
-"""For a peer that does not read what was sent before the connection ended."""
 
 _log = EventLog("danube.sandbox")
 
@@ -80,8 +75,8 @@ class CoordinatorSockets:
 
     async def _serve(self, pod_id: str, reader: StreamReader, writer: StreamWriter) -> None:
         try:
-            async with _closing(writer), self._connected() as (server_reader, server_writer):
-                await until(_pass(server_reader, writer), _pass(reader, server_writer), name=f"calls of pod {pod_id}")
+            async with closing(writer), self._connected() as server:
+                await relay((reader, writer), server, name=f"calls of pod {pod_id}")
         except OSError:  # the server does not listen yet, or any more: the coordinator tries again
             return
         finally:
@@ -98,7 +93,7 @@ class CoordinatorSockets:
             )
         finally:
             os.close(directory)
-        async with _closing(writer):
+        async with closing(writer):
             yield reader, writer
 
 
@@ -116,24 +111,3 @@ def _bind(directory: Path) -> socket.socket:
         os.close(opened)
     (directory / SOCKET_NAME).chmod(0o666)  # the directory is mounted into one container only
     return listening
-
-
-async def _pass(reader: StreamReader, writer: StreamWriter) -> None:
-    """Pass on what arrives until the end of either side."""
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(PIECE_BYTES):
-            writer.write(data)
-            await writer.drain()
-
-
-@asynccontextmanager
-async def _closing(writer: StreamWriter) -> AsyncIterator[None]:
-    """Close a connection behind what was written to it, within a bounded time."""
-    try:
-        yield
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await writer.wait_closed()
-        writer.transport.abort()

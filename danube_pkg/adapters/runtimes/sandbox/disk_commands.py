@@ -5,6 +5,8 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
+from danube_pkg.kit.processes import child_process
+
 COMMAND_SECONDS = 30.0
 """Each of them takes some hundredths of a second."""
 
@@ -25,19 +27,15 @@ def check_installed(*programs: str) -> None:
 
 async def run_command(*words: str) -> None:
     """Run a program. Raises DiskRefused with what it printed."""
-    process = await asyncio.create_subprocess_exec(
+    async with child_process(
         *words, env=_ENVIRONMENT, cwd="/",
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            _, errors = await process.communicate()
-    except TimeoutError as error:
-        raise DiskRefused(f"{words[0]} took longer than {COMMAND_SECONDS:.0f} s") from error
-    finally:
-        if process.returncode is None:  # also if this task is cancelled
-            process.kill()
-            await process.wait()
+    ) as process:  # fmt: skip
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                _, errors = await process.communicate()
+        except TimeoutError as error:
+            raise DiskRefused(f"{words[0]} took longer than {COMMAND_SECONDS:.0f} s") from error
     if process.returncode:
         raise DiskRefused(_cause(words, errors.decode(errors="replace")))
 

@@ -24,6 +24,7 @@ from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
 from danube_pkg.core.errors import HostLacks, Permanent, Unavailable
+from danube_pkg.kit.processes import child_process
 
 START_SECONDS = 20.0
 """It takes milliseconds on an idle machine; a machine that swaps needs seconds."""
@@ -77,12 +78,12 @@ async def start_holder(
     """
     network = "host" if host_network else "none"
     with log.open("ab") as errors, confirmation() as kept:
-        process = await asyncio.create_subprocess_exec(
+        async with child_process(
             str(program), "hold", ids.users, ids.groups, str(user_base), network, str(kept.descriptor), *map(str, cgroup_files),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=errors,
             env={"DANUBE_POD": label}, cwd="/", pass_fds=(kept.descriptor,),
-        )  # fmt: skip
-        output, _ = await process.communicate()
+        ) as process:  # fmt: skip
+            output, _ = await process.communicate()
         mark = ProcessMark.of(int(output)) if output.strip() else None
         if mark is None:
             raise namespace_error(log.read_text(errors="replace").strip())

@@ -22,6 +22,7 @@ from danube_pkg.core.egress.ports import EgressProxies
 from danube_pkg.core.errors import Defect, PlatformError, Unavailable
 from danube_pkg.core.runtimes.pods import Network, PodSockets
 from danube_pkg.kit.backoff import Backoff
+from danube_pkg.kit.processes import child_process
 
 RETRY_CAP_SECONDS = 30.0
 """At most this long between two attempts to replace a proxy that ends again and again."""
@@ -101,12 +102,12 @@ class PodEgress:
     async def _sockets(self, record: PodRecord, stack: contextlib.ExitStack) -> PodSockets:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
-            process = await asyncio.create_subprocess_exec(
+            async with child_process(
                 str(self._namespaces), "listen", str(record.holder.pid), str(PROXY_PORT), str(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
                 env={}, cwd="/", pass_fds=(theirs.fileno(),),
-            )  # fmt: skip
-            _, errors = await process.communicate()
+            ) as process:  # fmt: skip
+                _, errors = await process.communicate()
             theirs.close()
             _, descriptors, _, _ = socket.recv_fds(ours, 1, 2, socket.MSG_CMSG_CLOEXEC)
         stack.callback(_close, descriptors)

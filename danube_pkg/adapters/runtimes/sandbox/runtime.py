@@ -17,6 +17,7 @@ from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodReco
 from danube_pkg.adapters.runtimes.sandbox.pods import SandboxPods
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.workspace_sizes import WorkspaceSizes
+from danube_pkg.core.egress.canaries import EnforcedBy
 from danube_pkg.core.egress.ports import EgressProxies
 from danube_pkg.core.errors import StorageFull
 from danube_pkg.core.health.conditions import Condition
@@ -27,6 +28,7 @@ from danube_pkg.core.runtimes.pods import (
     Container,
     ContainerEnded,
     ContainerRole,
+    Network,
     PodEvent,
     PodNotice,
     PodSpec,
@@ -133,6 +135,10 @@ class SandboxRuntime:
     async def exec(self, container: Container, argv: Sequence[str]) -> PipeStream:
         directory = self._pods.directory(container.pod_id).container(container.number)
         return open_exec(container, directory, argv)
+
+    async def egress_enforced_by(self, pod_id: str) -> str:
+        record = self._pods.directory(pod_id).read_pod()
+        return EnforcedBy.UNKNOWN if record is None or record.network is Network.HOST else EnforcedBy.NO_ROUTE
 
     async def memory_kills(self, container: Container) -> int:
         return self._limits.memory_kills(container)

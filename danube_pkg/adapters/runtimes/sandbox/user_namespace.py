@@ -19,18 +19,19 @@ from danube_pkg.adapters.runtimes.sandbox.image_root import copy_image
 from danube_pkg.adapters.runtimes.sandbox.mount_points import MountPoints, make_mount_points
 from danube_pkg.core.errors import Permanent, StorageFull
 from danube_pkg.core.reasons import Reason
+from danube_pkg.kit.processes import child_process
 from danube_pkg.kit.tree_sizes import TreeSize, measure_trees
 
 
 async def run_in_user_namespace(userns_command: Sequence[str], request: Mapping[str, Any]) -> Mapping[str, Any]:
     """The response to one request. userns_command: as in SandboxPods. Raises StorageFull, Permanent."""
     home = str(Path(__file__).absolute().parents[4])
-    process = await asyncio.create_subprocess_exec(
+    async with child_process(
         *userns_command, sys.executable, "-P", "-m", "danube_pkg.adapters.runtimes.sandbox.user_namespace",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={"PYTHONPATH": home, "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8"}, cwd="/",
-    )  # fmt: skip
-    output, errors = await process.communicate(json.dumps(request).encode())
+    ) as process:  # fmt: skip
+        output, errors = await process.communicate(json.dumps(request).encode())
     if output:
         response: Mapping[str, Any] = json.loads(output)
     else:

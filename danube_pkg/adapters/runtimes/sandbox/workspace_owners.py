@@ -17,6 +17,7 @@ from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.id_maps import IDS_OF_A_POD
 from danube_pkg.core.errors import HostLacks
+from danube_pkg.kit.processes import child_process
 
 TREE_OWNER = 1000
 """The user and group in a pod that own the workspace: the first ordinary user of most systems."""
@@ -45,12 +46,12 @@ def exchange(base: int, one: int, other: int) -> str:
 async def mount_problem(program: Path, directory: Path, base: int) -> str:
     """Why a directory cannot be mounted with other owners, tried with it; "" where it can. program: danube-ns."""
     ids = exchange(base, TREE_OWNER, 0)
-    process = await asyncio.create_subprocess_exec(
+    async with child_process(
         str(program), "map", str(directory), str(directory), ids, ids,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env={},
         cwd="/",
-    )  # fmt: skip
-    _, errors = await process.communicate()
+    ) as process:  # fmt: skip
+        _, errors = await process.communicate()
     return (errors.decode(errors="replace").strip() or "no reason given") if process.returncode else ""
 
 
@@ -60,12 +61,12 @@ async def give(path: Path, user: int, base: int, userns_command: Sequence[str]) 
     if base:
         os.chown(path, base + user, base + user)
     elif userns_command:
-        process = await asyncio.create_subprocess_exec(
+        async with child_process(
             *userns_command, "/bin/sh", "-c", 'exec chown "$1" "$2"', "chown", f"{user}:{user}", str(path),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             env={"PATH": _PATH}, cwd="/",
-        )  # fmt: skip
-        _, errors = await process.communicate()
+        ) as process:  # fmt: skip
+            _, errors = await process.communicate()
         if process.returncode:
             cause = errors.decode(errors="replace").strip()
             raise HostLacks("ids-refused", f"{path} cannot get its owner", cause=cause, hint="danube doctor")

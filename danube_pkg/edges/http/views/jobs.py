@@ -91,6 +91,13 @@ class JobDetail(JobSummary):
 
     deadline_at: Annotated[Time | None, about("When it is ended for taking too long; null before it starts.")]
     source_rule: Annotated[str, about("The rule of git_authentication by which its code was read; empty if none was.")]
+    egress_enforced_by: Annotated[
+        str,
+        about(
+            "What was seen to keep its pod from passing by the egress proxy: no-route (the sandbox), network-policy, or "
+            "nothing; empty before the pod runs."
+        ),
+    ]
     steps: Annotated[tuple[StepView, ...], about("Its steps, in the order of their numbers.")]
     commit_url: Annotated[str, about("The commit's page at the forge; empty if it is not known, and in events.")] = ""
     may: Annotated[tuple[str, ...], about("The actions that the caller may take on it; empty in events.")] = ()
@@ -124,6 +131,7 @@ def job_detail(job: Job, may: tuple[str, ...] = (), commit_url: str = "") -> Job
         **_summary_fields(job),
         deadline_at=iso_or_none(job.deadline_at),
         source_rule=job.source_rule,
+        egress_enforced_by=job.egress_enforced_by,
         steps=tuple(step_view(step) for step in job.steps if step.sequence != COORDINATOR_SEQUENCE),
         commit_url=commit_url,
         may=may,

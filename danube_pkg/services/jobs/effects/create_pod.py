@@ -30,6 +30,7 @@ class CreatePod:
         try:
             await self._resources.log(active)
             container = await self._ports.runtime.create_pod(pod_spec(active.job, self._ports))
+            enforced_by = await self._ports.runtime.egress_enforced_by(container.pod_id)
         except Retryable as error:
             try:
                 await self._waits.failed(active, POD, error, Reason.POD_FAILED)
@@ -43,7 +44,7 @@ class CreatePod:
             _log.exception("effect-failed", extra={"fields": fields})
             return PodFailed(Reason.POD_FAILED, f"the pod could not be created: {error}")
         await self._waits.over(active, POD)
-        return PodReady(container.number)
+        return PodReady(container.number, enforced_by)
 
 
 def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
@@ -64,6 +65,8 @@ def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
         token,
         run_as_root=settings.run_as_root,
         allowlist=settings.egress_allowlist,
+        placement=settings.placement,
+        deadline_seconds=max(1, int(job.deadline_at - ports.clock.now())) if job.deadline_at is not None else 0,
     )
 
 

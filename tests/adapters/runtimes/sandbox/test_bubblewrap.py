@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.adapters.runtimes.sandbox import bubblewrap, launch
+from danube_pkg.adapters.runtimes.sandbox.host_image import RootFileSystem
 from tests.adapters.runtimes.sandbox.pods import Pods
 
 
@@ -23,3 +24,24 @@ async def test_a_bubblewrap_that_the_pods_user_cannot_read_starts(
     monkeypatch.setattr(launch, "find_bubblewrap", lambda: packages / found.relative_to(home))
     _, worker = await pods.pod()
     assert await pods.shell(worker, "test ! -e /mnt && echo started") == (0, b"started\n")
+
+
+def test_a_python_below_tmp_is_mounted_after_the_containers_own_tmp(tmp_path: Path) -> None:
+    """The released program unpacks its Python into a cache, which may be anywhere; a container has a /tmp and a home
+    of its own."""
+    python = "/tmp/cache/danube/python"
+    plan = bubblewrap.ContainerPlan(
+        root=tmp_path,
+        image=RootFileSystem([(Path(python), python)], [], [], []),
+        mounts=bubblewrap.scratch_mounts(tmp_path),
+        environment=[],
+        full_id_map=True,
+        staged=False,
+        command=["true"],
+        shared_memory_bytes=1,
+    )
+    sources = [str(mount.source) for mount in plan.all_mounts()]
+    words = bubblewrap.bubblewrap_arguments(plan, sources, info_fd=3, seccomp_fd=-1, data_fds=[])
+    made = " ".join(words)
+    order = [f"{tmp_path}/tmp /tmp", "--dir /tmp/cache --", "--dir /tmp/cache/danube --", f"--ro-bind {python}"]
+    assert [made.index(one) for one in order] == sorted(made.index(one) for one in order)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from danube_pkg.adapters.runtimes.sandbox import coordinator_sockets
 from danube_pkg.adapters.runtimes.sandbox.coordinator_sockets import CONNECTIONS_OF_A_POD, CoordinatorSockets
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory
+from danube_pkg.kit import relays
 from tests.adapters.runtimes.sandbox.pods import Pods
 from tests.support.waiting import wait_until_async, wait_until_true
 
@@ -95,11 +95,11 @@ async def refused(path: Path) -> bool:
 
 async def test_a_peer_that_reads_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was sent to it must not keep a connection that is not counted any more."""
-    monkeypatch.setattr(coordinator_sockets, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(relays, "CLOSE_SECONDS", 0.05)
     ours, silent = socket.socketpair()
     with silent:
         _, writer = await asyncio.open_connection(sock=ours)
-        async with coordinator_sockets._closing(writer):
+        async with relays.closing(writer):
             writer.write(bytes(1 << 20))
         await wait_until_async(lambda: ours.fileno() == -1, 20, "the connection to be closed")
 

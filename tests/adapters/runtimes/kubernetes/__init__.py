@@ -1,0 +1,1 @@
+"""The runtime of clusters; `tests/contract` runs it too, over the fake API server."""
