@@ -287,6 +287,17 @@ async def test_one_job_is_shown_without_empty_rows(api: Api, shell: Shell) -> No
     assert not [line for line in shown.splitlines() if line.strip() in ("author", "hint", "why", "at")]
 
 
+async def test_the_log_is_searched_for_what_is_seen(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    job = await api.job("app")
+    await api.log(job.id, b"\x1b[31mFAILED\x1b[0m tests/test_ship\n" + b"line\n" * 2500)
+    assert await shell.danube("logs", job.id, "--grep", "failed TESTS") == "1:FAILED tests/test_ship\n"
+    found = await shell.danube("logs", "@latest", "--grep", "line", "--step", "1")
+    assert found.splitlines()[0] == "2:line"
+    assert len(found.splitlines()) == 2500
+    assert "0 lines have 'absent'" in await shell.danube("logs", job.id, "--grep", "absent", code=1)
+
+
 async def test_the_shell_completes_names_that_the_server_has(api: Api, shell: Shell) -> None:
     await log_in(api, shell)
     job = await api.job("app")

@@ -10,9 +10,12 @@ from urllib.parse import quote
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.job_names import JOB_HELP, job_id
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
-from danube_pkg.cli.output import say
+from danube_pkg.cli.output import print_json, say
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.kit.terminal import VisibleText
+
+MAX_HITS = 1000
+"""The most that the API returns at once."""
 
 PART_BYTES = 64 * 1024
 """Read at once."""
@@ -23,17 +26,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--follow", action="store_true", help="until the job ends; exit code 0 if it succeeds, else 1"
     )
+    parser.add_argument(
+        "--grep", metavar="TEXT", help="only the lines in which this text is seen; exit code 1 if there are none"
+    )
     parser.add_argument("--step", type=int, metavar="N", help="only the output of this step")
     parser.add_argument(
         "--raw", action="store_true", help="the bytes as they are; else control sequences but colours are made visible"
     )
-    add_server_arguments(parser, json_help="with -f: print events as JSON lines")
+    add_server_arguments(parser, json_help="with -f: print events as JSON lines; with --grep: hits")
 
 
 def main(options: argparse.Namespace) -> int:
     client = ApiClient(options)
     if options.follow:
         return follow_to_end(client, job_id(client, options.job), as_json=options.json, raw=options.raw)
+    if options.grep is not None:
+        return _grep(client, options)
     query = f"?step={options.step}" if options.step is not None else ""
     with client.open(f"/api/v1/jobs/{quote(job_id(client, options.job))}/log{query}") as response:
         if options.raw:
@@ -44,6 +52,25 @@ def main(options: argparse.Namespace) -> int:
             sys.stdout.write(shown.decoded(part))
         sys.stdout.write(shown.decoded(b"", final=True))
     return 0
+
+
+def _grep(client: ApiClient, options: argparse.Namespace) -> int:
+    """Each line with the text as `NUMBER:LINE`, and how many they are. The whole log is searched."""
+    path = f"/api/v1/jobs/{quote(job_id(client, options.job))}/log/search"
+    query = {"q": options.grep, "limit": MAX_HITS, "step": options.step}
+    count, begin = 0, 0
+    while begin is not None:
+        page = client.get(path, {**query, "from": begin})
+        for hit in page["hits"]:
+            if options.json:
+                print_json(hit)
+            else:
+                say(f"{hit['line']}:{hit['text']}")
+        count += len(page["hits"])
+        begin = page["next"]
+    if not options.json:
+        say(f"{count} {'line has' if count == 1 else 'lines have'} {options.grep!r}", file=sys.stderr)
+    return 0 if count else 1
 
 
 def follow_started(client: ApiClient, job: Mapping[str, Any], *, as_json: bool, raw: bool = False) -> int:
