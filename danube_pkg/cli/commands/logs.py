@@ -1,6 +1,7 @@
 """`danube logs JOB`: a job's log, or one step's output; with -f, live until the job ends."""
 
 import argparse
+import codecs
 import shutil
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from danube_pkg.cli.job_names import JOB_HELP, job_id
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
 from danube_pkg.cli.output import print_json, say
 from danube_pkg.cli.servers import add_server_arguments
+from danube_pkg.cli.step_prefixes import Prefix, step_prefixes
 from danube_pkg.kit.terminal import VisibleText
 
 MAX_HITS = 1000
@@ -31,6 +33,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--step", type=int, metavar="N", help="only the output of this step")
     parser.add_argument(
+        "--prefix",
+        action=argparse.BooleanOptionalAction,
+        help="the name of its step before each line of steps that ran in parallel (on a terminal)",
+    )
+    parser.add_argument(
         "--raw", action="store_true", help="the bytes as they are; else control sequences but colours are made visible"
     )
     add_server_arguments(parser, json_help="with -f: print events as JSON lines; with --grep: hits")
@@ -43,15 +50,55 @@ def main(options: argparse.Namespace) -> int:
     if options.grep is not None:
         return _grep(client, options)
     query = f"?step={options.step}" if options.step is not None else ""
-    with client.open(f"/api/v1/jobs/{quote(job_id(client, options.job))}/log{query}") as response:
+    path = f"/api/v1/jobs/{quote(job_id(client, options.job))}"
+    prefix = _prefix(client, path, options)
+    with client.open(f"{path}/log{query}") as response:
         if options.raw:
             shutil.copyfileobj(response, sys.stdout.buffer)
             return 0
-        shown = VisibleText()
+        # Lines are counted before carriage returns become line ends.
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        shown, prefixed = VisibleText(), _Prefixed(prefix)
         while part := response.read(PART_BYTES):
-            sys.stdout.write(shown.decoded(part))
-        sys.stdout.write(shown.decoded(b"", final=True))
+            sys.stdout.write(shown.text(prefixed.text(decoder.decode(part))))
+        sys.stdout.write(shown.text(prefixed.text(decoder.decode(b"", True)), final=True))
     return 0
+
+
+class _Prefixed:
+    """Text in parts, with a prefix before each of its lines."""
+
+    def __init__(self, prefix: Prefix | None) -> None:
+        self._prefix = prefix
+        self._line = 0
+        self._at_start = True
+
+    def text(self, text: str) -> str:
+        if self._prefix is None or not text:
+            return text
+        lines = text.split("\n")
+        parts = []
+        for number, line in enumerate(lines):
+            if self._at_start and (line or number < len(lines) - 1):
+                parts.append(self._prefix(self._line))
+            parts.append(line)
+            self._at_start = number < len(lines) - 1 or (self._at_start and not line)
+            if number < len(lines) - 1:
+                parts.append("\n")
+                self._line += 1
+        return "".join(parts)
+
+
+def _prefix(client: ApiClient, path: str, options: argparse.Namespace) -> Prefix | None:
+    """None where one step is printed, and where another program reads the lines, which are as they were printed."""
+    if (
+        options.step is not None
+        or options.raw
+        or options.prefix is False
+        or not (options.prefix or sys.stdout.isatty())
+    ):
+        return None
+    return step_prefixes(client.get(f"{path}/log/sections")["sections"], client.get(path)["steps"])
 
 
 def _grep(client: ApiClient, options: argparse.Namespace) -> int:
