@@ -26,16 +26,12 @@ from danube_pkg.core.configuration.cluster_settings import ClusterSettings, User
 from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.health.subsystems import Part
+from danube_pkg.core.images.coordinator import COORDINATOR_COMMAND, coordinator_reference
 from danube_pkg.core.images.registries import configured_targets
 from danube_pkg.core.runtimes.connection import CoordinatorConnection
 from danube_pkg.kit.directory_identity import identify
 from danube_pkg.kit.records import replace
 from danube_pkg.services.health import ConditionSource
-
-COORDINATOR_IMAGE = f"danube.internal/coordinator:{__version__}"
-"""The name of the coordinator image of this version, as it is loaded into the nodes."""
-
-COORDINATOR_COMMAND = "exec python3 -s -S -m danube_pkg.pod.coordinator"
 
 _USER_NAMESPACES: Mapping[UserNamespaces, bool | None] = {
     UserNamespaces.AUTO: None,
@@ -51,7 +47,7 @@ def kubernetes_settings(
     return KubernetesSettings(
         instance=instance,
         version=__version__,
-        coordinator_image=cluster.coordinator_image or COORDINATOR_IMAGE,
+        coordinator_image=cluster.coordinator_image or coordinator_reference(__version__),
         connection=lambda token: connection().files(token),
         namespace=cluster.namespace,
         builds_namespace=cluster.builds_namespace,
@@ -113,6 +109,7 @@ async def open_kubernetes(
             images=None,
             coordinator_command=COORDINATOR_COMMAND,
             conditions=(runtime, canaries, network),
+            image_options=options.images,
             network=NetworkAccess(addresses.proxy, tuple(sorted({host for host, _ in own}))),
             checks=checks,
         )

@@ -169,6 +169,8 @@ class ClusterNetwork(PodNetwork):
         return "" if is_enforced else UNENFORCED_NOTE
 
     async def worker_runs(self, container: Container) -> None:
+        if self._enforced.get(container.pod_id) is EnforcedBy.NOTHING:
+            return  # its coordinator has shown that nothing is enforced, and the configuration accepts that
         if not await self._see_enforced(container):
             self._enforced[container.pod_id] = EnforcedBy.NOTHING
 
