@@ -208,7 +208,7 @@ class ClusterNetwork(PodNetwork):
                 "canaries-unreachable",
                 "it cannot be seen whether this cluster enforces network policies",
                 cause="the server does not reach its own canary ports, so that a closed one proves nothing",
-                hint="danube health; check [egress] canary_address and canaries in danube.toml",
+                hint="danube config status; check [egress] canary_address and canaries in danube.toml",
             )
         canaries = Canaries(tuple(self._canaries.targets), self._options.server)
         observation = await self._try_until_closed(container, canaries)
