@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from tests.e2e.test_egress import Origin, allowed, origin
+from tests.adapters.runtimes.sandbox.origins import Origin
+from tests.e2e.test_egress import allowed, origin
 from tests.e2e.test_kubernetes import cluster, on_cluster
 from tests.fakes.kubernetes.cluster import FakeCluster
 from tests.fakes.kubernetes.resources import RESOURCES
