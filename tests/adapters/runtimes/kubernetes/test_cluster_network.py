@@ -207,8 +207,11 @@ async def test_a_job_that_runs_all_the_same_says_so(monkeypatch: pytest.MonkeyPa
     (condition,) = await setup.network.conditions()
     assert condition.reference == "egress-unenforced"
     assert CANARY in condition.what
-    setup.inside.ends = ["refused open"]
     await setup.network.worker_runs(WORKER)
+    assert setup.inside.tried == [0]  # its coordinator has shown it
+    await setup.network.pod_removed("p1", "job1")
+    setup.inside.ends = ["refused open"]
+    assert await setup.create(spec_of(Network.ALLOWLIST)) == ""
     assert await setup.network.conditions() == ()
 
 
