@@ -13,7 +13,7 @@ from pathlib import Path
 
 import danube_pkg
 from danube_pkg.core.errors import Defect, HostLacks
-from danube_pkg.core.images.coordinator import SUPERVISOR_PATH, CoordinatorFiles
+from danube_pkg.core.images.coordinator import CoordinatorFiles
 from danube_pkg.kit.records import Record
 
 
@@ -86,8 +86,8 @@ def coordinator_files() -> CoordinatorFiles:
         version=sysconfig.get_python_version(),
         standard_library=tuple(path for path in standard if path.is_dir()),
         packages=tuple(packages),
+        supervisor=find_program("danube-step"),
         library_directory=sys.platlibdir,
-        programs=((find_program("danube-step"), SUPERVISOR_PATH),),
     )
 
 

@@ -122,7 +122,7 @@ class SandboxContainers:
             *own_mounts,
         ]
         if held is None:
-            root = self._host_root(record, _user_of_host(record, container))
+            root = await asyncio.to_thread(self._host_root, record, _user_of_host(record, container))
         else:
             root = await self._image_root(held, pod, record, container.number, [workspace, *mounts])
         proxy = proxy_environment(None).items() if record.network.through_proxy else ()
