@@ -63,8 +63,14 @@ class Site:
         self.danube.pipeline(name, danubefile.replace(OWN, self.own), files, egress_allowlist=hosts, **spec)
 
 
+@pytest.fixture(scope="module")
+def builder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of the builder's image."""
+    return builder_archive(tmp_path_factory.mktemp("builder"), os.environ.get("DANUBE_TEST_KANIKO", ""))
+
+
 @pytest.fixture
-def site(danube: Installation, tmp_path: Path) -> Iterator[Site]:
+def site(danube: Installation, builder: Path, tmp_path: Path) -> Iterator[Site]:
     port, own_port = free_ports(2)
     own, realm = f"registry.test:{own_port}", f"http://danube.test:{port}/registry/token"
     with serving(tmp_path / "base") as base_registry:
@@ -78,9 +84,8 @@ def site(danube: Installation, tmp_path: Path) -> Iterator[Site]:
         document = {"apiVersion": "danube.dev/v1", "kind": "Config", "metadata": {"name": "global"}}
         spec = {"registries": [{"host": base, "insecure": True}]}
         (danube.config / "config.yaml").write_text(json.dumps({**document, "spec": spec}))
-        archive = builder_archive(tmp_path, os.environ.get("DANUBE_TEST_KANIKO", ""))
         for name in ("gcr.io/kaniko-project/executor:latest", "ghcr.io/osscontainertools/kaniko:latest"):
-            danube.command("image", "load", str(archive), "--name", name)
+            danube.command("image", "load", str(builder), "--name", name)
         danube.serve()
         token = (
             f"{{realm: '{realm}', service: '{own}', issuer: danube, rootcertbundle: {danube.data}/keys/registry.pem}}"

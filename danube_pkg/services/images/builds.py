@@ -71,8 +71,9 @@ class ImageBuilds:
         names = [one.repository for one in targets_of(request.command, host, default_host)]
         cache = cache_of(request.command, host, default_host)
         names += [cache] if cache and not job.trigger.is_untrusted else []
-        for name in names if self._tokens is not None else ():
-            self._tokens.check_push(job, name)
+        if self._tokens is not None:
+            for name in names:
+                self._tokens.check_push(job, name)
         insecure = [one.host for one in self._settings.specs() if one.insecure]
         command = completed(request.command, insecure, untrusted=job.trigger.is_untrusted)
         return replace(request, command=command)
@@ -96,10 +97,12 @@ class ImageBuilds:
     async def record(self, job: Job, request: StepRequest, output: bytes) -> Sequence[PushedImage]:
         """Record what a successful build has pushed to the server's own registry, once the registry confirms it. May be
         repeated. Raises Permanent for an image that the registry does not have, Unavailable."""
-        found = []
+        found: list[PushedImage] = []
         targets = targets_of(request.command, self._settings.host, self._settings.default_host)
         said = digest_in(output)
-        for target in targets if said and self._registry is not None else ():
+        if not said or self._registry is None:
+            return found
+        for target in targets:
             name = f"{self._settings.host}/{target.repository}:{target.tag}"
             digest = await self._registry.digest_of(target.repository, target.tag)
             if digest != said:

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from danube_pkg import __version__
+from danube_pkg.adapters.coordinator_image import archive
 from danube_pkg.adapters.coordinator_image.archive import WrittenImage, write_image
 from danube_pkg.adapters.coordinator_image.contents import collect
 from danube_pkg.adapters.images.archives import open_archive
@@ -56,6 +57,12 @@ def small_files(directory: Path) -> CoordinatorFiles:
 
 def written(path: Path, files: CoordinatorFiles) -> WrittenImage:
     return write_image(path, collect(files), coordinator_recipe())
+
+
+@pytest.fixture(autouse=True)
+def quick_compression(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the time of an archive goes into its size, which does not matter here."""
+    monkeypatch.setattr(archive, "COMPRESSION_LEVEL", 1)
 
 
 @pytest_asyncio.fixture
@@ -190,7 +197,7 @@ def test_the_command_writes_it_and_pushes_it(tmp_path: Path, registry: Registry)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["pushed"] == f"{registry.host}/ci/coordinator:{__version__}@{said['digest']}"
-    with tarfile.open(tmp_path / "image.tar") as archive:
-        index = json.load(cast("IO[bytes]", archive.extractfile("index.json")))
+    with tarfile.open(tmp_path / "image.tar") as made:
+        index = json.load(cast("IO[bytes]", made.extractfile("index.json")))
     (entry,) = index["manifests"]
     assert (entry["digest"], entry["annotations"]["org.opencontainers.image.ref.name"]) == (said["digest"], NAME)

@@ -10,6 +10,7 @@ from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenan
 from in_toto_attestation.v1.statement import Statement
 
 from danube_pkg.core.egress.canaries import EnforcedBy
+from danube_pkg.core.images.pushed import PushedImage
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE
 from danube_pkg.core.jobs.sealed_records import end_of_chain
 from danube_pkg.core.jobs.trigger import Trigger
@@ -140,3 +141,13 @@ def test_a_job_that_could_pass_by_the_proxy_has_another_builder() -> None:
 def test_every_uri_has_its_page() -> None:
     assert [kind for kind in KINDS if not (DOCS / "builders" / f"{kind}-v1.md").exists()] == []
     assert all((DOCS / "buildtypes" / f"{name}-v1.md").exists() for name in ("pipeline", "release"))
+
+
+def test_pushed_images_are_subjects_beside_artifacts() -> None:
+    facts = facts_of(a_job())
+    image = PushedImage(facts.job.id, "registry.test:5000/app/web:1", f"sha256:{'a' * 64}", 2, 0.0)
+    subjects = json.loads(statement_of(replace(facts, images=(image,))))["subject"]
+    assert [one["name"] for one in subjects] == ["package.tar.gz", "registry.test:5000/app/web:1"]
+    assert subjects[1]["digest"] == {"sha256": "a" * 64}
+    only_image = json.loads(statement_of(replace(facts, artifacts=(), images=(image,))))["subject"]
+    assert [one["name"] for one in only_image] == ["registry.test:5000/app/web:1"]
