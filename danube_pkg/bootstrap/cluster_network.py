@@ -8,7 +8,8 @@ from danube_pkg.adapters.egress.canaries import CanaryPort
 from danube_pkg.adapters.runtimes.kubernetes import ClusterNetwork, ClusterNetworkOptions, KubernetesSettings
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks
 from danube_pkg.core.configuration.egress_settings import EgressSection, Unenforced
-from danube_pkg.core.configuration.settings import RegistrySettings, ServerSettings
+from danube_pkg.core.configuration.registry_settings import RegistrySettings
+from danube_pkg.core.configuration.settings import ServerSettings
 from danube_pkg.core.egress.addresses import parse_address
 from danube_pkg.core.egress.network_policies import NetworkTarget, target_at
 from danube_pkg.core.egress.policy import PROXY_PORT

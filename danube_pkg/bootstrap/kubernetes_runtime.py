@@ -109,6 +109,7 @@ async def open_kubernetes(
             images=None,
             coordinator_command=COORDINATOR_COMMAND,
             conditions=(runtime, canaries, network),
+            image_options=options.images,
             network=NetworkAccess(addresses.proxy, tuple(sorted({host for host, _ in own}))),
             checks=checks,
         )

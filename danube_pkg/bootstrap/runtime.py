@@ -23,7 +23,7 @@ from danube_pkg.adapters.runtimes.sandbox import (
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.core.configuration.cluster_settings import ClusterSettings
 from danube_pkg.core.configuration.egress_settings import EgressSection
-from danube_pkg.core.configuration.settings import RegistrySettings, RuntimeSettings, ServerSettings
+from danube_pkg.core.configuration.settings import RuntimeSettings, ServerSettings
 from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.health.subsystems import Part
@@ -52,10 +52,10 @@ class RuntimeParts(Record):
     """The shell command that a coordinator's container runs."""
     conditions: Sequence[ConditionSource]
     """What an operator must see of the runtime."""
+    image_options: ImageOptions | None = None
+    """The registry that jobs push to, and how the server reaches it; None for a runtime without images."""
     network: NetworkAccess | None = None
     """How steps reach the egress proxy over a network; None where it is in the pod's own."""
-    registry: RegistrySettings = RegistrySettings()
-    """The registry that jobs push to."""
     checks: Mapping[Part, ConditionSource] = {}
     """The checks of its subsystems, without which no job can run."""
 
@@ -160,7 +160,7 @@ async def open_sandbox(
             images,
             coordinator_command(),
             (runtime,),
-            registry=options.images.registry,
+            image_options=options.images,
             checks=checks,
         )
 

@@ -6,7 +6,8 @@ import pytest
 
 from danube_pkg.bootstrap.cluster_network import addressed, job_targets, network_addresses, own_registries
 from danube_pkg.core.configuration.egress_settings import EgressSection
-from danube_pkg.core.configuration.settings import RegistrySettings, ServerSettings
+from danube_pkg.core.configuration.registry_settings import RegistrySettings
+from danube_pkg.core.configuration.settings import ServerSettings
 from danube_pkg.core.errors import Permanent
 
 SERVER = ServerSettings(grpc_address="0.0.0.0:9090", advertise_address="10.1.2.3:9090")
