@@ -8,6 +8,10 @@ from danube_pkg.adapters.runtimes.kubernetes.status import PodStatus, end_of
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import Container, ContainerEnded, PodEvent, PodNotice
 
+CAUSE_SECONDS = 2.0
+"""For the cause of a container's end to follow it. A kubelet that evicts a pod may report first that its containers
+have ended, and then why. Shorter than the engine waits for a reason."""
+
 
 class PodEvents:
     """One watch at a time is open, as the engine has it."""
@@ -16,6 +20,7 @@ class PodEvents:
         self._queue: asyncio.Queue[PodEvent] | None = None
         self._published: set[tuple[str, int]] = set()
         self._silent: set[str] = set()
+        self._held: dict[tuple[str, int], asyncio.TimerHandle] = {}
         self._given: dict[tuple[str, int], tuple[Reason, str]] = {}
 
     @asynccontextmanager
@@ -25,20 +30,26 @@ class PodEvents:
         self._queue = queue
         self._published.clear()
         for status in list(known):
-            self.take(status)
+            self.take(status, has_cause=True)
         try:
             yield _events(queue)
         finally:
             self._queue = None
+            for key in list(self._held):
+                self._release(key)
 
-    def take(self, status: PodStatus) -> None:
-        """Publish what has ended according to a new status."""
+    def take(self, status: PodStatus, *, has_cause: bool = False) -> None:
+        """Publish what has ended according to a new status. has_cause: no better cause is to be expected."""
         if status.pod_id in self._silent:
             return
         for one in status.ended:
             key = (status.pod_id, one.container.number)
             reason, message = self._given.get(key) or end_of(status, one)
-            self._publish_end(ContainerEnded(one.container, status.job_id, reason, message))
+            event = ContainerEnded(one.container, status.job_id, reason, message)
+            if has_cause or key in self._given or status.cause is not None or reason is not Reason.POD_LOST:
+                self._publish_end(event)
+            elif self._queue is not None and key not in self._held and key not in self._published:
+                self._held[key] = asyncio.get_running_loop().call_later(CAUSE_SECONDS, self._publish_held, event)
 
     def end(self, container: Container, job_id: str, reason: Reason, message: str) -> None:
         """Publish the end of a container that Danube itself ends, with the cause that it has for this."""
@@ -52,8 +63,17 @@ class PodEvents:
         if self._queue is not None:
             self._queue.put_nowait(PodNotice(pod_id, job_id, message))
 
+    def _publish_held(self, event: ContainerEnded) -> None:
+        if event.pod_id not in self._silent:
+            self._publish_end(event)
+
+    def _release(self, key: tuple[str, int]) -> None:
+        if (held := self._held.pop(key, None)) is not None:
+            held.cancel()
+
     def _publish_end(self, event: ContainerEnded) -> None:
         key = (event.pod_id, event.container.number)
+        self._release(key)
         if self._queue is not None and key not in self._published:
             self._published.add(key)
             self._queue.put_nowait(event)
@@ -76,6 +96,8 @@ class PodEvents:
         self._silent.discard(pod_id)
         self._given = {key: cause for key, cause in self._given.items() if key[0] != pod_id}
         self._published = {key for key in self._published if key[0] != pod_id}
+        for key in [key for key in self._held if key[0] == pod_id]:
+            self._release(key)
 
 
 async def _events(queue: "asyncio.Queue[PodEvent]") -> AsyncIterator[PodEvent]:

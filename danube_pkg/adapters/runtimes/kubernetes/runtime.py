@@ -74,7 +74,7 @@ class KubernetesRuntime:
         self.features = ClusterFeatures(self.api, settings.user_namespaces)
         self._pods = ClusterPods(settings, self.api, self._watch, self._events, self.features)
         self._workers = ClusterWorkers(settings, self.api, self._watch, self._events.notify)
-        self._leftovers = Leftovers(self.api, settings.instance, settings.namespaces)
+        self.leftovers = Leftovers(self.api, settings.instance, settings.namespaces)
         self._locks: dict[str, asyncio.Lock] = {}
         self._checked: set[Container] = set()
         self._network.use(self.api, self.exec)
@@ -183,7 +183,7 @@ class KubernetesRuntime:
         await self._watch.synced()
         timing = Timing(SystemClock())
         streak = Streak("leftovers", timing, Pauses(1.0, SWEEP_SECONDS), log=_log.logger)
-        sweeping = for_ever(self._leftovers.sweep, streak, timing, expected=(Permanent, Retryable))
+        sweeping = for_ever(self.leftovers.sweep, streak, timing, expected=(Permanent, Retryable))
         kept = Streak("network", timing, Pauses(1.0, 30.0), log=_log.logger)
         keeping = for_ever(self._keep_network, kept, timing, expected=(Permanent, Retryable))
         async with self._events.open(self._watch.pods.values()) as events:
