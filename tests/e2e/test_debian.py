@@ -25,6 +25,7 @@ DANUBEFILE = '''
             test ! -e /usr/bin/hello
             """, name="Packages")
         step.run("""set -e
+            umask 022  # 002 where the steps share the workspace by its group
             mkdir /tree && cd /tree
             touch a b && chown 33:33 a && chown daemon:mail b && chmod 4755 b
             tar cf /workspace/tree.tar . && mkdir out && tar xpf /workspace/tree.tar -C out
@@ -101,6 +102,6 @@ else:
         end = danube.end_of(job, 240)
         assert (end["status"], [step["status"] for step in end["steps"]]) == ("failure", ["success", "failure"])
         log = danube.log(job)
-        notice = "--- ids: /etc/subuid and /etc/subgid give 1234 no 65535 ids, so images have one user, who is not root; usermod "
+        notice = "--- ids: /etc/subuid and /etc/subgid do not give 1234 65535 ids, so images have one user, who is not root; usermod "
         assert notice in log
         assert "\n1000\n" in log

@@ -128,3 +128,25 @@ async def test_a_root_commit_without_files(
     copy = await unpacked(await sources.open(url, found.commit_sha), tmp_path / "copy")
     assert [path.name for path in copy.iterdir()] == [".git"]
     assert git(copy, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("modules", "notice"),
+    [
+        (
+            '[submodule "v"]\n\tpath = vendored\n\turl = https://git.example.org/v\n',
+            "the submodule vendored is not fetched: the repository is a directory of the server",
+        ),
+        ("<<<<<<< HEAD\n", "no submodule is fetched: .gitmodules, line 1, cannot be parsed: '<<<<<<< HEAD'"),
+    ],
+)
+async def test_the_log_names_the_submodules_of_a_local_repository(
+    sources: GitSources, app: ServedRepository, tmp_path: Path, modules: str, notice: str
+) -> None:
+    (app.work / ".gitmodules").write_text(modules)
+    git(app.work, "add", ".gitmodules")
+    git(app.work, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},vendored")
+    git(app.work, "commit", "-q", "-m", "modules")
+    source = await sources.open(str(app.work), git(app.work, "rev-parse", "HEAD"))
+    await unpacked(source, tmp_path / "copy")
+    assert source.notices == [notice]
