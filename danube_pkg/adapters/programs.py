@@ -7,11 +7,13 @@ import importlib.util
 import platform
 import shlex
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import danube_pkg
 from danube_pkg.core.errors import Defect, HostLacks
+from danube_pkg.core.images.coordinator import CoordinatorFiles
 from danube_pkg.kit.records import Record
 
 
@@ -70,6 +72,27 @@ def coordinator_command() -> str:
     """
     interpreter = Path(sys.executable).resolve()
     return f"exec {shlex.quote(str(interpreter))} -s -S -m danube_pkg.pod.coordinator"
+
+
+def coordinator_files() -> CoordinatorFiles:
+    """For a checkout, an installed package and a zipapp, which runs from an unpacked tree."""
+    package = Path(danube_pkg.__file__).absolute().parent
+    packages = [(package / part, f"danube_pkg/{part}") for part in _OWN_PARTS]
+    for name in _PACKAGES:
+        packages += [(path, path.name) for path in _paths_of(name)]
+    standard = dict.fromkeys(Path(sysconfig.get_path(name, vars=_BASE)).resolve() for name in ("stdlib", "platstdlib"))
+    return CoordinatorFiles(
+        interpreter=Path(sys.executable).resolve(),
+        version=sysconfig.get_python_version(),
+        standard_library=tuple(path for path in standard if path.is_dir()),
+        packages=tuple(packages),
+        supervisor=find_program("danube-step"),
+        library_directory=sys.platlibdir,
+    )
+
+
+_BASE = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix, "installed_base": sys.base_prefix}
+"""The installation's own directories, also where this program runs from a virtual environment."""
 
 
 def _paths_of(name: str) -> Sequence[Path]:

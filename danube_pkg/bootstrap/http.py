@@ -43,7 +43,7 @@ class HttpOptions(Record):
 
     external_url: the URL that links begin with; certificate: the files of a TLS certificate and its key;
     page_directory: the built page. trusted_proxies: networks whose X-Forwarded-For is believed. listening: a socket
-    that listens at bind_address already.
+    that listens at bind_address already. admin: the local administrator's unix socket, if it listens already.
     """
 
     bind_address: str
@@ -52,6 +52,7 @@ class HttpOptions(Record):
     page_directory: Path | None = None
     trusted_proxies: Sequence[str] = ()
     listening: socket.socket | None = None
+    admin: socket.socket | None = None
 
 
 class HttpParts(Record):
@@ -101,7 +102,7 @@ async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[H
         owner.start("event loop lag", measure_lag(services.metrics.lag.observe))
         server = HttpServer(services, ROUTES, PATTERNS)
         local = parts.store.directory / SOCKET_NAME
-        serving = server.serving(local, options.bind_address, options.certificate, options.listening)
+        serving = server.serving(local, options.bind_address, options.certificate, options.listening, options.admin)
         yield HttpParts(await stack.enter_async_context(serving), services)
 
 
@@ -144,6 +145,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         statements=jobs.statements,
         exports=jobs.exports,
         id_tokens=jobs.id_tokens,
+        registry_tokens=jobs.registry_tokens,
         artifact_directory=str(store.directory / "artifacts"),
         configuration=parts.configuration,
         applied=parts.configuration.applied,

@@ -16,12 +16,12 @@ from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.programs import find_program
 from danube_pkg.adapters.runtimes.sandbox import has_ids_for_pods, map_of_user
 from danube_pkg.adapters.store import Database, SqliteConfiguration, SqliteSecrets
-from danube_pkg.core.configuration.settings import RegistrySettings
+from danube_pkg.core.configuration.registry_settings import RegistrySettings
 from danube_pkg.core.errors import Defect, Permanent, Unavailable
 from danube_pkg.core.images.manifests import platform_of
 from danube_pkg.core.images.ports import RegistryGuard
 from danube_pkg.core.images.reference import ImageBounds
-from danube_pkg.core.images.registries import RegistrySpec
+from danube_pkg.core.images.registries import RegistryCredentials, RegistrySpec
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.http_client import ProxyOf, no_proxy
 from danube_pkg.kit.records import Record, field
@@ -39,7 +39,8 @@ class ImageOptions(Record):
     directory: the image store, which several processes may share. logins: the `config.json` of `docker login`.
     proxy_of: the proxy for a URL. hosts: IP address by host name, from `[egress]`, so that a registry on this machine
     has one name for jobs and for pulls. server: the data directory of a server whose registries and credentials are
-    used too. known: gets the values of those credentials, to mask them.
+    used too. known: gets the values of those credentials, to mask them. credentials: by a registry's host, those that
+    take precedence, since the server itself has issued them.
     """
 
     directory: Path
@@ -50,6 +51,7 @@ class ImageOptions(Record):
     hosts: Mapping[str, str] = field(default_factory=dict)
     server: Path | None = None
     known: KnownValues = field(default_factory=KnownValues)
+    credentials: Mapping[str, RegistryCredentials] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -65,13 +67,6 @@ async def open_images(
     ledgers: where contacts for jobs are recorded.
     """
 
-    async def no_secret(key: str, user: str) -> bytes:
-        raise Permanent(
-            "secret-not-set",
-            f"{user} needs the secret {key!r}, and no server is configured here",
-            hint=f"log in with: docker login; or where the server runs: danube secrets set {key}",
-        )
-
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         server_specs: Sequence[RegistrySpec] = ()
@@ -81,6 +76,7 @@ async def open_images(
             lambda: (*options.registry.specs(), *server_specs, *specs()),
             secret_of or no_secret,
             DockerLogins(options.logins),
+            options.credentials,
         )
         store = ImageDirectory(options.directory, options.bounds, owners_of_images(), logged(_log))
         stack.push_async_callback(store.close)
@@ -102,6 +98,15 @@ async def open_images(
             specs=access.specs,
             ledgers=ledgers,
         )
+
+
+async def no_secret(key: str, user: str) -> bytes:
+    """For a command without a server. Raises Permanent."""
+    raise Permanent(
+        "secret-not-set",
+        f"{user} needs the secret {key!r}, and no server is configured here",
+        hint=f"log in with: docker login; or where the server runs: danube secrets set {key}",
+    )
 
 
 def owners_of_images() -> Owners:

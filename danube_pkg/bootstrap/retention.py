@@ -60,9 +60,12 @@ def open_catalog(
     options: ImageOptions, applied: AppliedConfiguration, secret_of: SecretOf, store: Store
 ) -> RegistryCatalog:
     """The registry that danube.toml names, which must be one. Close it after use."""
-    (own,) = options.registry.specs()
-    access = Registries(lambda: (own, *applied.config.registries), secret_of, DockerLogins(options.logins))
-    return RegistryCatalog(endpoints_of(own.host, (own,))[-1], access, store.clock, f"danube/{__version__}")
+    own = options.registry.specs()[0]
+    logins = DockerLogins(options.logins)
+    access = Registries(lambda: (own, *applied.config.registries), secret_of, logins, options.credentials)
+    return RegistryCatalog(
+        endpoints_of(own.host, (own,))[-1], access, store.clock, f"danube/{__version__}", options.hosts
+    )
 
 
 def build_images(

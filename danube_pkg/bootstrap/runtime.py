@@ -22,7 +22,8 @@ from danube_pkg.adapters.runtimes.sandbox import (
 )
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.core.configuration.cluster_settings import ClusterSettings
-from danube_pkg.core.configuration.settings import EgressHosts, RuntimeSettings, ServerSettings
+from danube_pkg.core.configuration.egress_settings import EgressSection
+from danube_pkg.core.configuration.settings import RuntimeSettings, ServerSettings
 from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.health.subsystems import Part
@@ -33,7 +34,7 @@ from danube_pkg.core.runtimes.connection import CoordinatorConnection
 from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.directory_identity import identify
-from danube_pkg.kit.records import Record, field
+from danube_pkg.kit.records import Record, field, replace
 from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.images.pulls import ImageLedgers
 from danube_pkg.services.images.registries import SecretOf
@@ -51,6 +52,8 @@ class RuntimeParts(Record):
     """The shell command that a coordinator's container runs."""
     conditions: Sequence[ConditionSource]
     """What an operator must see of the runtime."""
+    image_options: ImageOptions | None = None
+    """The registry that jobs push to, and how the server reaches it; None for a runtime without images."""
     network: NetworkAccess | None = None
     """How steps reach the egress proxy over a network; None where it is in the pod's own."""
     checks: Mapping[Part, ConditionSource] = {}
@@ -64,14 +67,16 @@ class SandboxParts(RuntimeParts):
 
 
 class RuntimeOptions(Record):
-    """The sections of danube.toml about the runtime, egress and images, and which runtime was chosen by them."""
+    """The sections of danube.toml about the runtime, egress and images, and which runtime was chosen by them.
+    host_image: whether jobs may use the image `host`."""
 
     images: ImageOptions
     runtime: RuntimeSettings
-    egress: EgressHosts
+    egress: EgressSection
     choice: RuntimeChoice = RuntimeChoice(None, "pods of this machine alone")
     kubernetes: ClusterSettings = field(default_factory=ClusterSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
+    host_image: bool = True
 
 
 async def _no_host_forms(job_id: str) -> Collection[str]:
@@ -101,7 +106,7 @@ NO_CALLBACKS = RuntimeCallbacks()
 def local_options(directory: Path) -> RuntimeOptions:
     """Options for pods without images and without egress: to check a machine, or to remove pods. Defaults elsewhere."""
     images = ImageOptions(directory / "images", directory / "docker.json")
-    return RuntimeOptions(images, RuntimeSettings(), EgressHosts())
+    return RuntimeOptions(images, RuntimeSettings(), EgressSection())
 
 
 @asynccontextmanager
@@ -148,7 +153,16 @@ async def open_sandbox(
         runtime = SandboxRuntime(settings, images, proxies)
         stack.push_async_callback(runtime.close)
         checks: Mapping[Part, ConditionSource] = {Part.PODS: SandboxPrograms(settings), Part.EGRESS: proxies}
-        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,), checks=checks)
+        yield SandboxParts(
+            runtime,
+            proxies,
+            ledgers,
+            images,
+            coordinator_command(),
+            (runtime,),
+            image_options=options.images,
+            checks=checks,
+        )
 
 
 def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
@@ -165,7 +179,7 @@ def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
 
 
 def egress_settings(
-    egress: EgressHosts, settings: SandboxSettings, registries: Callable[[], Collection[tuple[str, int]]]
+    egress: EgressSection, settings: SandboxSettings, registries: Callable[[], Collection[tuple[str, int]]]
 ) -> EgressSettings:
     """How the egress proxies of a sandbox's data directory are started."""
     return EgressSettings(
@@ -183,7 +197,8 @@ def egress_settings(
 async def _open_sandbox(
     options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks
 ) -> AsyncIterator[RuntimeParts]:
-    async with open_sandbox(sandbox_settings(options.runtime, data), options, callbacks) as parts:
+    settings = replace(sandbox_settings(options.runtime, data), host_image=options.host_image)
+    async with open_sandbox(settings, options, callbacks) as parts:
         yield parts
 
 

@@ -14,6 +14,7 @@ from danube_pkg.bootstrap.health import Observed, open_health
 from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
+from danube_pkg.bootstrap.registry_tokens import with_own_credentials
 from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
@@ -23,7 +24,7 @@ from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.cluster_settings import effective_cluster
-from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
+from danube_pkg.core.configuration.settings import HostImage, ServerSettings, Settings, TlsSettings
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import EventLog
@@ -42,6 +43,7 @@ class ServerOptions(Record):
     """settings: danube.toml, with the command line's flags applied; flags: names of the settings that these replace.
 
     known: gets each secret value, to mask it in the server's log. listening: the socket on which clients wait already.
+    admin: the local administrator's, if the process manager holds it.
     """
 
     settings: Settings
@@ -49,6 +51,7 @@ class ServerOptions(Record):
     known: KnownValues
     images: ImageOptions
     listening: socket.socket | None = None
+    admin: socket.socket | None = None
 
 
 class RunningServer(Record):
@@ -69,9 +72,9 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         access = open_coordinator_access(settings.server, store.directory, store.clock)
-        wanted, callbacks = _runtime_options(options, applied), _callbacks(store, masks, applied, secrets, access)
-        opening_runtime = open_runtime(wanted, store.directory, callbacks)
-        runtime = await stack.enter_async_context(opening_runtime)
+        wanted = runtime_options(options, store, applied)
+        callbacks = _callbacks(store, masks, applied, secrets, access)
+        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         cloning = open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
         repositories = await stack.enter_async_context(cloning)
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
@@ -86,7 +89,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         triggering = open_triggers(store, jobs, repositories.access(url), configuration.sync)
         triggers = await stack.enter_async_context(triggering)
         identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
-        reaping = open_retention(store, applied, audit, jobs.draining, options.images, secrets.read_for_server)
+        reaping = open_retention(store, applied, audit, jobs.draining, wanted.images, secrets.read_for_server)
         retention = await stack.enter_async_context(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
@@ -121,12 +124,22 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         yield RunningServer(opened.address, parts)
 
 
-def _runtime_options(options: ServerOptions, applied: AppliedConfiguration) -> RuntimeOptions:
+def runtime_options(options: ServerOptions, store: Store, applied: AppliedConfiguration) -> RuntimeOptions:
+    """How pods are made, from danube.toml and the applied configuration."""
     settings = options.settings
     choice = choose_runtime(settings)
     _log.info("runtime-chosen", runtime=choice.name, why=choice.why)
     cluster = effective_cluster(settings.kubernetes, settings.written, applied.config.kubernetes)
-    return RuntimeOptions(options.images, settings.runtime, settings.egress, choice, cluster, settings.server)
+    lends_host = settings.images.host is HostImage.ALLOW
+    return RuntimeOptions(
+        with_own_credentials(options.images, store),
+        settings.runtime,
+        settings.egress,
+        choice=choice,
+        kubernetes=cluster,
+        server=settings.server,
+        host_image=lends_host,
+    )
 
 
 def _callbacks(
@@ -183,6 +196,7 @@ def _http_options(options: ServerOptions, server: ServerSettings) -> HttpOptions
         find_page(),
         server.trusted_proxies,
         options.listening,
+        options.admin,
     )
 
 

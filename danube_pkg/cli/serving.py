@@ -5,18 +5,27 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 from danube_pkg.adapters.configuration import find_settings, read_settings
 from danube_pkg.bootstrap.serve import ServerOptions, serve
+from danube_pkg.bootstrap.trial import try_start
 from danube_pkg.cli.image_settings import image_options
+from danube_pkg.cli.output import say
 from danube_pkg.cli.process_log import start_log
 from danube_pkg.kit.records import replace
 from danube_pkg.services.secrets import KnownValues
 
 
-def run_server(options: argparse.Namespace, named: str | None, listening: socket.socket | None) -> int:
-    """named: danube.toml. listening: the socket on which clients wait already, None where there is none."""
+def run_server(
+    options: argparse.Namespace,
+    named: str | None,
+    listening: socket.socket | None,
+    admin: socket.socket | None = None,
+) -> int:
+    """named: danube.toml. listening, admin: the sockets on which clients and the local administrator wait already, None
+    where there is none."""
     known = KnownValues()
     start_log(known, default="info", stream_name="stdout")
     settings = read_settings(find_settings(Path(named) if named else None))
@@ -26,8 +35,18 @@ def run_server(options: argparse.Namespace, named: str | None, listening: socket
     server = replace(settings.server, **flags)
     settings = replace(settings, server=server)
     images = image_options(server.data_dir, settings)
-    asyncio.run(_serve(ServerOptions(settings, frozenset(flags), known, images, listening)))
+    prepared = ServerOptions(settings, frozenset(flags), known, images, listening, admin)
+    if options.trial:
+        return _try(prepared)
+    asyncio.run(_serve(prepared))
     return 0
+
+
+def _try(options: ServerOptions) -> int:
+    found = asyncio.run(try_start(options))
+    for condition in found:
+        say(f"{condition.reference}: {condition.what}\n  hint: {condition.hint}", file=sys.stderr)
+    return 1 if found else 0
 
 
 async def _serve(options: ServerOptions) -> None:

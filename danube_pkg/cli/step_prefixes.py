@@ -13,7 +13,7 @@ Prefix = Callable[[int], str]
 
 
 def step_prefixes(sections: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]) -> Prefix:
-    """sections: of `GET /api/v1/jobs/{job}/log/sections`; steps: of the job. One that printed alone has no prefix."""
+    """sections: of `GET /api/v1/jobs/{job}/log/sections`; steps: of the job. A step that printed alone has none."""
     names = {step["sequence"]: one_line(step["name"]) for step in steps}
     mixed = _mixed([section["step"] for section in sections])
     width = min(PREFIX_LENGTH, max((len(names.get(step, "")) for step in mixed), default=0))

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     POD_LOST = "pod-lost"
     POD_FAILED = "pod-failed"
     IMAGE_PULL_FAILED = "image-pull-failed"
+    HOST_IMAGE_REFUSED = "host-image-refused"
     OUT_OF_MEMORY = "out-of-memory"
     EVICTED = "evicted"
     PREEMPTED = "preempted"
@@ -56,6 +57,7 @@ class Reason(StrEnum):
     HOST_LACKS = "host-lacks"
     LOG_LOST = "log-lost"
     SIGNING_FAILED = "signing-failed"
+    COORDINATOR_VERSION = "coordinator-version"
 
     @property
     def ends_containers(self) -> bool:
@@ -133,9 +135,12 @@ HINTS: dict[Reason, str] = {
     " SIGSEGV comes from a module with native code",
     Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the package danube",
     Reason.INFRASTRUCTURE_LOST: "rerun the job: danube rerun JOB; if it happens again: danube doctor",
+    Reason.COORDINATOR_VERSION: "make the coordinator's image of this version: danube image coordinator --output FILE, or"
+    " --push REGISTRY/NAME, and name it in danube.toml",
     Reason.POD_LOST: "rerun the job: danube rerun JOB; find out what removed its pod",
     Reason.POD_FAILED: "see the cause; check this machine with: danube doctor",
     Reason.IMAGE_PULL_FAILED: "check the image's name and the registry's credentials",
+    Reason.HOST_IMAGE_REFUSED: "load an image where the server runs: danube image load FILE; then name it in the pipeline: image: NAME",
     Reason.OUT_OF_MEMORY: "raise the pipeline's resources.memory_mb, or make the command use less",
     Reason.EVICTED: "rerun the job: danube rerun JOB; the node was short of a resource",
     Reason.PREEMPTED: "rerun the job: danube rerun JOB; pods of a higher priority needed its place in the cluster",
@@ -160,6 +165,9 @@ _RUN_HINTS: dict[Reason, str] = {
     Reason.SIGNING_FAILED: "run it again: danube run",
     Reason.DRAINED: "run it again: danube run",
     Reason.EVICTED: "run it again: danube run; the machine was short of a resource",
+    Reason.PREEMPTED: "run it again: danube run; this machine has no pods of other priorities",
+    Reason.NODE_LOST: "run it again: danube run; if it happens again: danube doctor",
+    Reason.NODE_DRAINED: "run it again: danube run",
     Reason.SCRIPT_MISSING: "name the file: danube run --script FILE",
     Reason.JOB_TIMEOUT: "give it more seconds: danube run --timeout SECONDS; or find the step that takes so long",
     Reason.OUT_OF_MEMORY: "free memory on this machine, or make the command use less",

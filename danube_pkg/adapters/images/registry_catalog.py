@@ -7,18 +7,18 @@ A registry frees the space of removed manifests only by its own garbage collecti
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urljoin
 
-from danube_pkg.adapters.images.authentication import Authenticator, Authorizations, read_challenge
-from danube_pkg.core.errors import Permanent, Unavailable
+from danube_pkg.adapters.images.exchange import RegistryExchange
+from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.manifests import ACCEPTED, MAX_DOCUMENT_BYTES
 from danube_pkg.core.images.ports import RegistryAccess
 from danube_pkg.core.images.registries import RegistryEndpoint
 from danube_pkg.core.retention.ports import RegistryManifest
 from danube_pkg.kit.clock import Clock
-from danube_pkg.kit.http_client import ExchangeFailed, HttpClient, HttpSettings, WholeResponse
+from danube_pkg.kit.http_client import HttpSettings, WholeResponse
 
 PAGE = 100
 """Names in one answer: registries refuse larger pages than their own limit, which is 100 at least."""
@@ -33,18 +33,25 @@ _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
 
 class RegistryCatalog:
-    """`core.retention.ports.ImageRegistry` for one registry. Close it after use."""
+    """`core.retention.ports.ImageRegistry` for one registry. Close it after use. hosts: IP address by host name, in
+    place of the resolver's."""
 
-    def __init__(self, endpoint: RegistryEndpoint, access: RegistryAccess, clock: Clock, user_agent: str) -> None:
+    def __init__(
+        self,
+        endpoint: RegistryEndpoint,
+        access: RegistryAccess,
+        clock: Clock,
+        user_agent: str,
+        hosts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.host = endpoint.host
-        self._endpoint = endpoint
-        self._access = access
-        settings = HttpSettings(user_agent, total_seconds=SECONDS, redirects=0, body_bytes=MAX_DOCUMENT_BYTES)
-        self._http = HttpClient(settings)
-        self._authenticator = Authenticator(self._http, clock, Authorizations())
+        settings = HttpSettings(
+            user_agent, total_seconds=SECONDS, redirects=0, body_bytes=MAX_DOCUMENT_BYTES, hosts=hosts
+        )
+        self._exchange = RegistryExchange(endpoint, access, clock, settings)
 
     async def close(self) -> None:
-        await self._http.close()
+        await self._exchange.close()
 
     async def repositories(self) -> Sequence[str]:
         return [name async for name in self._names("_catalog", "repositories", "")]
@@ -84,47 +91,17 @@ class RegistryCatalog:
             path = urljoin(f"/v2/{path}", following[1]).removeprefix("/v2/")
 
     async def _request(self, method: str, path: str, repository: str, headers: Mapping[str, str]) -> WholeResponse:
-        """The answer to a request, 404 and 405 included. One challenge is answered. Raises Unavailable, Permanent."""
-        url = f"{self._endpoint.url}/v2/{path}"
-        for is_second in (False, True):
-            sent = {**headers, **self._authenticator.header(self._endpoint, repository)}
-            async with self._reached():
-                found = await self._http.exchange(method, url, headers=sent)
-            if found.status in (200, 202, 404, 405):
-                return found
-            if found.status not in (401, 403):
-                raise self._unavailable(f"it answered {method} {path} with {found.status}")
-            if is_second or not await self._authorised(found, repository):
-                break
+        """The answer to a request, 404 and 405 included. Raises Unavailable, Permanent."""
+        found = await self._exchange.send(method, path, repository, headers)
+        if found.status in (200, 202, 404, 405):
+            return found
+        if found.status not in (401, 403):
+            raise self._exchange.unavailable(f"it answered {method} {path} with {found.status}")
         raise Permanent(
             "registry-denies-access",
             f"registry {self.host} does not let Danube {'delete' if method == 'DELETE' else 'list'} images",
             cause=f"it answered {method} {path} with {found.status}",
             hint="give the account in config.yaml, registries, the right to list and delete",
-        )
-
-    async def _authorised(self, found: WholeResponse, repository: str) -> bool:
-        challenge = read_challenge(dict(found.headers).get("www-authenticate", ""))
-        self._authenticator.forget(self._endpoint, repository)
-        credentials = await self._access.credentials(self._endpoint.host)
-        async with self._reached():
-            return challenge is not None and await self._authenticator.answer(
-                challenge, self._endpoint, repository, credentials
-            )
-
-    @asynccontextmanager
-    async def _reached(self) -> AsyncIterator[None]:
-        try:
-            yield
-        except ExchangeFailed as error:
-            raise self._unavailable(str(error)) from error
-
-    def _unavailable(self, cause: str) -> Unavailable:
-        return Unavailable(
-            "registry-unreachable",
-            f"registry {self.host} cannot be read",
-            cause=cause,
-            hint=f"check that it runs: curl {self._endpoint.url}/v2/",
         )
 
 

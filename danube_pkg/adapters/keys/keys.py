@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from danube_pkg.adapters.keys.files import check_private, key_missing
 from danube_pkg.core.errors import Permanent, Unauthenticated
+from danube_pkg.core.images.registry_tokens import CredentialKind, RegistryCredential
 from danube_pkg.core.secrets.secret import SecretName, StoredSecret
 from danube_pkg.kit.files import write_atomically
 
@@ -35,15 +36,18 @@ NEXT_KEY_NAME = "encryption.key.next"
 
 _NONCE_BYTES = 12
 _TOKEN_PREFIX = "dj1"
+_REGISTRY_PREFIX = "dr1"
 
 
 class Keys:
-    """`core.jobs.ports.JobKeys`, the encryption of secrets and of login cookies, and derived keys."""
+    """`core.jobs.ports.JobKeys`, `core.images.registry_tokens.RegistryPasswords`, the encryption of secrets and of
+    login cookies, and derived keys."""
 
     def __init__(self, master: bytes) -> None:
         self._cipher = AESGCM(_derive(master, "secrets"))
         self._token_key = _derive(master, "job-token")
         self._step_key = _derive(master, "step-key")
+        self._registry_key = _derive(master, "registry-password")
         self._egress_key = _derive(master, "egress-password")
         self._seal = AESGCM(_derive(master, "login-cookie"))
         self._wrap = AESGCM(_derive(master, "wrapped-key"))
@@ -139,6 +143,19 @@ class Keys:
         if len(parts) != 3 or not hmac.compare_digest(self.job_token(parts[1]).encode(), token.encode()):
             raise Unauthenticated("job-token-invalid", "this is not a job token of this server")
         return parts[1]
+
+    def registry_password(self, credential: RegistryCredential) -> str:
+        text = f"{credential.kind}.{credential.job_id}"
+        return f"{_REGISTRY_PREFIX}.{text}.{_url_safe(hmac.digest(self._registry_key, text.encode(), sha256))}"
+
+    def check_registry_password(self, password: str) -> RegistryCredential:
+        parts = password.split(".")
+        if len(parts) == 4 and parts[1] in set(map(str, CredentialKind)):
+            found = RegistryCredential(CredentialKind(parts[1]), parts[2])
+            if hmac.compare_digest(self.registry_password(found).encode(), password.encode()):
+                return found
+        what = "this is not a registry credential of this server"
+        raise Unauthenticated("registry-credential-invalid", what, hint="push by a step: step.build_image(…)")
 
     def egress_password(self, job_id: str) -> str:
         return _url_safe(hmac.digest(self._egress_key, job_id.encode(), sha256))

@@ -1,4 +1,5 @@
-"""`danube image`: list, load, pull and remove images: before a job needs them, or on a machine without network.
+"""`danube image`: list, load, pull and remove images, before a job needs them or on a machine without network, and make
+the coordinator's image for a cluster.
 
 The commands work on the image store, which a running server shares, so that it needs no restart. `pull` uses the
 registries and credentials of the server's configuration, if this user owns the server's files, and those of `docker
@@ -8,16 +9,21 @@ login`.
 import argparse
 import asyncio
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from danube_pkg import __version__
 from danube_pkg.adapters.images.archives import open_archive
+from danube_pkg.bootstrap.coordinator_image import push_image, write_coordinator_image
 from danube_pkg.bootstrap.images import ImageOptions, open_images
+from danube_pkg.cli.file_output import copy_output
 from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.output import ago, print_json, print_table, say, show, size
 from danube_pkg.core.errors import Invalid
+from danube_pkg.core.images.coordinator import coordinator_reference
 from danube_pkg.core.images.ports import ImageRequester
-from danube_pkg.core.images.reference import ArchivedImage, Image, StoredImage
+from danube_pkg.core.images.reference import ArchivedImage, Image, PackedImage, StoredImage
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.times import iso
@@ -49,10 +55,52 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             help="the server's data directory (DANUBE_DATA; else ./.danube, else /var/lib/danube, else your own cache)",
         )
         command.set_defaults(act=act)
+    _coordinator_arguments(commands.add_parser("coordinator", help=_MAKES, description=f"{_MAKES}, without Docker"))
+
+
+_MAKES = "make the coordinator's image from this program, for a cluster"
+
+
+def _coordinator_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--output", "--out", metavar="FILE", help="write an OCI archive, for containerd or skopeo")
+    command.add_argument(
+        "--push", metavar="REGISTRY/NAME", help="push it; its tag is Danube's version if none is given"
+    )
+    command.add_argument("--http", action="store_true", help="connect to the registry without TLS")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(act=_coordinator, data=None)
 
 
 def main(options: argparse.Namespace) -> int:
     return int(asyncio.run(options.act(options, image_options(options.data, pull_as_server=options.act is _pull))))
+
+
+async def _coordinator(options: argparse.Namespace, store: ImageOptions) -> int:
+    if options.output is None and options.push is None:
+        hint = "danube image coordinator --output coordinator.tar, or --push registry.example.org/danube/coordinator"
+        raise Invalid("output-missing", "what shall be done with the image?", hint=hint)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "image.tar"
+        made = write_coordinator_image(path)
+        if options.output is not None:
+            with path.open("rb") as source:
+                copy_output(options.output, source)
+        pushed = await _pushed(made.packed, options, store) if options.push is not None else ""
+    name = coordinator_reference(__version__)
+    if options.json:
+        print_json({"name": name, "digest": made.digest, "size_bytes": made.size_bytes, "pushed": pushed or None})
+        return 0
+    lines = [f"written: {options.output} ({size(made.size_bytes)}, {name})"] if options.output else []
+    for line in [*lines, *([f"pushed: {pushed}"] if pushed else [])]:
+        say(line, file=sys.stderr if options.output == "-" else sys.stdout)
+    return 0
+
+
+async def _pushed(image: PackedImage, options: argparse.Namespace, store: ImageOptions) -> str:
+    last = str(options.push).rpartition("/")[2]
+    name = options.push if ":" in last else f"{options.push}:{coordinator_reference(__version__).rpartition(':')[2]}"
+    specs = (RegistrySpec(options.push.partition("/")[0], insecure=True),) if options.http else ()
+    return await push_image(image, name, store, specs, lambda update: say(update, file=sys.stderr))
 
 
 async def _list(options: argparse.Namespace, store: ImageOptions) -> int:

@@ -10,7 +10,7 @@ import importlib
 import os
 import socket
 
-from danube_pkg.cli.listening import early_socket, inherited_socket
+from danube_pkg.cli.listening import ADMIN_NAME, HTTP_NAME, early_socket, inherited_sockets
 from danube_pkg.cli.settings_file import settings_files, written_setting
 
 
@@ -20,23 +20,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", metavar="DIR", help="the data directory (DANUBE_DATA; else server.data_dir)")
     parser.add_argument("--listen", metavar="HOST:PORT", help="the address to listen on (else server.bind_address)")
+    parser.add_argument(
+        "--trial", action="store_true", help="open everything, accept neither clients nor jobs, and end with 0 or 1"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
     named = options.config or os.environ.get("DANUBE_CONFIG")
-    listening = _open_socket(options.listen, named)
+    inherited = {} if options.trial else inherited_sockets()
+    listening = None if options.trial else inherited.get(HTTP_NAME) or _open_socket(options.listen, named)
+    admin = inherited.get(ADMIN_NAME)
     try:
-        return int(importlib.import_module("danube_pkg.cli.serving").run_server(options, named, listening))
+        return int(importlib.import_module("danube_pkg.cli.serving").run_server(options, named, listening, admin))
     finally:
-        if listening is not None:
-            listening.close()
+        for one in (listening, admin):
+            if one is not None:
+                one.close()
 
 
 def _open_socket(listen: str | None, named: str | None) -> socket.socket | None:
-    """systemd's socket, else one at the address of the option or of danube.toml. None where only config.yaml may name
-    the address, which is read later."""
-    inherited = inherited_socket()
-    if inherited is not None:
-        return inherited
+    """One at the address of the option or of danube.toml. None where only config.yaml may name the address, which is
+    read later."""
     address = listen or written_setting(settings_files(named), "server", "bind_address")
     return early_socket(address) if address else None

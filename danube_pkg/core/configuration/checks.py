@@ -17,6 +17,7 @@ from danube_pkg.core.configuration.pipelines import PipelineSpec
 from danube_pkg.core.documents.marked import Findings, nearest
 from danube_pkg.core.egress.policy import MAX_ALLOWLIST_BYTES, parse_entry
 from danube_pkg.core.errors import Invalid, SourceLocation
+from danube_pkg.core.images.push_rights import ImageOwners
 from danube_pkg.core.images.reference import is_host
 from danube_pkg.core.repositories.git_authentication import SshKey
 
@@ -49,6 +50,19 @@ def check_documents(documents: Sequence[TypedDocument], files: ConfigurationFile
         if one.metadata.team and not isinstance(one.spec, PipelineSpec):
             findings.add(one.document.place("metadata.team"), f"a {one.kind} has no team", hint="remove metadata.team")
     check_cycles(documents, findings)
+    _check_images(documents, findings)
+
+
+def _check_images(documents: Sequence[TypedDocument], findings: Findings) -> None:
+    """Each name in the registry belongs to one pipeline."""
+    specs = [(one.metadata.name, one.spec) for one in documents if isinstance(one.spec, PipelineSpec)]
+    owners = ImageOwners({name: spec.images for name, spec in specs})
+    for one in documents:
+        for index, name in enumerate(one.spec.images if isinstance(one.spec, PipelineSpec) else ()):
+            if other := owners.of(name, but=one.metadata.name):
+                place = one.document.place(f"spec.images[{index}]")
+                hint = f"push to {one.metadata.name}/{name.rpartition('/')[2]}, which needs no line"
+                findings.add(place, f"{name!r} belongs to pipeline {other!r}", hint=hint)
 
 
 def _check_unique(documents: Sequence[TypedDocument], findings: Findings) -> None:

@@ -299,6 +299,17 @@ class PipelineSpec(Record):
         tuple[str, ...],
         rule("Hosts that its jobs may reach, beside those that every job may reach.", **patterns.egress),
     ] = ()
+    images: Annotated[
+        tuple[str, ...],
+        rule(
+            "Names in the server's own registry that its jobs may push to, beside all below its own name. A name belongs"
+            " to one pipeline, with all that is below it.",
+            pattern=r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
+            expects="the name of a repository, without host and tag",
+            example="myorg/app",
+            most=100,
+        ),
+    ] = ()
     params: Annotated[Mapping[str, ParamSpec], rule("Parameters of a manual start, by name.", most=50)] = field(
         default_factory=dict
     )

@@ -61,6 +61,7 @@ class Action(StrEnum):
     SEE_DOCUMENTATION = "see-documentation"
     LOG_IN = "log-in"
     RECEIVE_HOOK = "receive-hook"
+    ISSUE_REGISTRY_TOKEN = "issue-registry-token"
     SEE_SELF = "see-self"
     END_OWN_SESSION = "end-own-session"
     MANAGE_OWN_TOKENS = "manage-own-tokens"
@@ -107,6 +108,7 @@ RULES: Mapping[Action, ActionRule] = {
     Action.SEE_DOCUMENTATION: ActionRule(Need.NOTHING),
     Action.LOG_IN: ActionRule(Need.NOTHING),
     Action.RECEIVE_HOOK: ActionRule(Need.NOTHING),
+    Action.ISSUE_REGISTRY_TOKEN: ActionRule(Need.NOTHING),
     Action.SEE_SELF: ActionRule(Need.LOGIN),
     Action.END_OWN_SESSION: ActionRule(Need.LOGIN),
     Action.MANAGE_OWN_TOKENS: ActionRule(Need.LOGIN, Scope.ADMIN),

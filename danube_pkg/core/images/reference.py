@@ -88,6 +88,23 @@ class PackedLayer(Record):
     diff_id: str
 
 
+class PackedBlob(Record):
+    """A layer or a configuration as part of a file. digest: of these bytes."""
+
+    digest: str
+    path: Path
+    offset: int
+    size: int
+
+
+class PackedImage(Record):
+    """An image in a file as it is pushed to a registry."""
+
+    manifest: bytes
+    media_type: str
+    blobs: tuple[PackedBlob, ...]
+
+
 class StoredImage(Record):
     """An image in the store. used_at: its last use, in Unix seconds. pods: how many use it now."""
 

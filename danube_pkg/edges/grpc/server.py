@@ -19,6 +19,8 @@ from google.protobuf.message import Message
 from danube_pkg.core.errors import Invalid, PlatformError, Unauthenticated
 from danube_pkg.core.jobs.coordination import MAX_STEP_BYTES, StepRequest
 from danube_pkg.core.jobs.events import ScriptFailure
+from danube_pkg.core.reasons import HINTS, Reason
+from danube_pkg.core.runtimes.coordinator_protocol import SUPPORTED_PROTOCOLS
 from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.edges.grpc.calls import END_OF_STREAM, MAX_CALLS, Calls, received
 from danube_pkg.edges.grpc.errors import Context, refuse
@@ -35,9 +37,6 @@ from danube_pkg.edges.grpc.messages import (
 )
 from danube_pkg.edges.grpc.network import CoordinatorPort, NetworkListener, peer_address
 from danube_pkg.services.jobs.coordination import Coordination
-
-PROTOCOL_VERSIONS = (1,)
-"""This server's own and, once there is one, the one before it."""
 
 MESSAGE_BYTES = MAX_STEP_BYTES + 128 * 1024
 """A step's command and environment, and the other fields. gRPC refuses a larger message unread."""
@@ -145,7 +144,11 @@ class CoordinatorServer:
         async def answered(context: Context) -> Message:
             job_id = self._caller(context)
             with self._calls.counted(job_id, method) as calls:
-                return await answer(job_id, parse(_checked(await received(context, calls))))
+                message = await received(context, calls)
+                if message.protocol_version not in SUPPORTED_PROTOCOLS:  # its job could only wait for its deadline
+                    failure = ScriptFailure(Reason.COORDINATOR_VERSION, _mismatch(message), 0)
+                    await self._service.finish(job_id, failure)
+                return await answer(job_id, parse(_checked(message)))
 
         async def call(messages: AsyncIterator[Message], context: Context) -> Message:
             try:
@@ -227,13 +230,14 @@ class CoordinatorServer:
 
 def _checked(request: Any) -> Any:
     """The message, if it is of a protocol that this server speaks. Raises Invalid."""
-    if request.protocol_version not in PROTOCOL_VERSIONS:
-        raise Invalid(
-            "protocol-version",
-            f"this server speaks protocol {PROTOCOL_VERSIONS[0]}, the coordinator {request.protocol_version}",
-            hint="use the coordinator of the same release",
-        )
+    if request.protocol_version not in SUPPORTED_PROTOCOLS:
+        raise Invalid(Reason.COORDINATOR_VERSION.value, _mismatch(request), hint=HINTS[Reason.COORDINATOR_VERSION])
     return request
+
+
+def _mismatch(request: Any) -> str:
+    spoken = ", ".join(map(str, SUPPORTED_PROTOCOLS))
+    return f"this server speaks protocol {spoken}, the coordinator {request.protocol_version}"
 
 
 def _refusal(error: Exception) -> PlatformError:

@@ -5,6 +5,7 @@ from typing import Any
 
 from danube_pkg.core.artifacts.artifact import MAX_NAME_LENGTH
 from danube_pkg.core.identity.access import Action
+from danube_pkg.core.images.registry_tokens import TOKEN_PATH
 from danube_pkg.core.jobs.id_tokens import DISCOVERY_PATH, KEYS_PATH
 from danube_pkg.edges.http.resources import (
     artifacts,
@@ -29,6 +30,7 @@ from danube_pkg.edges.http.resources import (
     metrics,
     pipelines,
     provenance,
+    registry_tokens,
     retention,
     secrets,
     system,
@@ -91,6 +93,7 @@ ROUTES = (
     Route("POST", "/auth/logout", Action.END_OWN_SESSION, login.Logout),
     Route("GET", "/dex/{rest*}", Action.LOG_IN, dex.DexResource),
     Route("POST", "/dex/{rest*}", Action.LOG_IN, dex.DexResource),
+    Route("GET", TOKEN_PATH, Action.ISSUE_REGISTRY_TOKEN, registry_tokens.RegistryTokenService, documented=False),
     Route("POST", "/hooks/{forge}", Action.RECEIVE_HOOK, webhooks.WebhookReceiver),
     Route("GET", "/api/v1/me", Action.SEE_SELF, me.Me),
     Route("GET", "/api/v1/sessions", Action.SEE_SELF, me.SessionsResource),

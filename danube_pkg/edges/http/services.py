@@ -26,6 +26,7 @@ from danube_pkg.services.identity.access import Access
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.logins import Logins
+from danube_pkg.services.images.registry_tokens import RegistryTokens
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.id_tokens import IdTokens
@@ -70,6 +71,8 @@ class Services(Record):
     statements: Statements
     exports: JobExports
     id_tokens: IdTokens
+    registry_tokens: RegistryTokens | None
+    """None where the registry takes no tokens of this server."""
     artifact_directory: str
     """The folder with the artifacts' bytes."""
     configuration: ConfigurationSync

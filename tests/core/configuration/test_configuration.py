@@ -375,3 +375,16 @@ def test_nothing_is_said_about_references_while_a_file_cannot_be_read() -> None:
     assert len(findings) == 1
     _, found = read_configuration(ConfigurationFiles("r1", "/config", documents, findings.sorted()))
     assert [one.place.file for one in found if one.place] == ["teams.yaml"]
+
+
+def test_a_name_in_the_registry_belongs_to_one_pipeline() -> None:
+    documents = "\n---\n".join(
+        f"apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {{name: {name}}}\nspec: {{repository: ../x, images: {images}}}"
+        for name, images in (("app", "[shop, app-cache]"), ("web", "[shop/front]"), ("docs", "[app/docs]"))
+    )
+    _, findings = read(documents)
+    assert [(one.what, one.hint) for one in findings] == [
+        ("'shop' belongs to pipeline 'web'", "push to app/shop, which needs no line"),
+        ("'shop/front' belongs to pipeline 'app'", "push to web/front, which needs no line"),
+        ("'app/docs' belongs to pipeline 'app'", "push to docs/docs, which needs no line"),
+    ]

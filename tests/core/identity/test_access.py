@@ -85,7 +85,7 @@ def test_an_unauthenticated_caller_can_do_only_what_needs_no_login() -> None:
         Action.SEE_PAGE,
         Action.SEE_SIGNING_KEYS,
     }
-    assert allowed == public | {Action.RECEIVE_HOOK}
+    assert allowed == public | {Action.RECEIVE_HOOK, Action.ISSUE_REGISTRY_TOKEN}
 
 
 def test_refusals_do_not_reveal_pipelines() -> None:

@@ -52,6 +52,8 @@ def test_the_level_is_what_the_builder_claims_and_of_several_files_the_lowest() 
         "host-image": ["SLSA_BUILD_LEVEL_3"],
         "open-network": ["SLSA_BUILD_LEVEL_2"],
         "local": ["SLSA_BUILD_LEVEL_0"],
+        "kubernetes": ["SLSA_BUILD_LEVEL_0"],
+        "release": ["SLSA_BUILD_LEVEL_1"],
     }
     both = summarised(a_file("sandbox"), a_file("open-network"))["predicate"]
     assert both["verifiedLevels"] == ["SLSA_BUILD_LEVEL_2"]

@@ -51,6 +51,7 @@ from danube_pkg.services.identity.bearer import BearerParts
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
+from danube_pkg.services.images.registry_tokens import RegistryTokens
 from danube_pkg.services.repositories.credentials import ConfiguredCredentials
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.sources import FakeSources
@@ -244,6 +245,12 @@ class Api:
         await log.close()
 
 
+def _dex(settings: DexSettings, store: Store, applied: AppliedConfiguration, stack: AsyncExitStack) -> Dex:
+    upstream = HttpUpstream(settings.url)
+    stack.push_async_callback(upstream.close)
+    return Dex(settings, SqliteAccess(store.database), StandingDex(), upstream, applied, store.timing)
+
+
 def access_on(
     store: Store, applied: AppliedConfiguration, secrets: Secrets, sources: FakeSources, repository: ConfigRepository
 ) -> ForgeAccess:
@@ -276,6 +283,7 @@ async def open_api(
     oidc: ClientSettings | Callable[[], ClientSettings | None] | None = None,
     dex: DexSettings | None = None,
     people: Sequence[str] = (),
+    registry_tokens: Callable[[Store], RegistryTokens] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Api]:
     """An HTTP server on loopback and on a unix socket below `path`. oidc: the issuer for logins, or what finds it at
@@ -301,17 +309,14 @@ async def open_api(
         secrets = build_secrets(store, applied, KnownValues(), audit=audit)
         sources = FakeSources(COMMIT, missing_refs=["gone"])
         jobs = engine_on(store, applied, fake_runtime(path), sources, secrets=secrets)
+        jobs = replace(jobs, registry_tokens=registry_tokens(store) if registry_tokens is not None else None)
         await jobs.draining.recall()
         await stack.enter_async_context(jobs.engine.running())
         repository = ConfigRepository(str(path / "config"))
         configuration = _configuration(store, applied, repository)
         access_to = access_on(store, applied, secrets, sources, repository)
         access = Access(SqliteAccess(store.database), applied)
-        own_dex: Dex | None = None
-        if dex is not None:
-            upstream = HttpUpstream(dex.url)
-            stack.push_async_callback(upstream.close)
-            own_dex = Dex(dex, SqliteAccess(store.database), StandingDex(), upstream, applied, store.timing)
+        own_dex = _dex(dex, store, applied, stack) if dex is not None else None
         parts = ServerParts(
             store=store,
             jobs=jobs,

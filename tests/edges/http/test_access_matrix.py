@@ -58,6 +58,8 @@ EXPECTED: Mapping[str, str] = {
     "POST /auth/password": OPEN.replace("200", "401"),
     "POST /auth/token": OPEN.replace("200", "401"),
     # A signature takes the place of the login, so all callers reach it; this request is not a webhook delivery.
+    # This server issues no tokens for a registry.
+    "GET /registry/token": OPEN.replace("200", "404"),
     "POST /hooks/{forge}": OPEN.replace("200", "400"),
     "POST /auth/logout": LOGIN.replace("200", "204"),
     "GET /api/v1/me": LOGIN,

@@ -19,7 +19,7 @@ from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.workspace_sizes import WorkspaceSizes
 from danube_pkg.core.egress.canaries import EnforcedBy
 from danube_pkg.core.egress.ports import EgressProxies
-from danube_pkg.core.errors import StorageFull
+from danube_pkg.core.errors import Permanent, StorageFull
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.images.ports import Images
 from danube_pkg.core.reasons import Reason
@@ -27,6 +27,7 @@ from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     Container,
     ContainerEnded,
+    ContainerFile,
     ContainerRole,
     Network,
     PodEvent,
@@ -115,20 +116,22 @@ class SandboxRuntime:
             known = self._containers.running(pod, ContainerRole.COORDINATOR, HOST_IMAGE)
             return known or await self._containers.create_coordinator(pod, record, spec.token)
 
-    async def ensure_container(self, pod_id: str, image: str) -> Container:
+    async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
         pod, held = self._pods.directory(pod_id), None
         async with self._lock(pod_id), self._full_disk_waits():
             record = self._pods.running_record(pod)
             if (known := self._containers.running(pod, ContainerRole.WORKER, image)) is not None:
                 return known
+            if image == HOST_IMAGE and not self.settings.host_image:
+                raise _host_refused()
             if image == HOST_IMAGE:
-                return await self._containers.create_worker(pod, record, image, held)
+                return await self._containers.create_worker(pod, record, image, held, files)
         # A pull may take minutes, in which the pod can be deleted: everything is checked again afterwards.
         held = await self.roots.hold(image, pod.path, record, partial(self._notify, record))
         async with self._lock(pod_id), self._full_disk_waits():
             record = self._pods.running_record(pod)
             known = self._containers.running(pod, ContainerRole.WORKER, image)
-            return known or await self._containers.create_worker(pod, record, image, held)
+            return known or await self._containers.create_worker(pod, record, image, held, files)
 
     # --- using
 
@@ -225,6 +228,16 @@ def _state_of(pod: PodDirectory) -> PodState:
     running = tuple(known.container for known in pod.containers() if known.init.lives())
     complete = any(container.role is ContainerRole.COORDINATOR for container in running)
     return PodState(pod.pod_id, record.job_id if record is not None else "", running, complete)
+
+
+def _host_refused() -> Permanent:
+    return Permanent(
+        Reason.HOST_IMAGE_REFUSED,
+        "this server does not lend its own programs to jobs",
+        cause='[images] host = "refuse" in danube.toml',
+        hint="load an image and name it in the pipeline: danube image load FILE, image: NAME; or write [images] host = "
+        '"allow" and restart the server',
+    )
 
 
 def _disk_notice(unlimited: str) -> str:

@@ -22,6 +22,8 @@ class SandboxSettings(Record):
     """The Python that runs Danube."""
     extra_host_paths: tuple[Path, ...] = ()
     """What `danube.toml` adds to the image `host`."""
+    host_image: bool = True
+    """Whether workers may have the image `host`. Coordinators have it anyway: it holds their Python."""
     workspace_check_seconds: float = 1.0
     """Between two checks of a pod's disk; a full one ends the pod."""
     heartbeat_seconds: float = 2.0

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import struct
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -58,9 +59,11 @@ class HttpServer:
         bind_address: str,
         certificate: tuple[Path, Path] | None = None,
         listening: socket.socket | None = None,
+        admin: socket.socket | None = None,
     ) -> AsyncIterator[str]:
         """Yields the TCP address that it listens on: `http://HOST:PORT`. certificate: the PEM files of certificate
-        and key. listening: a socket that listens already, in the place of a new one at `bind_address`."""
+        and key. listening: a socket that listens already, in the place of a new one at `bind_address`; admin: the same
+        for the one at `socket_path`, whose file belongs to the process that made it."""
         raise_open_files()
         async with contextlib.AsyncExitStack() as stack:
             timing = Timing(SystemClock())  # deadlines are real seconds, also under a test's clock
@@ -68,7 +71,9 @@ class HttpServer:
             sweep = self.tasks.start("http-sweep", sweeping)
             stack.push_async_callback(self._stop)
             await stack.enter_async_context(self.router.running())
-            if socket_path is not None:
+            if admin is not None:
+                await stack.enter_async_context(self._inherited(admin))
+            elif socket_path is not None:
                 await stack.enter_async_context(self._unix(socket_path))
             tls = ReloadingCertificate(*certificate) if certificate else None
             yield await stack.enter_async_context(self._tcp(bind_address, tls, listening))
@@ -96,6 +101,18 @@ class HttpServer:
         async with _closing(server):
             yield
         path.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def _inherited(self, listening: socket.socket) -> AsyncIterator[None]:
+        """The same on a unix socket of systemd. asyncio removes the file of a socket that it closes since Python 3.13
+        (`cleanup_socket`), which would close the address for clients that wait for the next server."""
+        kept: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        listening.setblocking(False)
+        server = await asyncio.get_running_loop().create_unix_server(
+            partial(Connection, self, local=True), sock=listening, backlog=BACKLOG, **kept
+        )
+        async with _closing(server):
+            yield
 
     @asynccontextmanager
     async def _tcp(

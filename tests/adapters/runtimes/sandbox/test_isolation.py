@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.core.runtimes.pods import Limits, Network
+from danube_pkg.core.errors import Permanent
+from danube_pkg.core.reasons import Reason
+from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, ContainerRole, Limits, Network
+from danube_pkg.kit.records import replace
 from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_subordinate_ids, open_pods
 
 ALLOWED_IN_ROOT = {
@@ -335,3 +338,15 @@ async def test_a_program_that_drops_its_privileges_can_read_its_files(pods: Pods
     _, worker = await pods.pod()
     assert await pods.shell(worker, "stat -c %a / /etc /home /.danube /dev") == (0, b"755\n" * 5)
     assert await pods.shell(worker, "stat -c %a /tmp") == (0, b"1777\n")
+
+
+async def test_a_server_that_does_not_lend_its_programs_says_how_to_get_an_image(pods: Pods) -> None:
+    coordinator, _ = await pods.pod()
+    pods.runtime.settings = replace(pods.runtime.settings, host_image=False)
+    await pods.runtime.end_container(
+        Container(coordinator.pod_id, 1, ContainerRole.WORKER, HOST_IMAGE), Reason.STOPPED, ""
+    )
+    with pytest.raises(Permanent) as refused:
+        await pods.runtime.ensure_container(coordinator.pod_id, HOST_IMAGE)
+    assert refused.value.reference == Reason.HOST_IMAGE_REFUSED
+    assert "danube image load FILE" in refused.value.hint

@@ -1,0 +1,1 @@
+"""The coordinator image: headers of programs, the collection of files, the archive, and the image in containers."""

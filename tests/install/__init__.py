@@ -1,0 +1,1 @@
+"""The installation: its plan and steps, against a machine that records calls."""
