@@ -154,7 +154,7 @@ def test_a_file_of_woodpecker(tmp_path: Path) -> None:
     ("text", "said"),
     [("- a", "its content must be a mapping"), ("a: [", "is not valid YAML"), (None, "cannot be read")],
 )
-def test_what_is_no_workflow_is_refused(tmp_path: Path, text: str | None, said: str) -> None:
+def test_other_files_are_refused(tmp_path: Path, text: str | None, said: str) -> None:
     if text is not None:
         (tmp_path / "x.yml").write_text(text)
     done = run_command(["migrate-from", "x.yml"], b"", {}, tmp_path)
