@@ -81,7 +81,8 @@ def _sentence(text: str) -> str:
 
 def _code(text: str) -> str:
     """Commands and options as code."""
-    return re.sub(r"(danube [a-z][a-z-]+(?: (?:--[a-z][a-z-]*|[A-Z]+))*|(?<!\w)--[a-z][a-z-]*)", r"`\1`", text)
+    names = "|".join(name for name, _ in COMMANDS)
+    return re.sub(rf"(danube (?:{names})\b(?: (?:--[a-z][a-z-]*|[A-Z]+))*|(?<!\w)--[a-z][a-z-]*)", r"`\1`", text)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("run", "run the danubefile of this directory on this machine, without a server"),
     ("serve", "run the server"),
     ("init", "write a danubefile for this repository, or a starter configuration"),
+    ("migrate-from", "write a danubefile from a workflow of GitHub Actions, GitLab CI or Woodpecker"),
     ("validate", "check a configuration or a danubefile, without a server"),
     ("config", "show the state of the configuration; read its repository now"),
     ("trigger", "start a job of a pipeline"),

@@ -15,7 +15,7 @@ from danube_pkg.core.documents.patterns import NAME
 from danube_pkg.kit.records import HIDDEN, Record
 
 NOTHING_FOUND = "no known toolchain was found here: write the commands of this build into danubefile.py"
-DOCKERFILE_ALONE = "Danube builds no images: write what the Dockerfile does as steps of danubefile.py"
+DOCKERFILE_ALONE = "a Dockerfile alone says not what to test: write it into danubefile.py; step.build_image builds it"
 """With these a written pipeline fails: one that tests nothing must not be green."""
 
 

@@ -25,6 +25,10 @@ SDK: Mapping[str, Mapping[str, str]] = {
     "step": {
         "run": f"{_RUN} -> StepResult",
         "start": f"{_RUN} -> StepHandle",
+        "build_image": "(*, destination: str | None, context: str = '.', dockerfile: str = 'Dockerfile', "
+        "build_args: Mapping[str, str] | None = None, target: str | None = None, cache: bool = True, "
+        "name: str | None = None, image: str = 'ghcr.io/osscontainertools/kaniko:latest', "
+        "timeout_seconds: int | None = None, retries: int = 0) -> str",
         "parallel": "() -> Iterator[None]",
         "service": "(name: str, command: str, *, ready: str | None = None, image: str | None = None, "
         "env: Mapping[str, str] | None = None, working_directory: str | None = None, shell: str | None = None, "

@@ -1,4 +1,5 @@
-"""Each whole danubefile of docs/pipelines.md is right for `danube validate`, and green with `danube run`."""
+"""Each whole danubefile of docs/pipelines.md and docs/coming-from.md is right for `danube validate`, and green with
+`danube run`."""
 
 import re
 from pathlib import Path
@@ -10,15 +11,27 @@ from tests.support.command_line import run_command
 from tests.support.server import ROOT
 
 PAGE = ROOT / "docs" / "pipelines.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-WHOLE = {re.findall(r'@pipeline\(name="([^"]+)"', block)[0]: block for block in BLOCKS if "@pipeline(" in block}
+COMING_FROM = ROOT / "docs" / "coming-from.md"
+
+
+def whole(page: Path) -> dict[str, str]:
+    """The whole danubefiles of a page, by their names."""
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return {re.findall(r'@pipeline\(name="([^"]+)"', block)[0]: block for block in blocks if "@pipeline(" in block}
+
+
+WHOLE = whole(PAGE) | {f"{name} elsewhere": block for name, block in whole(COMING_FROM).items()}
 NEEDS = {"Release": ("--secret", "PUBLISH_TOKEN=@-")}
 """Options of `danube run` that a danubefile needs, by its name."""
 
 
 def test_the_page_has_a_danubefile_for_each_of_its_parts() -> None:
     parts = {"First", "Steps", "Service", "Context", "Failures", "Secrets", "Artifacts", "Matrix", "Release"}
-    assert set(WHOLE) == parts
+    assert set(whole(PAGE)) == parts
+
+
+def test_the_page_for_other_systems_has_twelve_recipes() -> None:
+    assert len(whole(COMING_FROM)) == 12
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE))

@@ -19,7 +19,7 @@ from tests.support.danube_process import ROOT, run_danube
         ({"Makefile": "test:\n\t@exit 7\n"}, 1, "exit code 2"),
         ({"api/Makefile": "test:\n\t@pwd\n", "web/Makefile": "build:\n\t@pwd\n"}, 0, "/workspace/web\n"),
         ({"README": ""}, 1, "no known toolchain was found here: write the commands of this build"),
-        ({"Dockerfile": "FROM scratch"}, 1, "Danube builds no images: write what the Dockerfile does as steps"),
+        ({"Dockerfile": "FROM scratch"}, 1, "a Dockerfile alone says not what to test"),
     ],
 )
 def test_what_init_writes_has_the_verdict_of_the_project(

@@ -54,7 +54,8 @@ def test_the_seen_text_is_that_of_the_page() -> None:
 
 def test_hits_beyond_the_limit_are_counted_and_can_be_read(log: Path) -> None:
     data = b"".join(b"\x1b[1mline\x1b[0m %d\n" % number for number in range(2500))
-    numbers, begin = list[int](), 0
+    numbers = list[int]()
+    begin: int | None = 0
     first = search(log, data, "line", limit=1000)
     assert (first.count, first.searched) == (2500, len(data))
     while begin is not None:
@@ -68,7 +69,8 @@ def test_a_search_that_ran_out_of_time_says_where_to_continue(log: Path, monkeyp
     monkeypatch.setattr(searching, "SECONDS", -1.0)
     monkeypatch.setattr(searching, "CHUNK_BYTES", 1000)
     data = b"nothing\n" * 1000 + b"the only one\n"
-    begin, pages, hits = 0, 0, list[int]()
+    pages, hits = 0, list[int]()
+    begin: int | None = 0
     while begin is not None:
         found = search(log, data, "the only one", begin=begin)
         assert (found.next is None) == (found.searched == len(data))
