@@ -37,7 +37,7 @@ def only_addresses(host: str, addresses: Sequence[str]) -> Iterator[None]:
         return found
 
     if addresses:
-        socket.getaddrinfo = pinned
+        socket.getaddrinfo = pinned  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from danube_pkg.adapters.runtimes.kubernetes import names
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, PodEvent
 from danube_pkg.core.runtimes.ports import Runtime
 from tests.adapters.images.containers import open_image_pods
+from tests.adapters.runtimes.kubernetes.clusters import NAMESPACE, new_cluster_runtime
 from tests.adapters.runtimes.sandbox.pods import (
     EVENT_SECONDS,
     HEARTBEAT_SECONDS,
@@ -22,6 +24,7 @@ from tests.adapters.runtimes.sandbox.pods import (
     new_runtime,
     spec_of,
 )
+from tests.fakes.kubernetes.cluster import FakeCluster, open_cluster
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Behaviour, Exit, Hang, IgnoreTerm, Print, Signal, Wait, copy_input, plays
 from tests.fakes.runtime import FakeRuntime
@@ -134,6 +137,21 @@ class FakePods(ContractPods):
         return FakePods(self.machine)
 
 
+class KubernetesPods(ContractPods):
+    """The runtime of clusters, over the fake API server."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self.cluster = cluster
+        self.runtime = new_cluster_runtime(cluster)
+
+    async def kill(self, container: Container) -> None:
+        name = names.object_name(container.pod_id)
+        self.cluster.kill_container(NAMESPACE, name, names.container_name(container))
+
+    def restarted(self) -> "KubernetesPods":
+        return KubernetesPods(self.cluster)
+
+
 @asynccontextmanager
 async def open_contract_pods(name: str, data: Path) -> AsyncIterator[ContractPods]:
     """The runtime of that name; its pods are removed at the end."""
@@ -141,6 +159,14 @@ async def open_contract_pods(name: str, data: Path) -> AsyncIterator[ContractPod
         data.mkdir()
         async with open_image_pods(data) as made:
             yield SandboxPods(made.pods)
+        return
+    if name == "kubernetes":
+        async with open_cluster(data) as cluster:
+            pods = KubernetesPods(cluster)
+            try:
+                yield pods
+            finally:
+                await pods.runtime.close()
         return
     machine = FakeMachine(bounds=Bounds(heartbeat_seconds=HEARTBEAT_SECONDS))
     machine.commands.update(COMMANDS)

@@ -17,7 +17,7 @@ import yaml
 
 Json = dict[str, Any]
 
-SECONDS = 60.0
+SECONDS = 20.0
 """The bound for anything that a test waits for."""
 
 

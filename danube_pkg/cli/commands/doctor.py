@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from danube_pkg.adapters.configuration import find_settings, read_settings
 from danube_pkg.bootstrap.runtime import sandbox_settings
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import painted, print_json, say
 from danube_pkg.cli.servers import data_directory
-from danube_pkg.core.configuration.settings import RuntimeSettings
-from danube_pkg.core.errors import PlatformError
+from danube_pkg.core.configuration.settings import ConfigRepository, RuntimeSettings, Settings
+from danube_pkg.core.errors import Invalid, PlatformError
 from danube_pkg.kit.records import to_builtins
 from danube_pkg.ops.bug_report import bug_report
 from danube_pkg.ops.doctor import CheckResult, diagnose
+from danube_pkg.ops.runtime_check import check_runtime
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +38,21 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _findings(data: Path) -> Sequence[CheckResult]:
-    return asyncio.run(diagnose(sandbox_settings(RuntimeSettings(), data)))
+    return asyncio.run(_diagnose(data))
+
+
+async def _diagnose(data: Path) -> Sequence[CheckResult]:
+    return [await check_runtime(_settings()), *await diagnose(sandbox_settings(RuntimeSettings(), data))]
+
+
+def _settings() -> Settings:
+    """danube.toml, where there is one that a server here would read."""
+    try:
+        return read_settings(find_settings())
+    except Invalid as error:
+        if error.reference != "settings-missing":
+            raise
+        return Settings(ConfigRepository(""))
 
 
 def _report(findings: Sequence[CheckResult], options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.fakes.kubernetes import defaults, pod_security, validation
-from tests.fakes.kubernetes.api_errors import ApiError, Json, bad_request, forbidden, internal
+from tests.fakes.kubernetes.api_errors import ApiError, Json, bad_request, forbidden, internal, invalid
 from tests.fakes.kubernetes.decoding import check_fields, decode
 from tests.fakes.kubernetes.disruption import Disruptions
 from tests.fakes.kubernetes.exec_channels import Execs
@@ -204,7 +204,7 @@ class FakeApi:
                     f" []string{{{', '.join(json.dumps(name) for name in sorted(new))}}}"
                 )
                 finding = (field, "FieldValueForbidden", sentence)
-                raise validation.invalid(target.resource.kind, target.name, [finding])
+                raise invalid(target.resource.kind, target.name, [finding])
         stored = self.store.update(target.resource, made)
         if stored["metadata"].get("deletionTimestamp") and not stored["metadata"].get("finalizers"):
             self._finish(target, stored)
@@ -217,7 +217,7 @@ class FakeApi:
         if new[: len(old)] != old:
             field = "spec.ephemeralContainers"
             sentence = "Forbidden: existing ephemeral containers may not be removed or changed"
-            raise validation.invalid("Pod", before["metadata"]["name"], [(field, "FieldValueForbidden", sentence)])
+            raise invalid("Pod", before["metadata"]["name"], [(field, "FieldValueForbidden", sentence)])
         for container in new[len(old) :]:
             defaults.set_container_defaults(container)
             container.setdefault("resources", {})
@@ -265,7 +265,6 @@ class FakeApi:
         if target.resource is PODS and not forced and metadata["uid"] in self.kubelet.workers:
             return
         self.store.remove(target.resource, target.namespace, target.name)
-        self.disruptions.collect(stored)
 
     async def _delete_all(self, request: web.Request, target: ApiTarget) -> web.StreamResponse:
         found = self._list(request, target)

@@ -74,6 +74,10 @@ class FakeCluster:
         """Raises ApiError 404."""
         return self.store.get(PODS, namespace, name)
 
+    def pods(self, namespace: str = "danube-jobs") -> list[Json]:
+        """The pods of a namespace."""
+        return self.store.list_objects(PODS, namespace)
+
     def objects(self, resource: ApiResource, namespace: str = "") -> list[Json]:
         return self.store.list_objects(resource, namespace)
 
@@ -81,12 +85,14 @@ class FakeCluster:
         """The kubelet evicts a pod, as for a lack of disk or memory on the node."""
         self.kubelet.evict(namespace, name, message)
 
-    def kill_for_memory(self, namespace: str, name: str, container: str) -> None:
-        """The kernel kills PID 1 of a container."""
+    def kill_for_memory(self, namespace: str, name: str, container: str, *, child_only: bool = False) -> None:
+        """The kernel kills PID 1 of a container. child_only: another process of it, so that its state
+        names this reason only once PID 1 exits."""
         process = self.kubelet.container(self.pod(namespace, name), container)
         assert process is not None
         process.killed_for_memory = True
-        process.kill()
+        if not child_only:
+            process.kill()
 
     def kill_container(self, namespace: str, name: str, container: str) -> None:
         """An administrator of the node kills PID 1 of a container."""
@@ -184,10 +190,10 @@ async def open_cluster(directory: Path) -> AsyncIterator[FakeCluster]:
     cluster.url = f"http://127.0.0.1:{port}"
     cluster.write_kubeconfig()
     running = asyncio.create_task(cluster.kubelet.run(), name="fake-kubelet")
-    running.add_done_callback(lambda task: task.cancelled() or task.print_stack())
     try:
         yield cluster
     finally:
         cluster.drop_streams()
         await runner.cleanup()
         await cluster.kubelet.stop(running)
+        await cluster.execs.close()

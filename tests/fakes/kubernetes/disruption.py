@@ -1,4 +1,4 @@
-"""What ends or refuses pods beside their owners: quotas, disruption budgets, taints, and the collection of garbage."""
+"""What refuses pods or marks their end beside their owners: quotas and disruption budgets."""
 
 from tests.fakes.kubernetes.api_errors import ApiError, Json, forbidden, too_many_requests
 from tests.fakes.kubernetes.kubelet import Kubelet
@@ -48,12 +48,3 @@ class Disruptions:
         found = self._store.get(PODS, target.namespace, target.name)
         set_condition(found, "DisruptionTarget", True, reason=reason, message=message)
         self._store.update(PODS, found)
-
-    def collect(self, owner: Json) -> None:
-        """Remove what belongs to a removed object alone, as the garbage collector does."""
-        uid = owner["metadata"]["uid"]
-        for resource in RESOURCES.values():
-            for one in self._store.list_objects(resource):
-                owners = one["metadata"].get("ownerReferences") or []
-                if owners and all(reference["uid"] == uid for reference in owners):
-                    self._store.remove(resource, one["metadata"].get("namespace", ""), one["metadata"]["name"])

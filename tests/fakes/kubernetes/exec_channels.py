@@ -41,8 +41,13 @@ class Execs:
         for transport in self._open:
             transport.abort()
 
+    async def close(self) -> None:
+        """Returns when every program has ended; their containers were killed before."""
+        if self._reapers:
+            await asyncio.wait(set(self._reapers))
+
     async def serve(self, request: web.Request, container: ContainerProcess, argv: Sequence[str]) -> web.StreamResponse:
-        """Run a program in a container, and carry its bytes. Raises ApiError 400 where this is no WebSocket."""
+        """Run a program in a container, and carry its bytes. Raises ApiError 400 for a request without a WebSocket."""
         socket = web.WebSocketResponse(protocols=PROTOCOLS, max_msg_size=_STDIN_BYTES, compress=False, autoclose=False)
         if not socket.can_prepare(request).ok:
             raise bad_request("you must specify at least one of the subprotocols of exec: unable to upgrade connection")

@@ -118,8 +118,7 @@ class Kubelet:
             message = f"Successfully assigned {namespace}/{pod['metadata']['name']} to {name}"
             self.record(pod, "Normal", "Scheduled", message)
         else:
-            known = next((one for one in pod["status"].get("conditions", []) if one["type"] == "PodScheduled"), {})
-            if known.get("message") == sentence:
+            if any(one.get("message") == sentence for one in pod["status"].get("conditions") or []):
                 return
             set_condition(pod, "PodScheduled", False, reason="Unschedulable", message=sentence)
             self.record(pod, "Warning", "FailedScheduling", sentence)

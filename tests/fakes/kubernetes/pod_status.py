@@ -67,17 +67,20 @@ def container_status(
     return made
 
 
-def set_phase(pod: Json, states: Mapping[str, Mapping[str, Json]]) -> None:
-    """Derive phase and conditions from the states of the containers, by section and name, in place."""
+def set_phase(pod: Json, states: Mapping[str, Mapping[str, Json]], *, stopped: bool) -> None:
+    """Derive phase and conditions from the states of the containers, by section and name, in place.
+
+    stopped: whether no container can be running; a pod has no final phase before.
+    """
     status, spec = pod["status"], pod["spec"]
     init = [states["init"].get(one["name"], {}) for one in spec.get("initContainers") or []]
     main = [states["main"].get(one["name"], {}) for one in spec["containers"]]
     failed = [one for one in init if one.get("terminated", {}).get("exitCode")]
     initialized = all("terminated" in one for one in init) and not failed
     names = [one["name"] for one, state in zip(spec["containers"], main, strict=True) if "running" not in state]
-    if failed and spec["restartPolicy"] == "Never":
+    if stopped and failed:
         status["phase"] = "Failed"
-    elif initialized and all("terminated" in one for one in main):
+    elif stopped and initialized and all("terminated" in one for one in main):
         codes = [one["terminated"]["exitCode"] for one in main]
         status["phase"] = "Failed" if any(codes) else "Succeeded"
     elif any("running" in one or "terminated" in one for one in main):

@@ -27,9 +27,6 @@ from tests.fakes.kubernetes.volumes import NotMounted, excess, make_volumes, mou
 
 _TERMINATION_BYTES = 4096
 
-Record = Callable[[Json, str, str, str], None]
-"""Records an event about a pod: (pod, type, reason, message)."""
-
 
 class Node(Protocol):
     """What a worker needs of its node."""
@@ -40,7 +37,8 @@ class Node(Protocol):
     address: str
     pull_retry_seconds: float
     lost: bool
-    record: Record
+
+    def record(self, pod: Json, kind: str, reason: str, message: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -81,6 +79,8 @@ class PodWorker:
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
         self._group: asyncio.TaskGroup
+        self._mounted = False
+        self._stopped = False
 
     def update(self, pod: Json) -> None:
         """The pod has changed."""
@@ -124,6 +124,7 @@ class PodWorker:
             for one in self._all():
                 if one.process is not None:
                     one.process.kill()
+                    await one.process.wait()
 
     def _begin(self, pod: Json) -> None:
         status = pod["status"]
@@ -137,15 +138,14 @@ class PodWorker:
             return
         if change is not None:
             change(found)
-        started = bool(self.volumes) or not found["spec"].get("volumes")
-        set_condition(found, "PodReadyToStartContainers", started)
+        set_condition(found, "PodReadyToStartContainers", self._mounted and not self._stopped)
         for section, key in SECTIONS.items():
             made = [self._status_of(section, one) for one in found["spec"].get(FIELDS[section]) or []]
             if made:
                 found["status"][key] = made
         states = {key: {name: one.state for name, one in section.items()} for key, section in self.containers.items()}
-        set_phase(found, states)
-        if self.ending is not None and self.ending.reason:
+        set_phase(found, states, stopped=self._stopped)
+        if self.ending is not None and self.ending.reason and self._stopped:
             self._write_ending(found)
         try:
             self.node.store.update(PODS, found)
@@ -182,6 +182,7 @@ class PodWorker:
                 changed.clear()
                 try:
                     self.volumes = make_volumes(self.node.store, self.pod, self.directory / "volumes")
+                    self._mounted = True
                     return
                 except NotMounted as error:
                     if str(error) != reported:
@@ -298,8 +299,8 @@ class PodWorker:
         if living and grace:
             waits = [asyncio.ensure_future(process.wait()) for process in living]
             await asyncio.wait(waits, timeout=grace)
-            for one in waits:
-                one.cancel()
+            for wait in waits:
+                wait.cancel()
         for one in self._all():
             if one.process is None:
                 if "waiting" in one.state and self.ending is not None:
@@ -310,9 +311,10 @@ class PodWorker:
             code = await one.process.wait()
             if "terminated" not in one.state:
                 one.state = self._end_state(one, code)
+        self._stopped = True
         self.write()
 
     def excess(self) -> str:
         """Why the pod is to be evicted for what it wrote, "" where it is not."""
         written = sum(size_of(one.process.plan.directory) for one in self._all() if one.process is not None)
-        return excess(self.pod, self.volumes, written) if self.volumes else ""
+        return excess(self.pod, self.volumes, written) if self._mounted else ""

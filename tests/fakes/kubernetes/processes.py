@@ -112,8 +112,14 @@ async def start(plan: ProcessPlan) -> ContainerProcess:
     finally:
         for descriptor in (info_write, ready_write, *files):
             os.close(descriptor)
-    text = await asyncio.to_thread(_read_all, info_read)
-    if await asyncio.to_thread(_read_line, ready_read) != "ready\n":
+    try:
+        text = await asyncio.to_thread(_read_all, info_read)
+        is_ready = await asyncio.to_thread(_read_line, ready_read) == "ready\n"
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if not is_ready:
         await process.wait()
         raise StartFailed(_start_error(plan))
     return ContainerProcess(plan, process, int(json.loads(text)["child-pid"]))

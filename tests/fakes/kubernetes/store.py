@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tests.fakes.kubernetes.api_errors import Json, already_exists, conflict, expired, not_found
-from tests.fakes.kubernetes.resources import ApiResource
+from tests.fakes.kubernetes.resources import RESOURCES, ApiResource
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +100,18 @@ class ObjectStore:
         return self._write(resource, key, before, made)
 
     def remove(self, resource: ApiResource, namespace: str, name: str) -> Json:
-        """Raises ApiError 404."""
+        """Remove an object, and what belongs to it alone, as the garbage collector does. Raises ApiError 404."""
         key = (resource.plural, namespace, name)
         before = self._objects.get(key)
         if before is None:
             raise not_found(resource.qualified, name)
-        return self._write(resource, key, before, None)
+        removed = self._write(resource, key, before, None)
+        for owned_key, owned in list(self._objects.items()):
+            owners = owned["metadata"].get("ownerReferences") or []
+            alone = owners and all(one["uid"] == removed["metadata"]["uid"] for one in owners)
+            if alone and not owned["metadata"].get("finalizers"):
+                self._write(RESOURCES[owned_key[0]], owned_key, owned, None)
+        return removed
 
     def compact(self) -> None:
         """Forget the history, as etcd does every five minutes."""

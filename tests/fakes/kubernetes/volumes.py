@@ -80,7 +80,7 @@ def mounts_of(container: Json, volumes: Mapping[str, Path]) -> list[ProcessMount
 
 def excess(pod: Json, volumes: Mapping[str, Path], written: int) -> str:
     """Why the kubelet evicts a pod for what it wrote, "" where it does not. written: bytes outside of volumes."""
-    total, limits = written, 0.0
+    total = written
     for volume in pod["spec"].get("volumes") or []:
         if "emptyDir" not in volume:
             continue
@@ -92,8 +92,9 @@ def excess(pod: Json, volumes: Mapping[str, Path], written: int) -> str:
     texts = [
         ((one.get("resources") or {}).get("limits") or {}).get("ephemeral-storage") for one in pod["spec"]["containers"]
     ]
-    if all(texts):
-        limits = sum(amount(text) for text in texts)
+    bounds = [amount(text) for text in texts if text]
+    if len(bounds) == len(texts):
+        limits = sum(bounds)
         if total > limits:
             shown = texts[0] if len(texts) == 1 else str(round(limits))
             return f"Pod ephemeral local storage usage exceeds the total limit of containers {shown}. "

@@ -6,6 +6,7 @@ Nothing here decides how a step ended: that is the supervisor's record alone.
 """
 
 import asyncio
+import contextlib
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,6 +27,8 @@ OPEN_SECONDS = 30.0
 """For the handshake, in which the server asks the kubelet, and that the node's runtime."""
 
 CLOSE_SECONDS = 0.5
+"""For the other side to confirm; the connection is then dropped."""
+
 PING_SECONDS = 30.0
 """A connection whose other side has vanished is noticed; the supervisor's heartbeats notice it earlier."""
 
@@ -38,8 +41,12 @@ MAX_UNREAD_BYTES = 32 * 1024**2
 
 NOT_FOUND, NOT_EXECUTABLE, KILLED = 127, 126, 137
 
-WasKilled = Callable[[], Awaitable[bool]]
-"""Whether the container has ended, for a program that a SIGKILL has ended: that is what happens to both together."""
+KILL_REPORT_SECONDS = 5.0
+"""For the node to report that a container has ended, when a program in it has ended by SIGKILL: mostly that is what
+happens to both together. It takes about a second."""
+
+HasEnded = Callable[[float], Awaitable[bool]]
+"""Whether the container is known to have ended, within so many seconds."""
 
 
 class HandshakeRefused(Exception):
@@ -51,7 +58,7 @@ class HandshakeRefused(Exception):
 
 
 async def open_exec(
-    access: ClusterAccess, path: str, container: str, argv: Sequence[str], has_ended: WasKilled
+    access: ClusterAccess, path: str, container: str, argv: Sequence[str], has_ended: HasEnded
 ) -> "WebSocketStream":
     """path: of the pod's subresource `exec`. Raises HandshakeRefused, Unavailable."""
     is_supervisor = argv[0] == SUPERVISOR
@@ -86,7 +93,7 @@ class WebSocketStream:
     """`core.runtimes.ports.ExecStream`. It has no buffer of its own while it is read: what is not read stays in the
     connection, which then takes no more from the program."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, has_ended: WasKilled) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, has_ended: HasEnded) -> None:
         self._socket = socket
         self._has_ended = has_ended
         self._receiving = asyncio.Lock()
@@ -111,8 +118,9 @@ class WebSocketStream:
 
     async def close_input(self) -> None:
         """With v4 the input cannot be closed alone: a program that reads to its end waits for the connection's."""
-        if self._socket.protocol == V5 and not self._is_over and not self._socket.closed:
-            await self._send(bytes([CLOSE, INPUT]))
+        if self._socket.protocol == V5:
+            with contextlib.suppress(Unavailable):  # it has ended
+                await self._send(bytes([CLOSE, INPUT]))
 
     async def _send(self, message: bytes) -> None:
         if self._is_over or self._socket.closed:
@@ -133,13 +141,16 @@ class WebSocketStream:
         if code is None:
             said = str(self._status.get("message", ""))
             raise Unavailable("exec-lost", "the program's exit is not known", cause=said)
-        if code == KILLED and await self._has_ended():
+        if code and await self._has_ended(KILL_REPORT_SECONDS if code == KILLED else 0.0):
             raise Unavailable("exec-lost", "the container has ended")
         return code
 
     async def close(self) -> None:
+        """Bounded as a whole: a program that prints on keeps the other side from closing."""
         self._is_over = True
-        await self._socket.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close()
 
     async def _receive(self) -> None:
         """Take one message."""

@@ -15,7 +15,7 @@ class PodEvents:
     def __init__(self) -> None:
         self._queue: asyncio.Queue[PodEvent] | None = None
         self._published: set[tuple[str, int]] = set()
-        self._removed: set[str] = set()
+        self._silent: set[str] = set()
         self._given: dict[tuple[str, int], tuple[Reason, str]] = {}
 
     @asynccontextmanager
@@ -33,7 +33,7 @@ class PodEvents:
 
     def take(self, status: PodStatus) -> None:
         """Publish what has ended according to a new status."""
-        if status.pod_id in self._removed:
+        if status.pod_id in self._silent:
             return
         for one in status.ended:
             key = (status.pod_id, one.container.number)
@@ -58,13 +58,22 @@ class PodEvents:
             self._published.add(key)
             self._queue.put_nowait(event)
 
+    def starting(self, pod_id: str) -> None:
+        """The ends of that pod's containers are no events: until it has started, `create_pod` says what happens."""
+        self._silent.add(pod_id)
+
+    def started(self, status: PodStatus) -> None:
+        """From now on they are."""
+        self._silent.discard(status.pod_id)
+        self.take(status)
+
     def removing(self, pod_id: str) -> None:
-        """From now on the ends of that pod's containers are no events: Danube removes it."""
-        self._removed.add(pod_id)
+        """From now on they are none: Danube removes the pod."""
+        self._silent.add(pod_id)
 
     def removed(self, pod_id: str) -> None:
         """The pod is gone; nothing of it is kept, and one with the same id may follow."""
-        self._removed.discard(pod_id)
+        self._silent.discard(pod_id)
         self._given = {key: cause for key, cause in self._given.items() if key[0] != pod_id}
         self._published = {key for key in self._published if key[0] != pod_id}
 

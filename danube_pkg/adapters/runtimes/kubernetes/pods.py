@@ -69,8 +69,11 @@ class ClusterPods:
         """The pod, with a running coordinator. Raises Permanent, Unavailable."""
         await self._watch.synced()
         for left in reversed(range(STARTS)):
+            self._events.starting(spec.pod_id)
             try:
-                return await self._started(await self._ensured(spec), spec)
+                pod = await self._started(await self._ensured(spec), spec)
+                self._events.started(self._watch.pods.get(spec.pod_id, pod))
+                return pod
             except LostAtStart as loss:
                 if not left:
                     hint = "rerun the job when the cluster has settled: danube rerun JOB"

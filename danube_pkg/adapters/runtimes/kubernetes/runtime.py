@@ -29,6 +29,7 @@ from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     SUPERVISOR,
     Container,
+    ContainerFile,
     ContainerRole,
     Network,
     PodEvent,
@@ -42,9 +43,6 @@ from danube_pkg.kit.tasks import end_all
 
 END_SECONDS = 20.0
 """For a node to report that a container which was ended has ended; it takes about a second."""
-
-KILL_REPORT_SECONDS = 5.0
-"""The same for a container that seems to have ended with a program in it."""
 
 OVERDUE_SECONDS = 30.0
 """After the time in which a pod that others delete should have ended. Its node does not report then."""
@@ -78,6 +76,7 @@ class KubernetesRuntime:
         self._workers = ClusterWorkers(settings, self.api, self._watch, self._events.notify)
         self._leftovers = Leftovers(self.api, settings.instance, settings.namespaces)
         self._locks: dict[str, asyncio.Lock] = {}
+        self._checked: set[Container] = set()
         self._network.use(self.api, self.exec)
 
     async def egress_enforced_by(self, pod_id: str) -> EnforcedBy:
@@ -103,9 +102,14 @@ class KubernetesRuntime:
                 self._events.notify(spec.pod_id, spec.job_id, notice)
             return Container(spec.pod_id, 0, ContainerRole.COORDINATOR, HOST_IMAGE)
 
-    async def ensure_container(self, pod_id: str, image: str) -> Container:
+    async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
+        if files:  # a container that joins a pod later can only mount what its pod has
+            what = f"image {image} cannot build images in a cluster with this version"
+            raise Permanent(Reason.POD_FAILED, what, hint='build on a server with [runtime] kind = "sandbox"')
         container = await self._workers.ensure(pod_id, image)
-        await self._network.worker_runs(container)
+        if container not in self._checked:
+            await self._network.worker_runs(container)
+            self._checked.add(container)
         return container
 
     # --- using
@@ -116,7 +120,7 @@ class KubernetesRuntime:
         if pod is None or not pod.runs(container):
             raise _gone(container)
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/exec"
-        has_ended = partial(self._ended_within, container, KILL_REPORT_SECONDS)
+        has_ended = partial(self._ended_within, container)
         for is_last in (False, True):
             try:
                 return await open_exec(self._access, path, names.container_name(container), argv, has_ended)
@@ -223,6 +227,7 @@ class KubernetesRuntime:
                 self._addresses.release(known.job_id)
             await self._network.pod_removed(pod_id, known.job_id if known is not None else "")
             self._workers.forget(pod_id)
+            self._checked = {known for known in self._checked if known.pod_id != pod_id}
         self._locks.pop(pod_id, None)
 
     async def conditions(self) -> Sequence[Condition]:

@@ -49,7 +49,7 @@ async def with_exec(
         request.transport.close()  # as a real server: without a close frame
         return socket
 
-    async def has_ended() -> bool:
+    async def has_ended(seconds: float) -> bool:
         return ended
 
     async with scripted_server(path) as (server, access):
@@ -115,14 +115,14 @@ async def test_a_connection_that_ends_without_a_status_has_no_exit_code(tmp_path
     await with_exec(tmp_path, talk, use)
 
 
-@pytest.mark.parametrize("ended", [True, False])
-async def test_a_program_that_was_killed_with_its_container_has_no_exit_code(tmp_path: Path, ended: bool) -> None:
+@pytest.mark.parametrize(("ended", "code"), [(True, 137), (True, 1), (False, 137), (False, 1)])
+async def test_a_program_that_ended_with_its_container_has_no_exit_code(tmp_path: Path, ended: bool, code: int) -> None:
     async def talk(socket: web.WebSocketResponse) -> None:
-        await socket.send_bytes(end(failure(137)))
+        await socket.send_bytes(end(failure(code)))
 
     async def use(stream: WebSocketStream) -> None:
         if not ended:
-            assert await stream.wait() == 137
+            assert await stream.wait() == code
             return
         with pytest.raises(Unavailable):
             await stream.wait()
@@ -170,7 +170,7 @@ async def test_the_supervisor_is_found_by_its_name_and_its_frames_are_not_mixed(
 
 
 async def test_a_refused_handshake_has_its_status(tmp_path: Path) -> None:
-    async def has_ended() -> bool:
+    async def has_ended(seconds: float) -> bool:
         return False
 
     async with scripted_server(tmp_path) as (server, access):
