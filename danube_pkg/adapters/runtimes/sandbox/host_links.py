@@ -1,6 +1,6 @@
 """What links below `/usr` lead to outside of it: configuration that a package keeps in `/etc`, and others.
 
-Found by looking at the links, so that no list of programs has to be kept. Shown is what every user of the machine may
+Found by reading the links, so that no list of programs has to be kept. Shown is what every user of the machine may
 read; in place of anything else there is an empty file, so that no link leads nowhere.
 """
 
