@@ -79,10 +79,10 @@ def _contents(tree: Path, shell: Path) -> ImageTree:
     image.add_content("etc/group", f"root:x:0:\ndanube:x:{USER}:\n".encode())
     image.add_content("etc/nsswitch.conf", b"hosts: files dns\n")
     image.add_directory("tmp", 0o1777)
-    for path in (HOME, DATA):
-        image.add_directory(path, 0o700, owner=USER)
-    for path in ("/dev", "/etc/danube", "/mnt", "/proc", "/sys"):
-        image.add_directory(path)
+    for own in (HOME, DATA):
+        image.add_directory(own, 0o700, owner=USER)
+    for empty in ("/dev", "/etc/danube", "/mnt", "/proc", "/sys"):
+        image.add_directory(empty)
     return image
 
 
