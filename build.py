@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from build_steps.binary import build_binary
+from build_steps.binary import build_binary, build_tree
+from build_steps.image import build_image
 from build_steps.interpreter import CannotRelocate
 from build_steps.proto import generate
 from build_steps.sbom import document_name, write_sbom
@@ -53,14 +54,18 @@ def zipapp() -> None:
 
 def binary() -> None:
     """Danube in one file with a Python of its own, for this architecture."""
-    print(f"built {build_binary(_site()).relative_to(ROOT)}")
+    print(f"built {build_binary(_tree()).relative_to(ROOT)}")
+
+
+def image() -> None:
+    """Danube as a container image, for this architecture."""
+    print(f"built dist/danube-image-{platform.machine()}.tar ({build_image(_tree(), version()).digest})")
 
 
 def sbom() -> None:
     """The list of what is inside of them, as CycloneDX."""
-    tree = ROOT / "build" / "executable" / "tree"
     target = ROOT / "dist" / document_name()
-    print(f"built {write_sbom(_site(), tree if tree.exists() else None, version(), target).relative_to(ROOT)}")
+    print(f"built {write_sbom(_site(), _tree(), version(), target).relative_to(ROOT)}")
 
 
 def checksums() -> None:
@@ -83,6 +88,12 @@ def _release_key() -> str | None:
 
 
 @cache
+def _tree() -> Path:
+    """The tree of the program and the image."""
+    return build_tree(_site())
+
+
+@cache
 def _site() -> Path:
     """The staging tree with the packages, once for all steps of one run."""
     arch = platform.machine()
@@ -97,6 +108,7 @@ STEPS: dict[str, Callable[[], None]] = {
     "web": web,
     "zipapp": zipapp,
     "binary": binary,
+    "image": image,
     "sbom": sbom,
     "checksums": checksums,
     "provenance": provenance,

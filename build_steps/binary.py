@@ -27,8 +27,8 @@ _FOOTER = struct.Struct("<QQ32s8s")
 _HEADER = struct.Struct("<cxHIQ")
 
 
-def build_binary(site: Path, target: Path | None = None) -> Path:
-    """Pack a staging tree, with Danube and its packages, and the Python that runs this; returns the file.
+def build_tree(site: Path) -> Path:
+    """A staging tree, with Danube and its packages, and a copy of the Python that runs this; returns the directory.
 
     The architecture is this machine's: a Python of another one cannot be copied from here.
     """
@@ -41,6 +41,11 @@ def build_binary(site: Path, target: Path | None = None) -> Path:
     shutil.copy(Path(__file__).resolve().parent / "start.py", tree / "start.py")
     copy_libraries(tree, tree / "python" / "lib")
     compile_tree(tree)
+    return tree
+
+
+def build_binary(tree: Path, target: Path | None = None) -> Path:
+    """Pack the tree, and return the file."""
     target = target or ROOT / "dist" / f"danube-linux-{platform.machine()}"
     pack(tree, build_stub(platform.machine()), target)
     return target

@@ -72,7 +72,8 @@ def verify(dist: Path) -> Sequence[Path]:
     """Let the built program verify each file against its provenance; returns them. Raises Ended."""
     (program,) = [path for path in dist.glob("danube-linux-*") if "." not in path.name]
     program.chmod(0o755)
-    words = ["verify", dist, "--provenance", PLACE / "danube.intoto.jsonl", "--key", PLACE / "keys.json"]
+    proof, keys = PLACE / "danube.intoto.jsonl", PLACE / "keys.json"
+    words = ["verify", str(dist), "--provenance", str(proof), "--key", str(keys)]
     if subprocess.run([program, *words, "--builder", "host-image"], check=False).returncode != 0:
         raise Ended(1, "a file is refused")
     return sorted(dist.iterdir())

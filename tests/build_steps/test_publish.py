@@ -52,9 +52,10 @@ class Releases(BaseHTTPRequestHandler):
         kind = self.headers["Content-Type"]
         if kind.startswith("multipart/"):
             message = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
-            (part,) = message.get_payload()  # type: ignore[misc]
-            assert part.get_param("name", header="content-disposition") == "attachment"  # type: ignore[union-attr]
-            body = part.get_payload(decode=True)  # type: ignore[union-attr, assignment]
+            parts_of_body: Any = message.get_payload()
+            (part,) = parts_of_body
+            assert part.get_param("name", header="content-disposition") == "attachment"
+            body = part.get_payload(decode=True)
         number = int(parts.path.split("/releases/")[1].split("/")[0])
         self.state["files"][number, name] = body
         self._answer(201, {"name": name, "size": len(body)})

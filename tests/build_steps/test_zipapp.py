@@ -1,6 +1,7 @@
 """Danube in one file: the tree that it is made from, its first start, later starts."""
 
 import hashlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from build_steps import launcher
 from build_steps.staging import make_staging
 from build_steps.supervisor import PROGRAMS, build_supervisor
-from build_steps.zipapp import build_zipapp, install_dependencies, version
+from build_steps.zipapp import UNUSED, build_zipapp, install_dependencies, remove_unused, version
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -142,6 +143,28 @@ def test_another_python_is_refused_with_the_right_version(monkeypatch: pytest.Mo
 def test_its_outer_archive_has_few_members(zipapp: Path) -> None:
     """Python reads the whole directory of the outer archive at each start."""
     assert zipfile.ZipFile(zipapp).namelist() == ["__main__.py", "site.zip"]
+
+
+def test_the_access_to_a_cluster_works_without_the_unused_modules(tmp_path: Path) -> None:
+    found = importlib.util.find_spec("kubernetes")
+    assert found is not None
+    assert found.submodule_search_locations
+    source = Path(found.submodule_search_locations[0])
+    used = [path for path in source.rglob("*.py") if path.parent.relative_to(source.parent).as_posix() not in UNUSED]
+    assert len(used) < 400
+    for path in [*used, *(source.parent / package / "__init__.py" for package in UNUSED)]:
+        target = tmp_path / path.relative_to(source.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(path)
+    for package in UNUSED:
+        (tmp_path / package / "unused_model.py").touch()
+    remove_unused(tmp_path)
+    assert not list(tmp_path.rglob("unused_model.py"))
+    program = (
+        f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; import kubernetes; assert {str(tmp_path)!r} in kubernetes.__file__;"
+        "import danube_pkg.adapters.runtimes.kubernetes.access as access; print(access.Configuration().host)"
+    )
+    assert run("-c", program, cwd=ROOT, cache=tmp_path).stdout
 
 
 @pytest.mark.long

@@ -1,5 +1,5 @@
-"""Runs a command in a directory as the root of the file system, without network: `python -m tests.support.bare_root
-ROOT PROGRAM ARGUMENT...` in mount, PID and network namespaces of its own (`command_in`).
+"""Runs a command in a directory as the root of the file system, without network: `bare_root.py ROOT USER PROGRAM
+ARGUMENT...` in mount, PID and network namespaces of its own (`command_in`).
 
 The old root is unmounted and not only left (as chroot does): Linux refuses user namespaces to a process below one.
 """
@@ -16,15 +16,15 @@ _ARCHITECTURE_CALLS = {"x86_64": 155, "aarch64": 41}
 _PRIVATE, _BIND, _RECURSIVE, _DETACH = 1 << 18, 1 << 12, 1 << 14, 2
 
 
-def command_in(root: Path, *words: str) -> Sequence[str]:
-    """The command that does it; needs root."""
+def command_in(root: Path, *words: str, user: int = 0) -> Sequence[str]:
+    """The command that does it; needs root. user: the user and group that the program runs as."""
     return (
         "unshare", "--mount", "--pid", "--net", "--fork", "--kill-child",
-        sys.executable, "-P", str(Path(__file__).resolve()), str(root), *words,
+        sys.executable, "-P", str(Path(__file__).resolve()), str(root), str(user), *words,
     )  # fmt: skip
 
 
-def _main(root: str, *words: str) -> None:
+def _main(root: str, user: str, *words: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
 
     def mount(source: str, target: str, kind: str | None, flags: int) -> None:
@@ -38,7 +38,12 @@ def _main(root: str, *words: str) -> None:
     _check(libc.syscall(_ARCHITECTURE_CALLS[os.uname().machine], b".", b"."), "pivot_root")
     _check(libc.umount2(b".", _DETACH), "the old root")
     os.chdir("/")
-    os.execve(words[0], words, {"HOME": "/root", "PATH": "/usr/bin:/bin"})
+    if user != "0":
+        os.setgroups([])
+        os.setresgid(int(user), int(user), int(user))
+        os.setresuid(int(user), int(user), int(user))
+    home = "/root" if user == "0" else "/home/danube"
+    os.execve(words[0], words, {"HOME": home, "PATH": "/usr/bin:/bin"})
 
 
 def _check(result: int, what: str) -> None:

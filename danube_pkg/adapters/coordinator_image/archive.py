@@ -33,7 +33,7 @@ _OCI = "application/vnd.oci.image"
 
 
 class ImageRecipe(Record):
-    """What an image says about itself. user: as in the configuration, `1000:1000`."""
+    """What an image says about itself. user: as in the configuration, `1000:1000`. made_by: for its history."""
 
     name: str
     platform: Platform
@@ -42,6 +42,7 @@ class ImageRecipe(Record):
     command: tuple[str, ...]
     user: str
     working_directory: str
+    made_by: str = "danube image coordinator"
 
 
 class WrittenImage(Record):
@@ -169,7 +170,7 @@ def _configuration(recipe: ImageRecipe, diff_id: str) -> Mapping[str, Any]:
             "Labels": dict(recipe.labels),
         },
         "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "danube image coordinator"}],
+        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": recipe.made_by}],
     }
 
 

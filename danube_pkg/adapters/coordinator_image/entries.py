@@ -37,9 +37,9 @@ class ImageTree:
         """A file of this machine. The first one with a path stays."""
         self._put(ImageEntry(self._real(path), 0o755 if executable else 0o644, source=source))
 
-    def add_content(self, path: str, content: bytes) -> None:
+    def add_content(self, path: str, content: bytes, *, executable: bool = False) -> None:
         """A file that no machine has."""
-        self._put(ImageEntry(self._real(path), 0o644, content=content))
+        self._put(ImageEntry(self._real(path), 0o755 if executable else 0o644, content=content))
 
     def add_link(self, path: str, target: str) -> None:
         """A symbolic link."""
