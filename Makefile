@@ -15,15 +15,15 @@ DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-lin
 	docker-registry skopeo umoci apache2-utils busybox-static zstd uidmap
 
 # What the long tests and the measurements use beside those: a Debian to run in, a browser with letters to show,
-# Prometheus' tools, a reverse proxy.
-LONG_PACKAGES := debootstrap chromium fonts-dejavu-core prometheus nginx-light
+# Prometheus' tools, a reverse proxy, a Debian with systemd.
+LONG_PACKAGES := debootstrap chromium fonts-dejavu-core prometheus nginx-light mmdebstrap systemd-container
 
 # Python keeps its bytecode, whatever the caller prefers: tests and measurements start hundreds of Python processes.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test unit e2e fuzz check format bench build proto lock test-packages long-packages web web-types screenshots
+.PHONY: help setup run test unit e2e fuzz check format bench build self-host proto lock test-packages long-packages web web-types screenshots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +48,7 @@ UNIT := tests/core tests/kit tests/services tests/sdk tests/pod tests/bench \
 unit: $(VENV)/.dev ## run the tests that need no package of the machine, no root and no network, in less than 30 s
 	$(PYTEST) -n auto --dist loadgroup --no-loadscope-reorder $(or $(ARGS),$(UNIT))
 
-e2e: long-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar ## run the long tests: browser, other users, kills, whole projects
+e2e: long-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar build/debian/system.tar ## run the long tests: browser, other users, kills, whole projects
 	$(PYTEST) $(PARALLEL) -m long $(ARGS)
 
 fuzz: test-packages $(VENV)/.dev build/bin/.made build/.web ## thousands of simulations with faults, kills and requests by the document; half an hour
@@ -73,6 +73,9 @@ bench: long-packages $(VENV)/.dev build/bin/.made build/.web ## measure, into bu
 
 build: $(VENV)/.dev build/bin/.made ## build what is released, into dist/
 	$(PY) build.py $(ARGS)
+
+self-host: $(VENV)/.dev build/bin/.made ## let Danube build Danube on this machine, and the result verify itself; ARGS="binary checksums" for some steps
+	$(PY) -m build_steps.self_host $(ARGS)
 
 web: $(VENV)/.danube ## build the page, or fail
 	@$(PY) -m build_steps.web --strict
@@ -130,6 +133,11 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.danube
 build/debian/root.tar: build_steps/debian_root.py | long-packages
 	@echo "Making a Debian for tests"
 	@$(PY) -m build_steps.debian_root
+
+# A Debian with systemd, for the tests of an installation.
+build/debian/system.tar: build_steps/debian_system.py build_steps/debian_root.py | long-packages
+	@echo "Making a Debian with systemd for tests"
+	@$(PY) -m build_steps.debian_system
 
 build/bin/.made: $(wildcard supervisor/*.[ch] supervisor/*/*.[ch]) build_steps/supervisor.py | $(VENV)/.danube
 	@echo "Building the supervisor"

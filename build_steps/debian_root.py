@@ -21,23 +21,23 @@ def main() -> int:
     if os.geteuid() != 0 or not shutil.which("debootstrap"):
         print("a Debian for tests needs root and debootstrap: apt-get install debootstrap", file=sys.stderr)
         return 1
-    archive, release = _archive()
+    archive, release = find_archive()
     TARGET.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=TARGET) as name:
         root, package = Path(name) / "root", Path(name)
-        _run("debootstrap", "--variant=minbase", release, str(root), archive)
-        _run("apt-get", "download", "-q", PACKAGE, directory=package)
-        _run("tar", "--one-file-system", "--xattrs", "-cf", str(package / "root.tar"), "--exclude", "./var/cache/apt/archives/*.deb",
+        run("debootstrap", "--variant=minbase", release, str(root), archive)
+        run("apt-get", "download", "-q", PACKAGE, directory=package)
+        run("tar", "--one-file-system", "--xattrs", "-cf", str(package / "root.tar"), "--exclude", "./var/cache/apt/archives/*.deb",
              "--exclude", "./var/lib/apt/lists/*", "-C", str(root), ".")  # fmt: skip
         os.replace(next(package.glob(f"{PACKAGE}_*.deb")), TARGET / f"{PACKAGE}.deb")
         os.replace(package / "root.tar", TARGET / "root.tar")
     return 0
 
 
-def _archive() -> tuple[str, str]:
+def find_archive() -> tuple[str, str]:
     """(address of Debian's archive, release), from the settings of this machine's apt."""
     release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    known = _run("apt-get", "indextargets", "--format", "$(SITE) $(CODENAME) $(COMPONENT)", "Created-By: Packages")
+    known = run("apt-get", "indextargets", "--format", "$(SITE) $(CODENAME) $(COMPONENT)", "Created-By: Packages")
     codename = release["VERSION_CODENAME"].strip('"')
     for line in known.splitlines():
         site, name, component = line.split()
@@ -46,7 +46,8 @@ def _archive() -> tuple[str, str]:
     raise SystemExit(f"apt knows no archive of {codename}: apt-get update")
 
 
-def _run(*words: str, directory: Path | None = None) -> str:
+def run(*words: str, directory: Path | None = None) -> str:
+    """What a command prints; the program ends with it where the command fails."""
     done = subprocess.run(
         words, cwd=directory, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )

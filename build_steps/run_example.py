@@ -44,8 +44,9 @@ class Ended(Exception):
 class Example:
     """One server, owned from its start to its end, and the commands that talk to it."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, settings: Path = SETTINGS) -> None:
         self._data = data
+        self._settings = settings
         self._log = data / "server.log"
         self._listen = _free_address()
         self.address = f"http://{self._listen}"
@@ -57,7 +58,7 @@ class Example:
         self._data.mkdir(mode=0o700, exist_ok=True)
         settings = self._data / "example" / "danube.toml"
         if not self._answers():  # the configuration of another server is kept; this one reports it when it starts
-            settings, self.password = configure(SETTINGS.parent, self._data / "example")
+            settings, self.password = configure(self._settings.parent, self._data / "example")
         with self._log.open("wb") as log:
             # In a session of its own, so that a Ctrl-C reaches it once: as the SIGTERM that `stop` sends.
             self._server = subprocess.Popen(
@@ -85,12 +86,12 @@ class Example:
     def run_job(self) -> bool:
         """Set the secret of the example, trigger it and show its log; returns whether it ended green."""
         # The value is random, since nothing depends on it; logs show a mask for it.
-        self._danube("secrets", "set", "GREETING_TOKEN", stdin=secrets.token_urlsafe(24))
-        job_id = json.loads(self._danube("trigger", PIPELINE, "--json"))["id"]
+        self.danube("secrets", "set", "GREETING_TOKEN", stdin=secrets.token_urlsafe(24))
+        job_id = json.loads(self.danube("trigger", PIPELINE, "--json"))["id"]
         logs = subprocess.run([DANUBE, "logs", "-f", job_id, "--data", self._data], check=False)
         if logs.returncode not in (0, 1):
             raise Ended(logs.returncode, f"the log of job {job_id} could not be followed")
-        jobs = json.loads(self._danube("jobs", "--json"))
+        jobs = json.loads(self.danube("jobs", "--json"))
         return any(job["id"] == job_id and job["status"] == "success" for job in jobs)
 
     def wait_until_clean(self) -> None:
@@ -98,7 +99,8 @@ class Example:
         pods = self._data / "pods"
         self._wait(lambda: not pods.is_dir() or not any(pods.iterdir()), STOP_SECONDS, f"pods are left in {pods}")
 
-    def _danube(self, *words: str, stdin: str = "") -> str:
+    def danube(self, *words: str, stdin: str = "") -> str:
+        """What a command prints. Raises Ended where it fails."""
         command: list[str | Path] = [DANUBE, *words, "--data", self._data]
         done = subprocess.run(command, input=stdin, text=True, stdout=subprocess.PIPE, check=False)
         if done.returncode != 0:

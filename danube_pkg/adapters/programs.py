@@ -86,6 +86,7 @@ def coordinator_files() -> CoordinatorFiles:
         version=sysconfig.get_python_version(),
         standard_library=tuple(path for path in standard if path.is_dir()),
         packages=tuple(packages),
+        supervisor=find_program("danube-step"),
         library_directory=sys.platlibdir,
     )
 

@@ -7,11 +7,17 @@ from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.disk.probe import DirectoryDisk
 from danube_pkg.adapters.keys.identity import IdentityKeyFile
 from danube_pkg.adapters.logs import FileJobLogs
-from danube_pkg.adapters.store import SqliteArtifacts, SqliteProvenance, SqliteSecrets, SqliteServerState
+from danube_pkg.adapters.store import (
+    SqliteArtifacts,
+    SqliteProvenance,
+    SqlitePushedImages,
+    SqliteSecrets,
+    SqliteServerState,
+)
+from danube_pkg.bootstrap.image_builds import build_image_builds
 from danube_pkg.bootstrap.registry_tokens import build_registry_tokens
 from danube_pkg.bootstrap.runtime import RuntimeParts
-from danube_pkg.bootstrap.store import Store
-from danube_pkg.core.artifacts.artifact import ArtifactBounds
+from danube_pkg.bootstrap.store import WORK_BEGAN, Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
@@ -100,14 +106,14 @@ def build_engine(
 ) -> EngineParts:
     """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
     what is stated about all jobs; the runtime is added. tracer: None for jobs without traces."""
-    network = NetworkEgress(runtime.network, store.keys) if runtime.network is not None else None
-    egress = Egress(runtime.proxies, runtime.ledgers, secrets, network)
+    egress = _egress(store, secrets, runtime)
     ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
     ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
     kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
+    pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
     context = replace(context, runtime=runtime.runtime.name)
-    statements = Statements(signed, kept, SqliteSecrets(store.database), store.signing, context)
+    statements = Statements(signed, kept, pushed, reads, store.signing, context)
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
@@ -120,13 +126,11 @@ def build_engine(
     room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
     files = BlobDirectory(store.directory / "artifacts", "artifact")
-
-    def bounds() -> ArtifactBounds:
-        return observer.applied.config.artifact_bounds
-
-    artifacts = Artifacts(kept, files, store.clock, store.new_id, bounds)
+    artifacts = Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
     id_tokens = _id_tokens(store, external_url)
-    coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens)
+    tokens = build_registry_tokens(runtime.image_options, store, observer.applied, engine)
+    builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, tokens)
+    coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens, builds)
     exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
         engine,
@@ -139,7 +143,7 @@ def build_engine(
         statements,
         exports,
         id_tokens,
-        build_registry_tokens(runtime.registry, store, observer.applied, engine),
+        tokens,
         egress,
         logs,
         sources,
@@ -147,6 +151,11 @@ def build_engine(
         room,
         ports.reconnects,
     )
+
+
+def _egress(store: Store, secrets: Secrets, runtime: RuntimeParts) -> Egress:
+    network = NetworkEgress(runtime.network, store.keys) if runtime.network is not None else None
+    return Egress(runtime.proxies, runtime.ledgers, secrets, network)
 
 
 def _id_tokens(store: Store, external_url: str) -> IdTokens:
@@ -202,6 +211,7 @@ async def open_engine(
         if tracer is not None:
             parts.engine.listen(lambda job: tracer.job_changed(job, parts.engine.source_period(job.id)))
         await parts.draining.recall()
+        await SqliteServerState(store.database).remember(WORK_BEGAN, store.new_id())
         server = CoordinatorServer(parts.coordination, listener.pods if listener is not None else None)
         await stack.enter_async_context(server.serving(store.directory / "run" / "grpc", listener))
         await stack.enter_async_context(parts.engine.running())

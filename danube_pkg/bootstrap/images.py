@@ -16,7 +16,7 @@ from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.programs import find_program
 from danube_pkg.adapters.runtimes.sandbox import has_ids_for_pods, map_of_user
 from danube_pkg.adapters.store import Database, SqliteConfiguration, SqliteSecrets
-from danube_pkg.core.configuration.settings import RegistrySettings
+from danube_pkg.core.configuration.registry_settings import RegistrySettings
 from danube_pkg.core.errors import Defect, Permanent, Unavailable
 from danube_pkg.core.images.manifests import platform_of
 from danube_pkg.core.images.ports import RegistryGuard

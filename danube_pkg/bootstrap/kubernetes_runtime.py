@@ -8,7 +8,13 @@ from typing import Any
 from danube_pkg import __version__
 from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers
 from danube_pkg.adapters.runtimes.kubernetes import ClusterAccess, KubernetesRuntime, KubernetesSettings
-from danube_pkg.bootstrap.cluster_network import network_addresses, open_cluster_network, resolved
+from danube_pkg.bootstrap.cluster_network import (
+    job_targets,
+    network_addresses,
+    open_cluster_network,
+    own_registries,
+    resolved,
+)
 from danube_pkg.bootstrap.runtime import (
     RuntimeCallbacks,
     RuntimeOptions,
@@ -20,16 +26,12 @@ from danube_pkg.core.configuration.cluster_settings import ClusterSettings, User
 from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.health.subsystems import Part
+from danube_pkg.core.images.coordinator import COORDINATOR_COMMAND, coordinator_reference
 from danube_pkg.core.images.registries import configured_targets
 from danube_pkg.core.runtimes.connection import CoordinatorConnection
 from danube_pkg.kit.directory_identity import identify
 from danube_pkg.kit.records import replace
 from danube_pkg.services.health import ConditionSource
-
-COORDINATOR_IMAGE = f"danube.internal/coordinator:{__version__}"
-"""The name of the coordinator image of this version, as it is loaded into the nodes."""
-
-COORDINATOR_COMMAND = "exec python3 -s -S -m danube_pkg.pod.coordinator"
 
 _USER_NAMESPACES: Mapping[UserNamespaces, bool | None] = {
     UserNamespaces.AUTO: None,
@@ -45,7 +47,7 @@ def kubernetes_settings(
     return KubernetesSettings(
         instance=instance,
         version=__version__,
-        coordinator_image=cluster.coordinator_image or COORDINATOR_IMAGE,
+        coordinator_image=cluster.coordinator_image or coordinator_reference(__version__),
         connection=lambda token: connection().files(token),
         namespace=cluster.namespace,
         builds_namespace=cluster.builds_namespace,
@@ -93,7 +95,9 @@ async def open_kubernetes(
         stack.push_async_callback(proxies.close)
         connection = callbacks.connection
         settings = kubernetes_settings(options.kubernetes, identify(data).id, lambda: resolved(connection(), addresses))
-        opening = open_cluster_network(options.egress, addresses, settings, proxies, callbacks)
+        own = own_registries(options.images.registry)
+        targets = job_targets(addresses, own, options.kubernetes.host_aliases)
+        opening = open_cluster_network(options.egress, addresses, targets, settings, proxies, callbacks)
         network, canaries = await stack.enter_async_context(opening)
         runtime = KubernetesRuntime(settings, access, network, callbacks.pods)
         stack.push_async_callback(runtime.close)
@@ -104,7 +108,8 @@ async def open_kubernetes(
             ledgers=ledgers,
             images=None,
             coordinator_command=COORDINATOR_COMMAND,
-            conditions=(runtime, canaries),
-            network=NetworkAccess(addresses.proxy, tuple(host for host, _ in registries())),
+            conditions=(runtime, canaries, network),
+            image_options=options.images,
+            network=NetworkAccess(addresses.proxy, tuple(sorted({host for host, _ in own}))),
             checks=checks,
         )

@@ -6,7 +6,6 @@ from danube_pkg.adapters.keys.registry_key import RegistryKeyFile
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.configuration.settings import RegistrySettings
 from danube_pkg.core.images.registries import RegistryCredentials
 from danube_pkg.core.images.registry_tokens import CredentialKind, RegistryCredential
 from danube_pkg.core.jobs.job import Job
@@ -24,10 +23,10 @@ def with_own_credentials(options: ImageOptions, store: Store) -> ImageOptions:
 
 
 def build_registry_tokens(
-    registry: RegistrySettings, store: Store, applied: AppliedConfiguration, engine: Engine
+    options: ImageOptions | None, store: Store, applied: AppliedConfiguration, engine: Engine
 ) -> RegistryTokens | None:
     """None where the registry takes no tokens of this server. Makes the key and the certificate. Raises Permanent."""
-    if not registry.token_url:
+    if options is None or not options.registry.token_url:
         return None
     key = RegistryKeyFile(store.directory / "keys")
     key.open()
@@ -38,4 +37,4 @@ def build_registry_tokens(
     def images_of() -> Mapping[str, Sequence[str]]:
         return {name: one.spec.images for name, one in applied.state.pipelines.items()}
 
-    return RegistryTokens(registry.host, store.keys, key, store.clock, store.new_id, job_of, images_of)
+    return RegistryTokens(options.registry.host, store.keys, key, store.clock, store.new_id, job_of, images_of)

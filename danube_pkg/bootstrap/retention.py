@@ -63,7 +63,9 @@ def open_catalog(
     own = options.registry.specs()[0]
     logins = DockerLogins(options.logins)
     access = Registries(lambda: (own, *applied.config.registries), secret_of, logins, options.credentials)
-    return RegistryCatalog(endpoints_of(own.host, (own,))[-1], access, store.clock, f"danube/{__version__}")
+    return RegistryCatalog(
+        endpoints_of(own.host, (own,))[-1], access, store.clock, f"danube/{__version__}", options.hosts
+    )
 
 
 def build_images(

@@ -11,7 +11,8 @@ from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_
 from danube_pkg.bootstrap.store import Store, locked_data_directory, open_store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.config import ConfigSpec
-from danube_pkg.core.configuration.settings import EgressHosts, RuntimeSettings
+from danube_pkg.core.configuration.egress_settings import EgressSection
+from danube_pkg.core.configuration.settings import RuntimeSettings
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.kit.records import HIDDEN, Record, field
@@ -55,7 +56,7 @@ async def open_run(options: RunOptions) -> AsyncIterator[RunParts]:
         secrets = build_secrets(store, applied, options.known, overrides=options.secrets)
         masks = build_masks(store, secrets)
         wanted = RuntimeOptions(
-            options.images, RuntimeSettings(host_paths=tuple(map(str, options.host_paths))), EgressHosts()
+            options.images, RuntimeSettings(host_paths=tuple(map(str, options.host_paths))), EgressSection()
         )
         callbacks = RuntimeCallbacks(masks.host_forms)
         runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))

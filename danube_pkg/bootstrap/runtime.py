@@ -22,7 +22,8 @@ from danube_pkg.adapters.runtimes.sandbox import (
 )
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.core.configuration.cluster_settings import ClusterSettings
-from danube_pkg.core.configuration.settings import EgressHosts, RegistrySettings, RuntimeSettings, ServerSettings
+from danube_pkg.core.configuration.egress_settings import EgressSection
+from danube_pkg.core.configuration.settings import RuntimeSettings, ServerSettings
 from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.health.subsystems import Part
@@ -51,10 +52,10 @@ class RuntimeParts(Record):
     """The shell command that a coordinator's container runs."""
     conditions: Sequence[ConditionSource]
     """What an operator must see of the runtime."""
+    image_options: ImageOptions | None = None
+    """The registry that jobs push to, and how the server reaches it; None for a runtime without images."""
     network: NetworkAccess | None = None
     """How steps reach the egress proxy over a network; None where it is in the pod's own."""
-    registry: RegistrySettings = RegistrySettings()
-    """The registry that jobs push to."""
     checks: Mapping[Part, ConditionSource] = {}
     """The checks of its subsystems, without which no job can run."""
 
@@ -71,7 +72,7 @@ class RuntimeOptions(Record):
 
     images: ImageOptions
     runtime: RuntimeSettings
-    egress: EgressHosts
+    egress: EgressSection
     choice: RuntimeChoice = RuntimeChoice(None, "pods of this machine alone")
     kubernetes: ClusterSettings = field(default_factory=ClusterSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
@@ -105,7 +106,7 @@ NO_CALLBACKS = RuntimeCallbacks()
 def local_options(directory: Path) -> RuntimeOptions:
     """Options for pods without images and without egress: to check a machine, or to remove pods. Defaults elsewhere."""
     images = ImageOptions(directory / "images", directory / "docker.json")
-    return RuntimeOptions(images, RuntimeSettings(), EgressHosts())
+    return RuntimeOptions(images, RuntimeSettings(), EgressSection())
 
 
 @asynccontextmanager
@@ -159,7 +160,7 @@ async def open_sandbox(
             images,
             coordinator_command(),
             (runtime,),
-            registry=options.images.registry,
+            image_options=options.images,
             checks=checks,
         )
 
@@ -178,7 +179,7 @@ def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
 
 
 def egress_settings(
-    egress: EgressHosts, settings: SandboxSettings, registries: Callable[[], Collection[tuple[str, int]]]
+    egress: EgressSection, settings: SandboxSettings, registries: Callable[[], Collection[tuple[str, int]]]
 ) -> EgressSettings:
     """How the egress proxies of a sandbox's data directory are started."""
     return EgressSettings(

@@ -72,12 +72,9 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         access = open_coordinator_access(settings.server, store.directory, store.clock)
-        wanted, callbacks = (
-            _runtime_options(options, store, applied),
-            _callbacks(store, masks, applied, secrets, access),
-        )
-        opening_runtime = open_runtime(wanted, store.directory, callbacks)
-        runtime = await stack.enter_async_context(opening_runtime)
+        wanted = runtime_options(options, store, applied)
+        callbacks = _callbacks(store, masks, applied, secrets, access)
+        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         cloning = open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
         repositories = await stack.enter_async_context(cloning)
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
@@ -127,7 +124,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         yield RunningServer(opened.address, parts)
 
 
-def _runtime_options(options: ServerOptions, store: Store, applied: AppliedConfiguration) -> RuntimeOptions:
+def runtime_options(options: ServerOptions, store: Store, applied: AppliedConfiguration) -> RuntimeOptions:
+    """How pods are made, from danube.toml and the applied configuration."""
     settings = options.settings
     choice = choose_runtime(settings)
     _log.info("runtime-chosen", runtime=choice.name, why=choice.why)

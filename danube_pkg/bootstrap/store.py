@@ -34,6 +34,10 @@ LOCK_FILE = "danube.lock"
 _log = EventLog("danube.store")
 
 
+WORK_BEGAN = "work-began"
+"""The row of server_state that each start changes before it may change a job. An upgrade that is taken back compares
+it: a database that a newer program has worked on is not replaced by an older copy."""
+
 LOCK_CHECK_SECONDS = 2.0
 """Between two checks of the lock: two calls of stat."""
 

@@ -8,13 +8,14 @@ import json
 import os
 import secrets
 import socket
+import ssl
 import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
-from danube_pkg.cli.servers import ServerAddress, find_server
+from danube_pkg.cli.servers import ServerAddress, ca_file, find_server
 from danube_pkg.core import errors
 from danube_pkg.core.errors import Invalid, PlatformError, SourceLocation, Throttled, Unavailable
 from danube_pkg.kit.records import Record
@@ -26,6 +27,11 @@ RECONNECT_SECONDS = 60.0
 """How long a server that is being restarted or upgraded is waited for, by a follower and after a lost answer."""
 
 RECONNECT_INTERVAL_SECONDS = 0.2
+
+PROBE_SECONDS = 5.0
+"""How long it is tried whether a server speaks TLS."""
+
+CERTIFICATE_HINT = "name the certificates of the authority that signed it: --ca-file FILE, or DANUBE_CA_FILE"
 
 PAGE = 200
 """The most items that the API returns at once."""
@@ -86,6 +92,7 @@ class ApiClient:
 
     def __init__(self, options: argparse.Namespace, *, server: ServerAddress | None = None) -> None:
         self.server = server or find_server(options)
+        self._ca_file = ca_file(options, self.server.url)
 
     def get(self, path: str, query: Mapping[str, object] | None = None, accept: Collection[int] = ()) -> Any:
         """The JSON of the answer. Raises the server's error, and Unavailable if no server answers. accept: statuses
@@ -215,13 +222,38 @@ class ApiClient:
         if self.server.socket is not None:
             return _SocketConnection(self.server.socket)
         parts = urlsplit(self.server.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+        if parts.scheme == "http":
+            return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+        context = _tls(self._ca_file)
+        return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS, context=context)
+
+    def _speaks_tls(self) -> bool:
+        """Whether a server that ended a connection without TLS begins one with it."""
+        parts = urlsplit(self.server.url)
+        if parts.scheme != "http":
+            return False
+        try:
+            with (
+                socket.create_connection((parts.hostname or "", parts.port or 80), PROBE_SECONDS) as connection,
+                ssl._create_unverified_context().wrap_socket(connection),
+            ):
+                return True
+        except OSError:
+            return False
 
     def _failure(self, error: Exception, method: str, *, sent: bool) -> Unavailable:
         """Refused, broken and late are three different things to do."""
         cause = getattr(error, "strerror", "") or str(error) or type(error).__name__
         name = self.server.name
+        if isinstance(error, ssl.SSLCertVerificationError):
+            what, why = f"the certificate of {name} is not accepted", error.verify_message
+            return NoServer("certificate-refused", what, cause=why, hint=CERTIFICATE_HINT)
+        if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
+            hint = f"this port speaks plain http: {name.replace('https://', 'http://', 1)}"
+            return NoServer("server-without-tls", f"{name} does not speak TLS", hint=hint)
+        if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError) and self._speaks_tls():
+            hint = f"use {name.replace('http://', 'https://', 1)}"
+            return NoServer("server-with-tls", f"{name} speaks TLS", hint=hint)
         if not sent:
             return NoServer("server-unreachable", f"no server answers at {name}", cause=cause, hint=self.server.hint)
         doubt = "" if method == "GET" else "; whether the request was carried out is not known"
@@ -231,6 +263,15 @@ class ApiClient:
             return AnswerLate("answer-late", what, hint=hint)
         what = f"the connection to {name} broke before the answer{doubt}"
         return AnswerLost("answer-lost", what, cause=cause, hint=hint)
+
+
+def _tls(authority: str) -> ssl.SSLContext:
+    """authority: a file with certificates, "" for those of this machine. Raises Invalid."""
+    try:
+        return ssl.create_default_context(cafile=authority or None)
+    except (OSError, ssl.SSLError) as error:
+        hint = "--ca-file names a file of certificates in PEM form"
+        raise Invalid("ca-file-unreadable", f"{authority} has no certificates", cause=str(error), hint=hint) from error
 
 
 def _events(response: IO[bytes]) -> Iterator[ServerEvent]:

@@ -35,6 +35,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("migrate", "bring the database of a stopped server up to this version"),
     ("check-upgrade", "check whether a server is ready for an upgrade"),
     ("install", "make Danube a service of this machine"),
+    ("upgrade", "make another program the server"),
     ("uninstall", "take an installation away"),
     ("reap", "remove old logs and artifacts now, or list them"),
     ("keys", "print the server's public keys"),

@@ -8,7 +8,8 @@ from danube_pkg.adapters.configuration import read_settings
 from danube_pkg.adapters.configuration.toml import LOCAL_FILE
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.cli.servers import data_directory
-from danube_pkg.core.configuration.settings import ImageSettings, RegistrySettings, Settings
+from danube_pkg.core.configuration.registry_settings import RegistrySettings
+from danube_pkg.core.configuration.settings import ImageSettings, Settings
 from danube_pkg.core.images.reference import ImageBounds
 from danube_pkg.kit.http_client import environment_proxy
 

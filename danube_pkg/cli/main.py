@@ -1,10 +1,11 @@
 """The command `danube`. Only the module of the command that is run is imported.
 
 A command is a module with `arguments(parser)` and `main(options) -> int`. Exit codes: 0 success, 1 the job or the check
-failed, 2 invalid usage or input, 3 the server refused it or could not be reached.
+failed, 2 invalid usage or input, 3 the server refused it or could not be reached, 130 it was interrupted.
 """
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
@@ -37,12 +38,21 @@ def main(words: Sequence[str]) -> int:
         print(f"danube {__version__}")
         return 0
     name = words[0] if words else ""
+    if name and not name.startswith("-") and name not in dict(COMMANDS):
+        return _unknown(name)
     parser = parser_of(name)
     options = parser.parse_args(words)
     if not name:
         parser.print_help()
         return 2
     return _run(options)
+
+
+def _unknown(name: str) -> int:
+    near = difflib.get_close_matches(name, [one for one, _ in COMMANDS], 1)
+    meant = f"did you mean: danube {near[0]}" if near else "list the commands: danube --help"
+    print(f"danube: there is no command {name!r}\n  hint: {meant}", file=sys.stderr)
+    return 2
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -71,7 +81,11 @@ def _failed(options: argparse.Namespace, error: "PlatformError") -> int:
 def parser_of(wanted: str) -> argparse.ArgumentParser:
     """The parser of all commands. Only the wanted one has its arguments, since adding them imports its module."""
     parser = argparse.ArgumentParser(
-        prog="danube", description="CI/CD in one executable. Start with: danube run", allow_abbrev=False
+        prog="danube",
+        description="CI/CD in one executable. Start with: danube run",
+        epilog="exit codes: 0 success; 1 the job or the check failed; 2 invalid usage or input; 3 the server refused it "
+        "or could not be reached; 130 interrupted",
+        allow_abbrev=False,
     )
     parser.add_argument("-V", "--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")

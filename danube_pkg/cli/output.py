@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,9 @@ from danube_pkg.core.errors import PlatformError, Throttled
 from danube_pkg.kit.terminal import json_text, visible
 
 STATUS_COLOURS = {"success": "32", "failure": "31", "timeout": "31", "cancelled": "33", "running": "36"}
+
+LEAST_WIDTH = 7
+"""Characters to which a column of a table may be cut: those of a short commit hash."""
 
 Result = TypeVar("Result")
 
@@ -53,13 +57,32 @@ def print_json(value: object) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell. The heads are for terminals; a pipe gets the rows only."""
+    """Columns as wide as their widest cell. The heads are for terminals; a pipe gets the rows only, and whole. On a
+    terminal the widest columns but the first are cut until a row fits."""
     lines = [tuple(map(one_line, row)) for row in rows]
     shown = [tuple(heads), *lines] if sys.stdout.isatty() else lines
     widths = [max((len(line[at]) for line in shown), default=0) for at in range(len(heads))]
+    if sys.stdout.isatty():
+        widths = fitting(widths, shutil.get_terminal_size().columns)
     for line in shown:
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        cells = [cut(cell, width).ljust(width) for cell, width in zip(line, widths, strict=True)]
         print("  ".join(painted(cell, STATUS_COLOURS.get(cell.strip(), "")) for cell in cells).rstrip())
+
+
+def fitting(widths: Sequence[int], columns: int) -> list[int]:
+    """The widths with which a row and the two blanks between its columns fit, or as near as the least ones allow."""
+    found = list(widths)
+    while sum(found) + 2 * (len(found) - 1) > columns:
+        widest = max(range(1, len(found)), key=lambda at: found[at], default=0)
+        if widest == 0 or found[widest] <= LEAST_WIDTH:
+            break
+        found[widest] -= 1
+    return found
+
+
+def cut(text: str, width: int) -> str:
+    """At most that many characters; the last one is "…" where some are left out."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def one_line(text: str) -> str:

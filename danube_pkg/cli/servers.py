@@ -41,11 +41,27 @@ def add_server_arguments(parser: argparse.ArgumentParser, *, json_help: str = "p
     parser.add_argument(
         "--server", metavar="URL", help="a server on another machine (DANUBE_SERVER); log in first: danube login URL"
     )
+    add_ca_argument(parser)
     parser.add_argument(
         "--data",
         metavar="DIR",
         help="the server's data directory (DANUBE_DATA; else that of ./danube.toml, ./.danube, /var/lib/danube)",
     )
+
+
+def add_ca_argument(parser: argparse.ArgumentParser) -> None:
+    """--ca-file."""
+    parser.add_argument(
+        "--ca-file",
+        metavar="FILE",
+        help="certificates of the authority that signed the server's (DANUBE_CA_FILE; else those of this machine)",
+    )
+
+
+def ca_file(options: argparse.Namespace, url: str = "") -> str:
+    """The option's, else DANUBE_CA_FILE, else the one of `danube login` for that URL; "" for those of this machine."""
+    kept = known_servers().get("servers", {}).get(url, {}).get("ca_file", "") if url else ""
+    return str(getattr(options, "ca_file", None) or os.environ.get("DANUBE_CA_FILE") or kept)
 
 
 def data_directory(option: str | None) -> Path:
@@ -136,10 +152,11 @@ def known_servers() -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def remember_server(url: str, token: str, name: str) -> None:
-    """Keep a token, and make this server the default."""
+def remember_server(url: str, token: str, name: str, authority: str = "") -> None:
+    """Keep a token, and make this server the default. authority: the file of --ca-file."""
     known = known_servers()
-    servers = {**known.get("servers", {}), url: {"token": token, "name": name}}
+    kept = {"token": token, "name": name} | ({"ca_file": str(Path(authority).absolute())} if authority else {})
+    servers = {**known.get("servers", {}), url: kept}
     _write({"default": url, "servers": servers})
 
 

@@ -5,11 +5,14 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 from danube_pkg.adapters.configuration import find_settings, read_settings
 from danube_pkg.bootstrap.serve import ServerOptions, serve
+from danube_pkg.bootstrap.trial import try_start
 from danube_pkg.cli.image_settings import image_options
+from danube_pkg.cli.output import say
 from danube_pkg.cli.process_log import start_log
 from danube_pkg.kit.records import replace
 from danube_pkg.services.secrets import KnownValues
@@ -32,8 +35,18 @@ def run_server(
     server = replace(settings.server, **flags)
     settings = replace(settings, server=server)
     images = image_options(server.data_dir, settings)
-    asyncio.run(_serve(ServerOptions(settings, frozenset(flags), known, images, listening, admin)))
+    prepared = ServerOptions(settings, frozenset(flags), known, images, listening, admin)
+    if options.trial:
+        return _try(prepared)
+    asyncio.run(_serve(prepared))
     return 0
+
+
+def _try(options: ServerOptions) -> int:
+    found = asyncio.run(try_start(options))
+    for condition in found:
+        say(f"{condition.reference}: {condition.what}\n  hint: {condition.hint}", file=sys.stderr)
+    return 1 if found else 0
 
 
 async def _serve(options: ServerOptions) -> None:

@@ -148,7 +148,7 @@ def _node(files: Mapping[str, str]) -> Toolchain | None:
         return None
     package = _json(files["package.json"])
     manager, _, version = str(package.get("packageManager", "")).partition("+")[0].partition("@")
-    hosts = NPM
+    hosts: Sequence[str] = NPM
     if manager == "pnpm" or (not manager and "pnpm-lock.yaml" in files):
         program = f"npx --yes pnpm@{version or _pnpm_version(files.get('pnpm-lock.yaml', ''))}"
         install = f"{program} install --frozen-lockfile"

@@ -189,8 +189,8 @@ def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
     """What runs in this scope itself: without the bodies of functions inside it, whose decorators and defaults do."""
     if isinstance(scope, ast.Lambda):
         bodies: list[ast.AST] = [scope.body]
-    elif isinstance(scope, _Function):
-        bodies = [*scope.body]
+    elif isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
+        bodies = list[ast.AST](scope.body)
     else:
         bodies = [*ast.iter_child_nodes(scope)]
     for node in bodies:

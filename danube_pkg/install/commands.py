@@ -14,9 +14,11 @@ MAX_PRINTED = 2000
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
-    "XDG_CACHE_HOME": "/var/cache/danube",
 }
-"""Whatever the administrator's shell has. The cache is that of the server's unit, so that a program unpacks once."""
+"""Whatever the administrator's shell has."""
+
+ROOT_CACHE, SERVER_CACHE = "/var/lib/danube-installation", "/var/cache"
+"""Where a program of Danube unpacks itself, into `danube`. Each belongs to the user who runs it; both go with it."""
 
 
 class CommandResult(Record):
@@ -26,15 +28,18 @@ class CommandResult(Record):
     printed: str
 
 
-def run_machine_command(*words: str, seconds: float = COMMAND_SECONDS) -> CommandResult:
-    """Raises HostLacks for a program that is missing, Permanent for one that does not end in time."""
+def run_machine_command(*words: str, seconds: float = COMMAND_SECONDS, user: tuple[int, int] = (0, 0)) -> CommandResult:
+    """Run it as (user, group). Raises HostLacks for a program that is missing, Permanent for one that does not end."""
+    cache = ROOT_CACHE if user == (0, 0) else SERVER_CACHE
+    if user != (0, 0):
+        words = ("setpriv", f"--reuid={user[0]}", f"--regid={user[1]}", "--init-groups", "--", *words)
     try:
         done = subprocess.run(
             words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, "XDG_CACHE_HOME": cache},
             timeout=seconds,
             check=False,
         )
@@ -53,9 +58,11 @@ def run_machine_command(*words: str, seconds: float = COMMAND_SECONDS) -> Comman
     return CommandResult(done.returncode, done.stdout.decode(errors="replace").strip()[-MAX_PRINTED:])
 
 
-def require_success(*words: str, hint: Sequence[str] = ("journalctl -u danube",)) -> str:
+def require_success(
+    *words: str, hint: Sequence[str] = ("journalctl -u danube",), user: tuple[int, int] = (0, 0)
+) -> str:
     """What it printed. Raises Permanent unless its exit code is 0."""
-    done = run_machine_command(*words)
+    done = run_machine_command(*words, user=user)
     if done.code != 0:
         raise Permanent(
             "command-failed",

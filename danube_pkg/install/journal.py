@@ -5,7 +5,9 @@ lie beside it. An entry stays until its step was undone, so whatever interrupts 
 done.
 """
 
-from typing import cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from danube_pkg.core.errors import Permanent
 from danube_pkg.install.ports import MachineFiles
@@ -18,6 +20,7 @@ from danube_pkg.install.steps import (
     RunUnits,
     WriteFile,
 )
+from danube_pkg.install.upgrade_steps import HoldServer, MigrateDatabase, SaveDatabase, StartServer, TryStart
 from danube_pkg.kit.records import Record, decode_json, encode_json, field, replace
 
 STATE_DIRECTORY = "/var/lib/danube-installation"
@@ -25,7 +28,19 @@ STATE_DIRECTORY = "/var/lib/danube-installation"
 
 _FILE_MODE, _DIRECTORY_MODE = 0o600, 0o700
 
-Step = MakeDirectory | WriteFile | CopyProgram | CreateUser | RunUnits | AwaitServer
+Step = (
+    MakeDirectory
+    | WriteFile
+    | CopyProgram
+    | CreateUser
+    | RunUnits
+    | AwaitServer
+    | HoldServer
+    | SaveDatabase
+    | MigrateDatabase
+    | TryStart
+    | StartServer
+)
 
 
 class InstallOptions(Record):
@@ -69,7 +84,7 @@ class Journal:
         if self._files.state(self._path) is None:
             return None
         try:
-            return decode_json(self._files.read(self._path), cast("type[JournalContent]", JournalContent))
+            return decode_json(self._files.read(self._path), JournalContent)
         except ValueError as error:
             raise Permanent(
                 "journal-unreadable",
@@ -89,8 +104,9 @@ class Journal:
 
     def begin(self, version: str, options: InstallOptions) -> None:
         """Write the first content, or note that an existing one is continued."""
-        if self._files.state(self.directory) is None:
-            self._files.make_directory(self.directory, _DIRECTORY_MODE)
+        with _translated(self.directory):
+            if self._files.state(self.directory) is None:
+                self._files.make_directory(self.directory, _DIRECTORY_MODE)
         if self._content is None:
             self._write(JournalContent(version, options))
 
@@ -123,19 +139,34 @@ class Journal:
 
     def end(self) -> None:
         """Remove the journal and all copies."""
-        if self._files.state(self.directory) is not None:
-            self._files.remove(self._path)  # first, so that a rest of the directory is not taken for an installation
-            self._files.remove_tree(self.directory)
+        with _translated(self.directory):
+            if self._files.state(self.directory) is not None:
+                self._files.remove(self._path)  # first: a rest of the directory must not be taken for an installation
+                self._files.remove_tree(self.directory)
         self._content = None
 
-    def _change(self, **changes: object) -> None:
+    def _change(self, **changes: Any) -> None:
         if self._content is None:
             raise Permanent("journal-missing", f"there is no {self._path}", hint="start again: danube install")
         self._write(replace(self._content, **changes))
 
     def _write(self, content: JournalContent) -> None:
-        self._files.write(self._path, encode_json(content), _FILE_MODE)
+        with _translated(self._path):
+            self._files.write(self._path, encode_json(content), _FILE_MODE)
         self._content = content
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Permanent(
+            "journal-not-written",
+            f"{path} cannot be changed",
+            cause=str(error),
+            hint="fix that and run the command again: it continues where this one ended",
+        ) from error
 
 
 def _subject(step: Step) -> tuple[str, str]:

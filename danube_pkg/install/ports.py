@@ -1,6 +1,5 @@
 """What steps need of the machine: files, users, systemd, and the installed server."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from danube_pkg.kit.records import Record
@@ -78,6 +77,7 @@ class MachineUnits(Protocol):
     def enable(self, unit: str) -> None: ...
     def disable(self, unit: str) -> None: ...
     def start(self, unit: str) -> None: ...
+    def restart(self, unit: str) -> None: ...
     def stop(self, unit: str) -> None: ...
 
 
@@ -96,19 +96,31 @@ class InstalledServer(Protocol):
         """End every pod of a server that is stopped."""
         ...
 
-    def schema(self, data: str) -> int:
-        """The schema of the database; 0 where there is none."""
+    def work_began(self, data: str) -> str:
+        """Changes with each start of a server, before it may change a job."""
         ...
 
-    def starts(self, data: str) -> str:
-        """Changes with each start of a server that has begun to work on the database."""
+    def schema(self, data: str) -> int:
+        """The number of the database's schema."""
         ...
 
     def back_up(self, data: str, target: str) -> None: ...
     def copy_database(self, data: str, target: str) -> None: ...
-    def restore_database(self, data: str, source: str) -> None: ...
-    def run(self, program: str, words: Sequence[str]) -> None:
-        """Run a program of Danube. Raises Permanent, with what it printed, unless its exit code is 0."""
+    def restore_database(self, data: str, source: str, schema: int) -> None:
+        """Replace the database of a stopped server by a copy, unless it still has that schema."""
+        ...
+
+    def version(self, program: str) -> str:
+        """What `--version` of a program prints. Raises Permanent for one that does not run."""
+        ...
+
+    def migrate(self, program: str, data: str) -> None: ...
+    def is_migrated(self, program: str, data: str) -> bool:
+        """Whether the database has the schema of that program."""
+        ...
+
+    def trial_problem(self, program: str, data: str) -> str:
+        """Why a server of that program could not work on the data; "" if it could."""
         ...
 
 

@@ -120,7 +120,7 @@ def program_differs(program: ProgramFile, installed: str) -> CheckResult:
     if not installed or installed == program.sha256:
         return CheckResult("program", True, f"{program.path} becomes {PROGRAM}")
     what = f"another Danube is installed at {PROGRAM}"
-    return CheckResult("program", False, what, "take that away first, and keep its data: danube uninstall --keep-data")
+    return CheckResult("program", False, what, f"danube upgrade {program.path}")
 
 
 FOREIGN_FILES = (f"{UNIT_DIRECTORY}/danube.service", f"{UNIT_DIRECTORY}/danube.socket", PROGRAM)

@@ -31,6 +31,10 @@ class Systemctl:
     def start(self, unit: str) -> None:
         require_success("systemctl", "start", "--", unit, hint=(f"journalctl -u {unit}", f"systemctl status {unit}"))
 
+    def restart(self, unit: str) -> None:
+        run_machine_command("systemctl", "reset-failed", "--", unit)  # of a program that has failed too often
+        require_success("systemctl", "restart", "--", unit)
+
     def stop(self, unit: str) -> None:
         if self.state(unit).active:
             require_success("systemctl", "stop", "--", unit)

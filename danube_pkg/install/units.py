@@ -53,23 +53,39 @@ Sockets={HTTP_SOCKET} {ADMIN_SOCKET}
 User=%(user)s
 Slice=danube.slice
 Environment=DANUBE_LOG=info,json
-Environment=XDG_CACHE_HOME={CACHE}
+Environment=XDG_CACHE_HOME=/var/cache
 Restart=always
 RestartSec=1
 # Pods, egress proxies and their programs are no part of the server and outlive it: only the server itself is ended.
 KillMode=process
+OOMPolicy=continue
 TimeoutStopSec=30
 OOMScoreAdjust=-500
 LimitNOFILE=65536
+UMask=0077
+# What neither the server nor a job needs. Pods inherit it; hardening.md says why other options are left out.
+%(filters)sCapabilityBoundingSet=~CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_BLOCK_SUSPEND CAP_BPF CAP_CHECKPOINT_RESTORE CAP_IPC_LOCK CAP_IPC_OWNER
+CapabilityBoundingSet=~CAP_LEASE CAP_LINUX_IMMUTABLE CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_NET_BROADCAST CAP_PERFMON CAP_SYSLOG
+CapabilityBoundingSet=~CAP_SYS_BOOT CAP_SYS_MODULE CAP_SYS_PACCT CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_WAKE_ALARM
 
 [Install]
 WantedBy=multi-user.target
 """
 
 
+FILTERS = """RestrictRealtime=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap
+SystemCallErrorNumber=EPERM
+"""
+"""Filters of system calls. For another user than root they imply NoNewPrivileges=, with which `newuidmap` cannot give
+pods the user's subordinate ids (systemd.exec(5))."""
+
+
 def unit_texts(data: str, user: str, listen: str) -> dict[str, str]:
     """The text of each unit by its name, in the order in which they are started."""
-    values = {"data": data, "user": user, "listen": listen}
+    values = {"data": data, "user": user, "listen": listen, "filters": FILTERS if user == ROOT_USER else ""}
     return {HTTP_SOCKET: HTTP_UNIT % values, ADMIN_SOCKET: ADMIN_UNIT % values, SERVICE: SERVICE_UNIT % values}
 
 

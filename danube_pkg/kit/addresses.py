@@ -30,14 +30,14 @@ def only_addresses(host: str, addresses: Sequence[str]) -> Iterator[None]:
             return look_up(asked, *arguments, **options)
         found = []
         for address in addresses:
-            with contextlib.suppress(socket.gaierror):  # of another family than the one that is asked for
+            with contextlib.suppress(socket.gaierror):  # of another family than the requested one
                 found += look_up(address, *arguments, **options)
         if not found:
             raise socket.gaierror(socket.EAI_NONAME, "none of the checked addresses can be used")
         return found
 
     if addresses:
-        socket.getaddrinfo = pinned
+        socket.getaddrinfo = pinned  # type: ignore[assignment]
     try:
         yield
     finally:

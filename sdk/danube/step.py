@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from danube import _open_steps
+from danube._build import BUILDER_IMAGE, build_command, built_image
 from danube._errors import DanubeError
 from danube._pipeline import check_shell, checked_environment
 from danube._results import StepFailed, StepHandle, StepResult, wait_for_one
@@ -66,6 +67,43 @@ def start(
     for group in getattr(_groups, "open", []):
         group.append(handle)
     return handle
+
+
+def build_image(
+    *,
+    destination: str | None,
+    context: str = ".",
+    dockerfile: str = "Dockerfile",
+    build_args: Mapping[str, str] | None = None,
+    target: str | None = None,
+    cache: bool = True,
+    name: str | None = None,
+    image: str = BUILDER_IMAGE,
+    timeout_seconds: int | None = None,
+    retries: int = 0,
+) -> str:
+    """Build an image from a Dockerfile with Kaniko, push it, and return its name with its digest, which later steps can
+    run in.
+
+        built = step.build_image(destination="registry.danube-system:5000/app/web:1.0")
+        step.run("python -m app --version", image=built)
+
+    destination: where it is pushed, host and tag included; a pipeline may push below its own name, and to the `images`
+        of its configuration. None builds it only, and "" is returned.
+    context: the directory that `COPY` copies from, below `/workspace`.
+    dockerfile: relative to the context.
+    build_args: values for `ARG`. They are part of the image's history: no secrets.
+    target: the last stage to build, of a Dockerfile with several.
+    cache: keep layers of `RUN` commands in the registry, below the destination, and use them again.
+    image: the builder. The others as in `run`. A build that fails raises StepFailed and fails the job.
+    """
+    texts = {"destination": destination or "", "context": context, "dockerfile": dockerfile, "target": target or ""}
+    check_texts("step-invalid", texts)
+    command = build_command(context, dockerfile, destination, checked_environment(build_args), target, cache=cache)
+    title = name or (f"Build {destination}" if destination else f"Build {dockerfile}")
+    return built_image(
+        destination, _start(command, title, image, None, None, None, timeout_seconds, retries, True).wait()
+    )
 
 
 @contextlib.contextmanager

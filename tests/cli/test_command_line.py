@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import signal
 import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from danube_pkg.cli.output import cut, fitting
 from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
@@ -16,6 +18,7 @@ from danube_pkg.kit.records import replace
 from tests.cli.shell import Shell, with_alice
 from tests.edges.http.api import COMMIT, PASSWORD, Api
 from tests.support.danube_process import DANUBE
+from tests.support.waiting import wait_until_true
 
 
 @pytest.fixture
@@ -213,3 +216,107 @@ async def test_validate_warns_of_a_pipe_without_pipefail_and_accepts_the_file(sh
         True,
         ["danubefile.py:4"],
     )
+
+
+async def test_a_job_is_named_by_its_first_characters_or_by_pipeline_and_branch(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    older = await api.job("app", status=Status.FAILURE)
+    newest = await api.job("app", status=Status.SUCCESS)
+    for name in (newest.id, newest.id[:24], "@latest", "app@latest", "app@main"):
+        assert json.loads(await shell.danube("jobs", name, "--json"))["id"] == newest.id
+    ambiguous = await shell.danube("jobs", newest.id[:4], code=2)
+    assert older.id in ambiguous
+    assert newest.id in ambiguous
+    assert "there is no job app@topic" in await shell.danube("explain", "app@topic", code=3)
+    assert "there is no pipeline 'appp'" in await shell.danube("logs", "appp@main", code=3)
+    assert "there is no job" in await shell.danube("logs", "zzzz", code=3)
+    assert "names no branch" in await shell.danube("cancel", "app@", code=2)
+
+
+async def test_a_waiting_trigger_names_the_job_first_and_ends_with_it(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    waiting = asyncio.create_task(shell.run_out("trigger", "app", "--wait", "--json", code=1), name="trigger")
+    job = await newest_job(api)
+    await api.local.post(f"/api/v1/jobs/{job}/cancel")
+    lines = [json.loads(line) for line in (await waiting).splitlines()]
+    assert (lines[0]["event"], lines[0]["id"]) == ("job", job)
+    assert (lines[-1]["id"], lines[-1]["status"]) == (job, "cancelled")
+
+
+async def newest_job(api: Api) -> str:
+    """The first one that the server has, when it has one."""
+    jobs: list[str] = []
+
+    async def has_one() -> bool:
+        jobs[:] = [one["id"] for one in (await api.local.get("/api/v1/jobs")).json["jobs"]]
+        return bool(jobs)
+
+    await wait_until_true(has_one, 30, "a job")
+    return jobs[0]
+
+
+async def test_an_interrupt_ends_the_wait_and_not_the_job(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    process = await asyncio.create_subprocess_exec(
+        *DANUBE, "trigger", "app", "--wait", env=shell.environment, cwd=shell.home, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    first = (await process.stderr.readline()).decode()
+    job = await newest_job(api)
+    assert first == f"job {job} of app: {api.address}/jobs/{job}\n"
+    process.send_signal(signal.SIGINT)
+    rest = (await process.stderr.read()).decode()
+    assert await process.wait() == 130
+    assert f"the job {job} continues: danube logs -f {job} follows it, danube cancel {job} ends it" in rest
+
+
+async def test_unknown_pipelines_and_commands_are_refused(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    assert "there is no pipeline 'nope'" in await shell.danube("jobs", "--pipeline", "nope", code=3)
+    refused = await shell.danube("secrets", "set", "KEY", "--pipeline", "nope", given="a secret value", code=3)
+    assert "danube secrets set KEY --pipeline nope --future" in refused
+    unknown = await shell.danube("trigerr", "app", code=2)
+    assert unknown == "danube: there is no command 'trigerr'\n  hint: did you mean: danube trigger\n"
+
+
+async def test_one_job_is_shown_without_empty_rows(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    made = await shell.danube("trigger", "app", "--param", "target=prod")
+    shown = await shell.danube("jobs", made.strip())
+    assert "parameter target=prod\n" in shown
+    assert not [line for line in shown.splitlines() if line.strip() in ("author", "hint", "why", "at")]
+
+
+async def test_the_log_is_searched_for_what_is_seen(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    job = await api.job("app")
+    await api.log(job.id, b"\x1b[31mFAILED\x1b[0m tests/test_ship\n" + b"line\n" * 2500)
+    assert await shell.danube("logs", job.id, "--grep", "failed TESTS") == "1:FAILED tests/test_ship\n"
+    found = await shell.danube("logs", "@latest", "--grep", "line", "--step", "1")
+    assert found.splitlines()[0] == "2:line"
+    assert len(found.splitlines()) == 2500
+    assert "0 lines have 'absent'" in await shell.danube("logs", job.id, "--grep", "absent", code=1)
+
+
+async def test_the_shell_completes_names_that_the_server_has(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    job = await api.job("app")
+    assert await shell.danube("completion", "--list", "pipelines") == "app\n"
+    assert await shell.danube("completion", "--list", "jobs") == f"@latest\napp@latest\n{job.id}\n"
+    script = await shell.danube("completion", "bash")
+    assert "--list jobs" in next(line for line in script.splitlines() if line.strip().startswith("logs)"))
+    assert "--list pipelines" in next(line for line in script.splitlines() if line.strip().startswith("trigger)"))
+    assert await shell.danube("completion", "--list", "jobs", "--server", "http://127.0.0.1:9") == ""
+
+
+def test_a_table_fits_its_terminal() -> None:
+    widths = fitting([26, 30, 7, 4, 20, 60], 80)
+    assert sum(widths) + 10 == 80
+    assert (widths[0], widths[2], widths[3]) == (26, 7, 4)
+    assert fitting([5, 5], 80) == [5, 5]
+    assert cut("a long commit message", 7) == "a long…"
+
+
+async def test_an_empty_password_is_named(api: Api, shell: Shell) -> None:
+    words = ("login", api.address, "--email", "alice@example.com")
+    assert "the password is empty" in await shell.danube(*words, given="\n", code=2)

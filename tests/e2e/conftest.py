@@ -1,5 +1,6 @@
 """A Danube for each test, or one for the tests of a module that neither kill nor reconfigure it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 
 from build_steps.supervisor import build_supervisor
 from tests.support.server import FILES_TEST, Installation
+
+collect_ignore = [] if os.geteuid() == 0 else ["test_installation.py"]
+"""Only root can boot a system."""
 
 
 @pytest.fixture(scope="session", autouse=True)

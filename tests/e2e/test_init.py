@@ -7,7 +7,7 @@ import pytest
 from danube_pkg.adapters.configuration.marked_yaml import parse_yaml
 from danube_pkg.core.configuration.kinds import ConfigurationFiles
 from danube_pkg.core.configuration.reader import read_configuration
-from danube_pkg.core.documents.marked import Findings
+from danube_pkg.core.documents.marked import Findings, Marked
 from tests.e2e.runs import danube_run
 from tests.support.danube_process import ROOT, run_danube
 
@@ -53,7 +53,7 @@ def test_a_starter_configuration_has_a_user_who_can_log_in(tmp_path: Path) -> No
     done = run_danube(words, {"PYTHONPATH": str(ROOT)}, tmp_path, "never-written\n")
     assert done.returncode == 0, done.stderr
     assert "never-written" not in "".join(one.read_text() for one in (tmp_path / "config").iterdir())
-    findings, documents = Findings(), []
+    findings, documents = Findings(), list[Marked]()
     for path in sorted((tmp_path / "config").glob("*.yaml")):
         documents += parse_yaml(path.read_bytes(), path.name, findings)
     state, found = read_configuration(ConfigurationFiles("r", "/c", tuple(documents), findings.sorted()))

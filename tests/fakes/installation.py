@@ -7,10 +7,19 @@ from typing import Any
 
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.install.local_files import LocalFiles
+from danube_pkg.install.plan import ProgramFile
 from danube_pkg.install.ports import FileState, Machine, UnitState
-from danube_pkg.kit.records import replace
+from danube_pkg.install.units import PROGRAM
+from danube_pkg.install.upgrade_steps import DROP_IN
+from danube_pkg.kit.digests import digest_of
+from danube_pkg.kit.records import Record, decode_json, encode_json, replace
 
-READ_ONLY = frozenset(["state", "read", "digest", "ids", "has_subordinate_ids", "problem", "schema", "starts"])
+READ_ONLY = frozenset(
+    [
+        "digest", "has_subordinate_ids", "ids", "is_migrated", "problem", "read", "schema", "state", "trial_problem",
+        "version", "work_began",
+    ]
+)  # fmt: skip
 """Calls that change nothing, which the journal and the checks make."""
 
 
@@ -123,6 +132,14 @@ class FakeUnits:
         if unit not in self.active:
             self.active.append(unit)
 
+    def restart(self, unit: str) -> None:
+        self.stop(unit)
+        self.start(unit)
+        self.restarted(unit)
+
+    def restarted(self, unit: str) -> None:
+        """Replaced by the server of the unit."""
+
     def stop(self, unit: str) -> None:
         if unit in self.active:
             self.active.remove(unit)
@@ -132,42 +149,132 @@ class FakeUnits:
             raise Permanent("command-failed", f"there is no unit {unit}", hint="journalctl -u danube")
 
 
+class FakeProgram(Record):
+    """What a fake program's file says: how a server of it behaves."""
+
+    version: str = "1.0.0"
+    schema: int = 1
+    trial_problem: str = ""
+    answers: bool = True
+
+
+class FakeDatabase(Record):
+    """What a fake database's file says."""
+
+    schema: int
+    work_began: str
+    content: str = ""
+
+
 class FakeServer:
-    """A server that answers while its units are active, and leaves files in its data directory."""
+    """A server that answers while its unit is active and not held, as the program at its path does."""
 
     def __init__(self, root: Path, units: FakeUnits) -> None:
         self._root = root
         self._units = units
+        self._starts = 0
         self.answers = True
+        units.restarted = self._restarted  # type: ignore[method-assign]
+
+    def _file(self, data: str) -> Path:
+        return self._root / data.lstrip("/") / "danube.db"
+
+    def _program(self, path: str = PROGRAM) -> FakeProgram:
+        text = (self._root / path.lstrip("/")).read_bytes().partition(b"\n")[2]
+        return decode_json(text, FakeProgram)
+
+    def _database(self, data: str) -> FakeDatabase:
+        return decode_json(self._file(data).read_bytes(), FakeDatabase)
+
+    def write(self, data: str, database: FakeDatabase) -> None:
+        self._file(data).write_bytes(encode_json(database))
+
+    @property
+    def _is_held(self) -> bool:
+        return (self._root / DROP_IN.lstrip("/")).exists()
+
+    def _restarted(self, unit: str) -> None:
+        """A server that can read its database begins to work."""
+        data = "/var/lib/danube"
+        if not self._is_held and self._file(data).exists() and self._program().schema >= self._database(data).schema:
+            self._begin(data)
+
+    def _begin(self, data: str) -> None:
+        self._starts += 1
+        found = self._database(data)
+        self.write(data, replace(found, schema=self._program().schema, work_began=str(self._starts)))
 
     def problem(self, data: str) -> str:
-        if not self.answers or "danube.service" not in self._units.active:
+        if not self.answers or "danube.service" not in self._units.active or self._is_held:
             return "no server answers"
-        return "" if (self._root / data.lstrip("/") / "danube.db").exists() else "it has no database yet"
+        if not self._file(data).exists():
+            return "it has no database yet"
+        can_read = self._program().schema >= self._database(data).schema
+        return "" if self._program().answers and can_read else "it has ended"
 
     def wait_answer(self, data: str) -> None:
-        if not self.answers:
+        if not self.answers or not self._program().answers:
             raise Unavailable("server-not-answering", "the server has not answered", hint="journalctl -u danube")
-        keys = self._root / data.lstrip("/") / "keys"
-        keys.mkdir(exist_ok=True)
-        (keys / "encryption.key").write_text("key")
-        (keys.parent / "danube.db").write_text("database")
+        if not self._file(data).exists():
+            keys = self._root / data.lstrip("/") / "keys"
+            keys.mkdir(exist_ok=True)
+            (keys / "encryption.key").write_text("key")
+            self.write(data, FakeDatabase(self._program().schema, "0", "jobs"))
 
     def remove_pods(self, data: str) -> None:
         assert "danube.service" not in self._units.active, "the server still uses them"
+
+    def work_began(self, data: str) -> str:
+        return self._database(data).work_began
+
+    def schema(self, data: str) -> int:
+        return self._database(data).schema
+
+    def back_up(self, data: str, target: str) -> None:
+        self.copy_database(data, target)
+
+    def copy_database(self, data: str, target: str) -> None:
+        assert self._is_held or target.endswith(".backup"), "the server still writes to it"
+        (self._root / target.lstrip("/")).write_bytes(self._file(data).read_bytes())
+
+    def restore_database(self, data: str, source: str, schema: int) -> None:
+        assert self._is_held, "the server still writes to it"
+        if self._database(data).schema != schema:
+            self._file(data).write_bytes((self._root / source.lstrip("/")).read_bytes())
+
+    def version(self, program: str) -> str:
+        return f"danube {self._program(program).version}"
+
+    def migrate(self, program: str, data: str) -> None:
+        assert self._is_held
+        self.write(data, replace(self._database(data), schema=self._program(program).schema))
+
+    def is_migrated(self, program: str, data: str) -> bool:
+        return self._program(program).schema == self._database(data).schema
+
+    def trial_problem(self, program: str, data: str) -> str:
+        assert self._is_held
+        return self._program(program).trial_problem
 
 
 class FakeMachine:
     """The whole machine. files below `root` are real."""
 
     def __init__(self, root: Path) -> None:
-        for name in ("usr/local", "etc/systemd/system", "var/lib", "var/cache"):
+        for name in ("usr/local", "etc/systemd/system", "run/systemd/system", "var/lib", "var/cache"):
             (root / name).mkdir(parents=True)
         self.root = root
         self.calls = Calls()
         self.users, self.units = FakeUsers(), FakeUnits(root)
         self.server = FakeServer(root, self.units)
         self.files = OwnedFiles(root)
+
+    def write_program(self, path: str, program: FakeProgram) -> ProgramFile:
+        """Its file, as it was downloaded."""
+        data = b"#!/bin/danube\n" + encode_json(program)
+        (self.root / path.lstrip("/")).parent.mkdir(exist_ok=True)
+        (self.root / path.lstrip("/")).write_bytes(data)
+        return ProgramFile(path, digest_of(data).sha256)
 
     @property
     def machine(self) -> Machine:

@@ -13,6 +13,7 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     Container,
+    ContainerFile,
     ContainerRole,
     PodEvent,
     PodSpec,
@@ -57,7 +58,7 @@ class FakeRuntime:
             await self._boundary.cross("create-pod.end")
             return container
 
-    async def ensure_container(self, pod_id: str, image: str) -> Container:
+    async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
         async with self._locks.setdefault(pod_id, asyncio.Lock()):
             await self._boundary.cross("ensure-container.begin")
             pod = self.machine.pods.get(pod_id)

@@ -1,7 +1,5 @@
 """An installation succeeds, continues after a failure of any of its calls, and leaves nothing when it is taken back."""
 
-import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,30 +10,24 @@ from danube_pkg.install.execution import StepChange, carry_out, take_back
 from danube_pkg.install.journal import STATE_DIRECTORY, InstallOptions, Journal, Step
 from danube_pkg.install.plan import ProgramFile, plan_installation
 from danube_pkg.install.steps import UNITS
-from tests.fakes.installation import FakeMachine
+from danube_pkg.kit.digests import digest_of
+from danube_pkg.kit.records import encode_json
+from tests.fakes.installation import FakeMachine, FakeProgram
 
-
-@pytest.fixture(autouse=True)
-def no_power_failures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of durable writes would take minutes on a busy disk."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
-PROGRAM = b"#!/bin/sh\necho danube\n"
+PROGRAM = b"#!/bin/danube\n" + encode_json(FakeProgram())
 OPTIONS = InstallOptions(user="danube")
 
 EVERY_CALL = pytest.mark.slow("each of some sixty calls of an installation fails once")
 
 
 def planned(options: InstallOptions = OPTIONS) -> Sequence[Step]:
-    program = ProgramFile("/root/danube", hashlib.sha256(PROGRAM).hexdigest())
+    program = ProgramFile("/root/danube", digest_of(PROGRAM).sha256)
     return plan_installation(options, program, {"config.yaml": "# starter", "pipelines/app.yaml": "# pipeline"})
 
 
 def make(path: Path) -> FakeMachine:
     made = FakeMachine(path)
-    (path / "root").mkdir()
-    (path / "root/danube").write_bytes(PROGRAM)
+    made.write_program("/root/danube", FakeProgram())
     return made
 
 

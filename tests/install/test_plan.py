@@ -126,6 +126,8 @@ def test_units_name_data_user_and_address() -> None:
     assert "ListenStream=/srv/danube/danube.sock\nSocketUser=ci\n" in texts["danube-admin.socket"]
     assert "ListenStream=0.0.0.0:80\n" in texts["danube.socket"]
     assert "User=ci\n" in texts["danube.service"]
+    assert "SystemCallFilter" not in texts["danube.service"]  # it would imply NoNewPrivileges
+    assert "SystemCallFilter" in unit_texts("/srv/danube", "root", "0.0.0.0:80")["danube.service"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Steps: what is refused before it is sent, what is sent, and how results are returned."""
 
 import pickle
+import shlex
 import threading
 from collections.abc import Callable
 
@@ -46,6 +47,10 @@ from tests.sdk.session import RecordingSession, fail
         lambda: pipeline(name="A", env=["A"]),  # type: ignore[arg-type]
         lambda: pipeline(name="A", env={"A=B": "1"}),
         lambda: pipeline(name="A", env={"A": 1}),  # type: ignore[dict-item]
+        lambda: step.build_image(destination="app:1"),
+        lambda: step.build_image(destination=None, dockerfile=" "),
+        lambda: step.build_image(destination="r.test/a", build_args={"A": 1}),  # type: ignore[dict-item]
+        lambda: step.build_image(destination=5),  # type: ignore[arg-type]
     ],
 )
 def test_a_step_that_cannot_be_run_is_refused_before_it_is_sent(
@@ -326,3 +331,43 @@ def test_errors_come_back_from_the_children_of_a_process_pool() -> None:
     for error in (refused, failed):
         back = pickle.loads(pickle.dumps(error))
         assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
+
+
+def build_with_output(session: RecordingSession, output: bytes) -> None:
+    """Every step succeeds and prints that."""
+    session.ends["build"] = lambda call: StepResult(
+        call.name, "success", 0, 0.1, sequence=call.sequence, raw_output=output
+    )
+
+
+def test_a_build_is_a_step_with_the_builders_own_words(session: RecordingSession) -> None:
+    digest = f"sha256:{'a' * 64}"
+    build_with_output(session, f"sha256:{'b' * 64}INFO a layer\n{digest}INFO pushed\n".encode())
+    built = step.build_image(
+        destination="registry.test:5000/app/web:1", context="web", build_args={"WORD": "two words"}, name="build"
+    )
+    assert built == f"registry.test:5000/app/web@{digest}"
+    (call,) = session.calls
+    assert call.image == "ghcr.io/osscontainertools/kaniko:latest"
+    assert shlex.split(call.command) == [
+        "/kaniko/executor",
+        "--context=dir:///workspace/web",
+        "--dockerfile=Dockerfile",
+        "--cleanup",
+        "--build-arg=WORD=two words",
+        "--destination=registry.test:5000/app/web:1",
+        "--cache=true",
+    ]
+
+
+def test_a_build_without_a_destination_pushes_nothing(session: RecordingSession) -> None:
+    assert step.build_image(destination=None, target="test", cache=False, name="build") == ""
+    assert session.calls[0].command == (
+        "/kaniko/executor --context=dir:///workspace --dockerfile=Dockerfile --cleanup --target=test --no-push"
+    )
+
+
+def test_a_build_without_a_digest_in_its_output_is_an_error(session: RecordingSession) -> None:
+    build_with_output(session, b"done\n")
+    with pytest.raises(DanubeError, match="its digest is unknown"):
+        step.build_image(destination="registry.test/app", name="build")

@@ -126,9 +126,11 @@ class CrashingLogs:
         self._process.touch("log.read")
         return self.real.time_at(job_id, offset)
 
-    async def search(self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool) -> Found:
+    async def search(
+        self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool, step: int | None = None
+    ) -> Found:
         self._process.touch("log.search")
-        return await self.real.search(job_id, text, begin=begin, limit=limit, match_case=match_case)
+        return await self.real.search(job_id, text, begin=begin, limit=limit, match_case=match_case, step=step)
 
     async def follow(self, job_id: str, begin: int) -> AsyncIterator[tuple[int, bytes]]:
         async for part in self.real.follow(job_id, begin):

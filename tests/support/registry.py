@@ -28,10 +28,11 @@ class Registry:
 
 
 @contextmanager
-def serving(directory: Path, *, account: bool = False, token: str = "") -> Iterator[Registry]:
-    """Runs a registry with its own directory until the block ends. token: its configuration of a token service."""
+def serving(directory: Path, *, account: bool = False, token: str = "", port: int = 0) -> Iterator[Registry]:
+    """Runs a registry with its own directory until the block ends. token: its configuration of a token service. port: a
+    free one where none is given."""
     directory.mkdir(parents=True)
-    port, storage = free_port(), directory / "storage"
+    port, storage = port or free_port(), directory / "storage"
     auth = f"auth: {{token: {token}}}\n" if token else ""
     if account:
         (directory / "htpasswd").write_text(run("htpasswd", "-nbB", USER, PASSWORD))

@@ -2,11 +2,14 @@ import { createRoot } from "solid-js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ApiError } from "../src/api/client";
 import type { HitPage } from "../src/api/types";
-import { matchedLines, stepped, summaryOf } from "../src/log/matches";
+import { MAX_STEPPED, nextOf, stepped, summaryOf, withPage, type Matches } from "../src/log/matches";
 import { createLogSearch, type LogSearch } from "../src/log/search";
 
-function pageOf(lines: number[], next: number | null = null): HitPage {
-  return { hits: lines.map((line) => ({ line, text: "" })), next } as unknown as HitPage;
+const SIZE = 59_000_000;
+
+function pageOf(lines: number[], next: number | null = null, searched = SIZE, count = lines.length): HitPage {
+  const hits = lines.map((line) => ({ line, text: "" }));
+  return { hits, next, count, searched, size_bytes: SIZE } as unknown as HitPage;
 }
 
 describe("stepping through matches", () => {
@@ -17,19 +20,34 @@ describe("stepping through matches", () => {
 
   test("is summarised for the user", () => {
     expect(summaryOf(undefined, -1)).toBe("");
-    expect(summaryOf(pageOf([]), -1)).toBe("no matches");
-    expect(summaryOf(pageOf([4, 9]), 1)).toBe("2 of 2");
-    expect(summaryOf(pageOf(Array.from({ length: 1000 }, (_, at) => at + 1), 5000), 999)).toBe("1,000 of 1,000+");
+    expect(summaryOf(withPage(undefined, pageOf([])), -1)).toBe("no matches");
+    expect(summaryOf(withPage(undefined, pageOf([4, 9])), 1)).toBe("2 of 2");
+    expect(summaryOf(withPage(undefined, pageOf([4], 5000, SIZE, 5231)), 0)).toBe("1 of 5,231");
   });
 
-  test("lines are counted from 0", () => {
-    expect(matchedLines(pageOf([1, 10]))).toEqual([0, 9]);
-    expect(matchedLines(undefined)).toEqual([]);
+  test("does not say that there are none while a part is not searched", () => {
+    const half = withPage(undefined, pageOf([], 41_942_997, 41_942_997));
+    expect(summaryOf(half, -1)).toBe("searched 41 of 59 MB");
+    expect(summaryOf(withPage(undefined, pageOf([3], 41_942_997, 41_942_997)), 0)).toBe("1 of 1, searched 41 of 59 MB");
+  });
+
+  test("lines are counted from 0, over all pages", () => {
+    const first = withPage(undefined, pageOf([1, 10], 500, SIZE, 3));
+    expect(first.count).toBe(3);
+    const both = withPage(first, pageOf([20]));
+    expect([both.lines, both.count]).toEqual([[0, 9, 19], 3]);
+  });
+
+  test("reads on until there is enough to step through, and all is counted", () => {
+    const many: Matches = { lines: new Array<number>(MAX_STEPPED), count: MAX_STEPPED, searched: 0, size: SIZE };
+    expect(nextOf(many, pageOf([], 7))).toBeNull();
+    expect(nextOf(many, pageOf([], 7, 1000))).toBe(7);
+    expect(nextOf(withPage(undefined, pageOf([1], 7)), pageOf([1], 7))).toBe(7);
   });
 });
 
 describe("a search", () => {
-  let requests: { words: string; signal: AbortSignal; answer: (page: HitPage) => void; fail: (error: Error) => void }[] = [];
+  let requests: { words: string; from: number; signal: AbortSignal; answer: (page: HitPage) => void; fail: (error: Error) => void }[] = [];
   let shown: number[] = [];
   let search: LogSearch;
   let dispose: () => void;
@@ -39,9 +57,9 @@ describe("a search", () => {
     requests = [];
     shown = [];
     const reader = {
-      search: (words: string, signal: AbortSignal) =>
+      search: (words: string, from: number, signal: AbortSignal) =>
         new Promise<HitPage>((answer, fail) => {
-          requests.push({ words, signal, answer, fail });
+          requests.push({ words, from, signal, answer, fail });
         }),
     };
     createRoot((end) => {
@@ -79,6 +97,17 @@ describe("a search", () => {
     search.step(-1);
     expect(shown).toEqual([4, 7, 4, 7]);
     expect(search.summary()).toBe("2 of 2");
+  });
+
+  test("continues until the whole log is searched", async () => {
+    await find("err", pageOf([], 1000, 1000));
+    expect([search.summary(), shown]).toEqual(["searched 0 of 59 MB", []]);
+    requests.at(-1)?.answer(pageOf([7]));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(requests.map((one) => one.from)).toEqual([0, 1000]);
+    expect([search.summary(), shown]).toEqual(["1 of 1", [6]]);
+    search.step(-1);
+    expect(shown).toEqual([6, 6]);
   });
 
   test("without matches shows nothing and cannot be stepped", async () => {

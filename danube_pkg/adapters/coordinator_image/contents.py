@@ -17,7 +17,7 @@ from danube_pkg.adapters.coordinator_image.elf import BadElf, ElfFile, read_elf
 from danube_pkg.adapters.coordinator_image.entries import ImageTree
 from danube_pkg.adapters.coordinator_image.libraries import OPENED_LATER, LibraryFinder, LibraryMissing
 from danube_pkg.core.errors import Permanent
-from danube_pkg.core.images.coordinator import CODE_PATH, COORDINATOR_USER, CoordinatorFiles
+from danube_pkg.core.images.coordinator import CODE_PATH, COORDINATOR_USER, SUPERVISOR_PATH, CoordinatorFiles
 
 ROOT_LINKS = {
     "bin": "usr/bin",
@@ -74,6 +74,7 @@ class _Collection:
         self._tree.add_link("usr/bin/python3", f"python{program.version}")
         shell = program.shell.resolve()
         self._add_program("usr/bin/sh", shell, _program_of(shell))
+        self._tree.add_file(SUPERVISOR_PATH.lstrip("/"), program.supervisor, executable=True)
         for name in OPENED_LATER:
             if (library := self._libraries.find(name)) is not None:
                 self._tree.add_file(f"usr/lib/{name}", library.path)

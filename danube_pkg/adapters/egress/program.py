@@ -206,7 +206,8 @@ class Proxy:
 
     def redact(self, text: str) -> str:
         """Masks a line of this process's log, which may contain host names."""
-        for pod in (*self._pods.values(), *self._network.pods.values()):
+        pods: list[Pod | AdmittedPod] = [*self._pods.values(), *self._network.pods.values()]
+        for pod in pods:
             text = pod.masks.mask(text)
         return text
 

@@ -4,6 +4,8 @@ A key that is a secret is kept in memory only: ssh reads it from an anonymous fi
 user's own ssh configuration and agent are not used, so that a rule works in the same way on every machine.
 """
 
+import base64
+import hashlib
 import os
 import shlex
 import subprocess
@@ -17,6 +19,7 @@ from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.core.errors import HostLacks, Permanent
 
 CONNECT_TIMEOUT_SECONDS = 20
+SCAN_SECONDS = 5
 ALIVE_SECONDS = 15
 """The interval of keep-alive messages to a silent server; ssh gives up after three without an answer."""
 
@@ -87,6 +90,24 @@ def _check_key_file(path: str, rule: str) -> None:
             f"the private key {path} of the rule {rule!r} can be read by others (mode {state.st_mode & 0o777:04o})",
             hint=f"chmod 600 {path}",
         )
+
+
+def host_fingerprints(host: str, port: str) -> Sequence[str]:
+    """The keys that a server shows now, as forges list theirs: `ED25519 SHA256:…` (`ssh-keygen -l`). None where it does
+    not answer. port: "" for the usual one."""
+    words = ["ssh-keyscan", "-T", str(SCAN_SECONDS), *(("-p", port) if port else ()), "--", host]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=2 * SCAN_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    found = []
+    for line in done.stdout.splitlines():
+        parts = line.split()
+        if len(parts) == 3 and not line.startswith("#"):
+            digest = hashlib.sha256(base64.b64decode(parts[2])).digest()
+            kind = parts[1].removeprefix("ssh-").partition("-")[0].upper()
+            found.append(f"{kind} SHA256:{base64.b64encode(digest).decode().rstrip('=')}")
+    return sorted(found)
 
 
 class HostSsh(SSHVendor):

@@ -62,6 +62,16 @@ def submodules(objects: BaseObjectStore, commit_sha: str, repository: str) -> li
     return found
 
 
+def notices_of_local(objects: BaseObjectStore, commit_sha: str, repository: str) -> list[str]:
+    """A sentence for each submodule of a repository on this machine: none of them is fetched."""
+    try:
+        found = submodules(objects, commit_sha, repository)
+    except TooLarge as error:
+        return [f"no submodule is fetched: {error}"]
+    why = "the repository is a directory of the server"
+    return [one.notice or f"the submodule {one.path} is not fetched: {why}" for one in found]
+
+
 def _gitmodules(objects: BaseObjectStore, tree_sha: ObjectID) -> bytes:
     """The content of `.gitmodules`; b"" where there is none, or one that is too long."""
     try:

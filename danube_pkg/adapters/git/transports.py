@@ -18,7 +18,7 @@ from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
 
 from danube_pkg.adapters.git.limits import NETWORK_TIMEOUT_SECONDS
 from danube_pkg.adapters.git.remote import REDIRECTED, RemoteSettings
-from danube_pkg.adapters.git.ssh import HostSsh, ssh_command
+from danube_pkg.adapters.git.ssh import HostSsh, host_fingerprints, ssh_command
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.repositories.revisions import ANONYMOUS
 from danube_pkg.core.repositories.urls import as_url, canonical, without_login
@@ -141,10 +141,11 @@ def translated(url: str, remote: RemoteSettings, error: BaseException) -> Perman
         host = canonical(url).partition("/")[0]
         machine, _, port = host.partition(":")
         scan = f"ssh-keyscan {f'-p {port} ' if port else ''}{machine}"
+        shown = "; ".join(host_fingerprints(machine, port)) or "none that ssh-keyscan can read"
         return Permanent(
             "host-key-unknown",
             f"{name}: the server's host key is not known",
-            cause="no known_hosts file contains it, or another one is known for this host",
+            cause=f"no known_hosts file contains it, or another one is known for this host; it shows {shown}",
             hint=f"compare the fingerprint with the forge's, then: {scan} >> {_first(remote.known_hosts)}",
         )
     if isinstance(error, HTTPUnauthorized) or any(word in text for word in _REFUSED):

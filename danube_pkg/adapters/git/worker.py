@@ -25,7 +25,7 @@ from danube_pkg.adapters.git.files import read_directory_files, read_files
 from danube_pkg.adapters.git.job_history import history_of, request_history
 from danube_pkg.adapters.git.limits import NOTICE
 from danube_pkg.adapters.git.remote import RemoteSettings
-from danube_pkg.adapters.git.submodules import submodules
+from danube_pkg.adapters.git.submodules import notices_of_local, submodules
 from danube_pkg.adapters.git.tags import GitTag, tag_to
 from danube_pkg.adapters.git.tree_tar import TreeTar
 from danube_pkg.core.errors import PlatformError
@@ -145,7 +145,8 @@ def _stream(request: Request, output: IO[bytes]) -> None:
             history = history_of(objects, request)
             origin = without_login(repository) if is_remote(repository) else ""
             checkout.write(tar, origin=origin, tag=tag, history=history)
-            for notice in checkout.notices:
+            missing = [] if "mirror" in request else notices_of_local(objects, request["commit_sha"], repository)
+            for notice in (*missing, *checkout.notices):
                 sys.stderr.write(f"{NOTICE}{json.dumps(notice)}\n")
     tar.close()
 

@@ -7,6 +7,7 @@ A registry frees the space of removed manifests only by its own garbage collecti
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urljoin
 
@@ -32,11 +33,21 @@ _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
 
 class RegistryCatalog:
-    """`core.retention.ports.ImageRegistry` for one registry. Close it after use."""
+    """`core.retention.ports.ImageRegistry` for one registry. Close it after use. hosts: IP address by host name, in
+    place of the resolver's."""
 
-    def __init__(self, endpoint: RegistryEndpoint, access: RegistryAccess, clock: Clock, user_agent: str) -> None:
+    def __init__(
+        self,
+        endpoint: RegistryEndpoint,
+        access: RegistryAccess,
+        clock: Clock,
+        user_agent: str,
+        hosts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.host = endpoint.host
-        settings = HttpSettings(user_agent, total_seconds=SECONDS, redirects=0, body_bytes=MAX_DOCUMENT_BYTES)
+        settings = HttpSettings(
+            user_agent, total_seconds=SECONDS, redirects=0, body_bytes=MAX_DOCUMENT_BYTES, hosts=hosts
+        )
         self._exchange = RegistryExchange(endpoint, access, clock, settings)
 
     async def close(self) -> None:

@@ -47,8 +47,8 @@ class Keys:
         self._cipher = AESGCM(_derive(master, "secrets"))
         self._token_key = _derive(master, "job-token")
         self._step_key = _derive(master, "step-key")
-        self._egress_key = _derive(master, "egress-password")
         self._registry_key = _derive(master, "registry-password")
+        self._egress_key = _derive(master, "egress-password")
         self._seal = AESGCM(_derive(master, "login-cookie"))
         self._wrap = AESGCM(_derive(master, "wrapped-key"))
         self.fingerprint = _derive(master, "fingerprint").hex()
@@ -144,9 +144,6 @@ class Keys:
             raise Unauthenticated("job-token-invalid", "this is not a job token of this server")
         return parts[1]
 
-    def egress_password(self, job_id: str) -> str:
-        return _url_safe(hmac.digest(self._egress_key, job_id.encode(), sha256))
-
     def registry_password(self, credential: RegistryCredential) -> str:
         text = f"{credential.kind}.{credential.job_id}"
         return f"{_REGISTRY_PREFIX}.{text}.{_url_safe(hmac.digest(self._registry_key, text.encode(), sha256))}"
@@ -159,6 +156,9 @@ class Keys:
                 return found
         what = "this is not a registry credential of this server"
         raise Unauthenticated("registry-credential-invalid", what, hint="push by a step: step.build_image(…)")
+
+    def egress_password(self, job_id: str) -> str:
+        return _url_safe(hmac.digest(self._egress_key, job_id.encode(), sha256))
 
     def step_key(self, step_id: str, attempt: int) -> bytes:
         return hmac.digest(self._step_key, f"{step_id}\0{attempt}".encode(), sha256)

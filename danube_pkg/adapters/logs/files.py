@@ -11,7 +11,7 @@ from danube_pkg.adapters.logs.index import LogIndex
 from danube_pkg.adapters.logs.lines import LineReader
 from danube_pkg.adapters.logs.maps import LogMaps
 from danube_pkg.adapters.logs.repair import repair
-from danube_pkg.adapters.logs.searching import search_file
+from danube_pkg.adapters.logs.searching import search_log
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
@@ -114,9 +114,15 @@ class FileJobLogs:
             at += last - first
         return b"".join(found)
 
-    async def search(self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool) -> Found:
-        path, size = self.path(job_id), self.size(job_id)
-        return await asyncio.to_thread(search_file, path, size, text, begin, limit, match_case)
+    async def search(
+        self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool, step: int | None = None
+    ) -> Found:
+        return await asyncio.to_thread(self._search, job_id, text, begin, limit, match_case, step)
+
+    def _search(self, job_id: str, text: str, begin: int, limit: int, match_case: bool, step: int | None) -> Found:
+        path = self.path(job_id)
+        parts = [(0, self.size(job_id))] if step is None else self._index.ranges(path, step)
+        return search_log(path, parts, text, begin, limit, match_case)
 
     def time_at(self, job_id: str, offset: int) -> float | None:
         """When the byte at that offset was written, in Unix seconds."""

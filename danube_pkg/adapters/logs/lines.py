@@ -47,13 +47,13 @@ class LineReader:
             return Lines(0, 0, 0, 0, False, (), ())
         with path.open("rb") as file:
             index = self._counted(path, file.fileno(), parts, step, size)
-            tail = _read(file.fileno(), parts, size - 1, size)
+            tail = read_parts(file.fileno(), parts, size - 1, size)
             total = index.ends + (tail != b"\n")
             first = max(0, total + first) if first < 0 else min(first, total)
             count = min(count, total - first)
             begin = _beginning(file.fileno(), parts, index, first)
             end = size if first + count >= total else _beginning(file.fileno(), parts, index, first + count)
-            data = _read(file.fileno(), parts, begin, min(end, begin + ANSWER_BYTES))
+            data = read_parts(file.fileno(), parts, begin, min(end, begin + ANSWER_BYTES))
         if begin + len(data) < end:  # too long for one response: whole lines, but at least one
             data = data[: data.rfind(b"\n") + 1] or data
         found = shown_lines(data, begin)
@@ -69,12 +69,12 @@ class LineReader:
         starts: list[tuple[int, int]] = []
         with path.open("rb") as file:
             index = self._counted(path, file.fileno(), parts, None, size)
-            tail = _read(file.fileno(), parts, size - 1, size)
+            tail = read_parts(file.fileno(), parts, size - 1, size)
             for offset, step in known.runs():
                 if len(starts) == MAX_SECTIONS:
                     break
                 block, before = index.block_of_offset(offset)
-                starts.append((before + _read(file.fileno(), parts, block, offset).count(b"\n"), step))
+                starts.append((before + read_parts(file.fileno(), parts, block, offset).count(b"\n"), step))
         return sections(starts, index.ends + (tail != b"\n"))
 
     def _counted(self, path: Path, file: int, parts: Parts, step: int | None, size: int) -> LineIndex:
@@ -88,19 +88,19 @@ class LineReader:
                 self._indexes.popitem(last=False)
             while index.size_bytes < size:
                 at = index.size_bytes
-                index.extend(_read(file, parts, at, min(size, at + READ_BYTES)))
+                index.extend(read_parts(file, parts, at, min(size, at + READ_BYTES)))
             return index
 
 
 def _beginning(file: int, parts: Parts, index: LineIndex, line: int) -> int:
     """The offset at which a line begins."""
     block, before = index.block_of_line(line)
-    data = _read(file, parts, block, min(block + BLOCK_BYTES, index.size_bytes))
+    data = read_parts(file, parts, block, min(block + BLOCK_BYTES, index.size_bytes))
     inside = behind_line_end(data, line - before)
     return index.size_bytes if inside is None else block + inside
 
 
-def _read(file: int, parts: Parts, begin: int, end: int) -> bytes:
+def read_parts(file: int, parts: Parts, begin: int, end: int) -> bytes:
     """Bytes by their offset within the parts."""
     found, at = [], 0
     for first, last in parts:

@@ -12,6 +12,7 @@ from danube_pkg.adapters.store.managed_hooks import SqliteHooks
 from danube_pkg.adapters.store.outbox import SqliteOutbox
 from danube_pkg.adapters.store.pipelines import SqlitePipelines
 from danube_pkg.adapters.store.provenance import SqliteProvenance
+from danube_pkg.adapters.store.pushed_images import SqlitePushedImages
 from danube_pkg.adapters.store.retention import SqliteRetention, SqliteSeenManifests
 from danube_pkg.adapters.store.secrets import SqliteSecrets
 from danube_pkg.adapters.store.server_state import SqliteServerState
@@ -31,6 +32,7 @@ __all__ = [
     "SqliteOutbox",
     "SqlitePipelines",
     "SqliteProvenance",
+    "SqlitePushedImages",
     "SqliteRetention",
     "SqliteSecrets",
     "SqliteSeenManifests",

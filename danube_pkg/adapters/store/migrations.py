@@ -262,6 +262,12 @@ CREATE TABLE registry_manifests (
     """
 ALTER TABLE jobs ADD COLUMN egress_enforced_by TEXT NOT NULL DEFAULT '';
 """,
+    """
+CREATE TABLE pushed_images (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, name TEXT NOT NULL, digest TEXT NOT NULL,
+    step INTEGER NOT NULL, pushed_at REAL NOT NULL, PRIMARY KEY (job_id, name)
+) STRICT, WITHOUT ROWID;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -2,6 +2,7 @@
 checked."""
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -10,6 +11,7 @@ from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.file_output import write_output, written
+from danube_pkg.cli.job_names import JOB_HELP, job_id
 from danube_pkg.cli.output import print_table, say, show, size
 from danube_pkg.cli.progress import progress
 from danube_pkg.cli.servers import add_server_arguments
@@ -21,20 +23,23 @@ CHUNK_BYTES = 256 * 1024
 def arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = commands.add_parser("list", help="list a job's artifacts")
-    listing.add_argument("job", metavar="JOB")
+    listing.add_argument("job", metavar="JOB", help=JOB_HELP)
     listing.set_defaults(act=_list)
     add_server_arguments(listing)
     download = commands.add_parser("download", help="download one artifact")
-    download.add_argument("job", metavar="JOB")
-    download.add_argument("name", metavar="NAME")
+    download.add_argument("job", metavar="JOB", help=JOB_HELP)
+    download.add_argument("name", metavar="NAME", help="the artifact's name")
     download.add_argument(
-        "-o", "--output", metavar="FILE", help="where to write it (its own name); - for standard output"
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="where to write it, a file or a directory (its own name); - for standard output",
     )
     download.set_defaults(act=_download)
     add_server_arguments(download, json_help="")
 
     provenance = commands.add_parser("provenance", help="download the signed statement about a job's artifacts")
-    provenance.add_argument("job", metavar="JOB")
+    provenance.add_argument("job", metavar="JOB", help=JOB_HELP)
     provenance.add_argument("--bundle", action="store_true", help="as a Sigstore bundle, for cosign")
     provenance.add_argument("--output", metavar="FILE", help="where to write it (standard output)")
     provenance.set_defaults(act=_provenance)
@@ -46,7 +51,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    artifacts = ApiClient(options).get(f"/api/v1/jobs/{quote(options.job)}/artifacts")["artifacts"]
+    client = ApiClient(options)
+    artifacts = client.get(f"/api/v1/jobs/{quote(job_id(client, options.job))}/artifacts")["artifacts"]
     return show(artifacts, options, _print)
 
 
@@ -57,17 +63,20 @@ def _print(artifacts: Sequence[Mapping[str, Any]]) -> None:
 
 def _download(options: argparse.Namespace) -> int:
     client = ApiClient(options)
-    job, name = quote(options.job), quote(options.name, safe="")
+    found = job_id(client, options.job)
+    job, name = quote(found), quote(options.name, safe="")
     known = {one["name"]: one for one in client.get(f"/api/v1/jobs/{job}/artifacts")["artifacts"]}
     if options.name not in known:
         raise NotFound(
             "artifact-unknown",
-            f"job {options.job} has no artifact {options.name!r}",
-            hint=f"danube artifacts list {options.job}",
+            f"job {found} has no artifact {options.name!r}",
+            hint=f"danube artifacts list {found}",
         )
     artifact = known[options.name]
     path = f"/api/v1/jobs/{job}/artifacts/{name}"
     target = options.output or artifact["file_name"]
+    if os.path.isdir(target):
+        target = os.path.join(target, artifact["file_name"])
     with written(target) as file:
         _receive(client, path, file, artifact)
     if target == "-":
@@ -78,7 +87,8 @@ def _download(options: argparse.Namespace) -> int:
 
 def _provenance(options: argparse.Namespace) -> int:
     kind = "?format=bundle" if options.bundle else ""
-    with ApiClient(options).open(f"/api/v1/jobs/{quote(options.job)}/provenance{kind}") as response:
+    client = ApiClient(options)
+    with client.open(f"/api/v1/jobs/{quote(job_id(client, options.job))}/provenance{kind}") as response:
         write_output(options.output, response.read())
     return 0
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.egress_output import print_ledger
+from danube_pkg.cli.job_names import JOB_HELP, job_id
 from danube_pkg.cli.output import ago, one_line, say, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Invalid, NotFound
@@ -24,7 +25,7 @@ OF_FORGES = ("push", "tag", "pull_request")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", nargs="?")
+    parser.add_argument("job", metavar="JOB", nargs="?", help=JOB_HELP)
     parser.add_argument("--egress", action="store_true", help="show what the job reached and what it was refused")
     parser.add_argument("--pipeline", metavar="NAME", help="why this pipeline was started, or not, by what arrived")
     parser.add_argument(
@@ -41,7 +42,7 @@ def main(options: argparse.Namespace) -> int:
     if options.pipeline:
         found = _access(client, options) if options.user else _pipeline(client, options.pipeline)
         return show(found, options, _print)
-    path = f"/api/v1/jobs/{quote(options.job, safe='')}"
+    path = f"/api/v1/jobs/{quote(job_id(client, options.job), safe='')}"
     if options.egress:
         return show(client.get(f"{path}/egress"), options, print_ledger)
     return show(client.get(f"{path}/explanation"), options, _print)

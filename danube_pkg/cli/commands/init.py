@@ -41,8 +41,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     directory = Path(options.directory)
     if options.config:
-        files = starters.configuration(options.repository or "", _first_user(options.user))
-        _write({directory / name: text for name, text in files.items()}, force=options.force)
+        starter = starters.configuration(options.repository or "", _first_user(options.user))
+        _write({directory / name: text for name, text in starter.items()}, force=options.force)
         say("\nnext: commit it, and write danube.toml with")
         say(
             f'  [config_repo]\n  url = "{directory.absolute()}"   # or its URL\nthen: danube serve --config danube.toml'

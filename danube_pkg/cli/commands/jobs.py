@@ -8,12 +8,10 @@ from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.file_output import copy_output
-from danube_pkg.cli.output import ago, duration, print_table, say, show
+from danube_pkg.cli.job_names import job_id
+from danube_pkg.cli.output import ago, duration, one_line, print_table, say, show, size
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Invalid
-
-MESSAGE_LENGTH = 50
-"""Characters of a commit's first line in a list: as many as Git recommends for it."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="FILE", help="with export: where to write it (standard output)")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--pipeline", help="only of this pipeline")
+    parser.add_argument("--branch", help="only of this branch")
     parser.add_argument("--status", help="only with this status")
     add_server_arguments(parser)
 
@@ -37,14 +36,16 @@ def main(options: argparse.Namespace) -> int:
         case []:
             return _list(client, options)
         case ["keep", job]:
-            path = f"/api/v1/jobs/{quote(job)}/keep"
+            path = f"/api/v1/jobs/{quote(job_id(client, job))}/keep"
             return show(client.delete(path) if options.undo else client.put(path, b""), options, _print_kept)
         case ["export", job]:
-            with client.open(f"/api/v1/jobs/{quote(job)}/export") as response:
+            with client.open(f"/api/v1/jobs/{quote(job_id(client, job))}/export") as response:
                 copy_output(options.output, response)
             return 0
         case [job]:
-            return show(client.get(f"/api/v1/jobs/{quote(job)}"), options, _print_one)
+            path = f"/api/v1/jobs/{quote(job_id(client, job))}"
+            artifacts = client.get(f"{path}/artifacts")["artifacts"]
+            return show({**client.get(path), "artifacts": artifacts}, options, _print_one)
         case _:
             raise Invalid(
                 "job-expected",
@@ -54,13 +55,24 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _list(client: ApiClient, options: argparse.Namespace) -> int:
-    query = {"pipeline": options.pipeline, "status": options.status}
-    return show(list(client.listed("/api/v1/jobs", "jobs", query, limit=options.limit)), options, _print)
+    query = {"pipeline": options.pipeline, "branch": options.branch, "status": options.status}
+    found = list(client.listed("/api/v1/jobs", "jobs", query, limit=options.limit))
+    if not found and options.pipeline:
+        client.get(f"/api/v1/pipelines/{quote(options.pipeline, safe='')}")  # its refusal of an unknown name
+    return show(found, options, _print)
 
 
 def _print(jobs: Sequence[Mapping[str, Any]]) -> None:
     rows = [
-        (job["id"], job["pipeline"], job["status"], job["reason"], _source(job), ago(job["created_at"]), _commit(job))
+        (
+            job["id"],
+            job["pipeline"],
+            job["status"],
+            job["reason"],
+            _source(job),
+            ago(job["created_at"]),
+            str(job["trigger"]["commit_message"]),
+        )
         for job in jobs
     ]
     print_table(("JOB", "PIPELINE", "STATUS", "REASON", "SOURCE", "AGE", "COMMIT"), rows)
@@ -80,7 +92,11 @@ def _print_one(job: Mapping[str, Any]) -> None:
         ("why", job["message"]),
         ("hint", job["hint"]),
     ]
-    print_table(("", ""), rows)
+    rows += [("parameter", f"{name}={value}") for name, value in trigger["params"].items()]
+    rows += [("artifact", f"{one['name']} ({size(one['size_bytes'])})") for one in job["artifacts"]]
+    for name, value in rows:
+        if value:
+            say(f"{name:<10}{one_line(value)}")
     steps = [
         (str(step["sequence"]), step["name"], step["status"], _took(step), step["message"]) for step in job["steps"]
     ]
@@ -98,12 +114,6 @@ def _source(job: Mapping[str, Any]) -> str:
     trigger = job["trigger"]
     where = trigger["branch"] or trigger["tag"] or trigger["ref"]
     return " ".join(filter(None, (where, (trigger["commit_sha"] or "")[:10])))
-
-
-def _commit(job: Mapping[str, Any]) -> str:
-    """The first line of the commit's message, cut to MESSAGE_LENGTH."""
-    text = str(job["trigger"]["commit_message"])
-    return text if len(text) <= MESSAGE_LENGTH else f"{text[: MESSAGE_LENGTH - 1]}…"
 
 
 def _took(step: Mapping[str, Any]) -> str:

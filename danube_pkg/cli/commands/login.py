@@ -13,6 +13,8 @@ from danube_pkg.cli.commands.token import add_token_arguments, scopes_of
 from danube_pkg.cli.output import say
 from danube_pkg.cli.servers import (
     ServerAddress,
+    add_ca_argument,
+    ca_file,
     checked_url,
     remember_server,
     servers_file,
@@ -30,6 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with-token", action="store_true", help="read a token from standard input instead of logging in"
     )
+    add_ca_argument(parser)
     add_token_arguments(parser, name=f"danube login on {socket.gethostname()}")
 
 
@@ -39,7 +42,7 @@ def main(options: argparse.Namespace) -> int:
     token = sys.stdin.readline().strip() if options.with_token else _token(options, ApiClient(options, server=server))
     client = ApiClient(options, server=replace(server, token=token))
     name = client.get("/api/v1/me")["name"]
-    remember_server(url, token, name)
+    remember_server(url, token, name, ca_file(options))
     say(f"logged in at {url} as {name}; the token is in {servers_file()}", file=sys.stderr)
     return 0
 
@@ -54,6 +57,8 @@ def _token(options: argparse.Namespace, client: ApiClient) -> str:
         )
     email = options.email or input("e-mail address: ")
     password = getpass.getpass("password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if not password:
+        raise Invalid("password-empty", "the password is empty", hint=f"type it: danube login {client.server.url}")
     made = client.post("/auth/token", {"email": email, "password": password, "token": wish})
     return str(made["token"])
 

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.commands.logs import follow_to_end
+from danube_pkg.cli.commands.logs import follow_started
+from danube_pkg.cli.job_names import JOB_HELP, job_id
 from danube_pkg.cli.output import say, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Invalid, NotFound
@@ -23,7 +24,7 @@ FAILED = ("failure", "timeout")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", nargs="?")
+    parser.add_argument("job", metavar="JOB", nargs="?", help=JOB_HELP)
     parser.add_argument(
         "--failed", metavar="COMMIT", help="instead of JOB: every pipeline whose newest job for this commit failed"
     )
@@ -32,14 +33,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    if bool(options.job) == bool(options.failed) or (options.failed and options.wait):
-        raise Invalid("rerun-of-what", "name one job, or a commit without --wait", hint="danube rerun --failed COMMIT")
+    if bool(options.job) == bool(options.failed):
+        raise Invalid(
+            "rerun-of-what", "name one job, or a commit", hint="danube rerun JOB; danube rerun --failed COMMIT"
+        )
     client = ApiClient(options)
     if options.failed:
-        return show([_rerun(client, job["id"]) for job in _failed(client, options.failed)], options, _print)
-    job = _rerun(client, options.job)
+        jobs = [_rerun(client, job["id"]) for job in _failed(client, options.failed)]
+        if options.wait:
+            return max(follow_started(client, job, as_json=options.json) for job in jobs)
+        return show(jobs, options, _print)
+    job = _rerun(client, job_id(client, options.job))
     if options.wait:
-        return follow_to_end(client, job["id"], as_json=options.json)
+        return follow_started(client, job, as_json=options.json)
     return show(job, options, print_started)
 
 

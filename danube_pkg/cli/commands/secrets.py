@@ -15,6 +15,7 @@ from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.line_ends import without_line_end
 from danube_pkg.cli.output import ago, print_json, print_table, say, show
 from danube_pkg.cli.servers import add_server_arguments, data_directory
+from danube_pkg.core.errors import NotFound
 from danube_pkg.core.secrets.secret import MAX_VALUE_BYTES, check_key, check_value
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.ops.rotate_key import rotate_encryption_key
@@ -29,8 +30,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     ):
         command = commands.add_parser(name, help=text, description=text)
         if name != "list":
-            command.add_argument("key", metavar="KEY")
+            command.add_argument("key", metavar="KEY", help="the secret's name")
         command.add_argument("--pipeline", metavar="P", help="for this pipeline only (for all)")
+        if name == "set":
+            command.add_argument("--future", action="store_true", help="the pipeline is not in the configuration yet")
         command.set_defaults(act=act)
         add_server_arguments(command, json_help="print JSON" if name == "list" else "")
 
@@ -57,10 +60,22 @@ def _path(options: argparse.Namespace) -> str:
 
 def _set(options: argparse.Namespace) -> int:
     check_key(options.key)
-    stored = ApiClient(options).put(f"{_path(options)}/{options.key}", check_value(value_from_input(options.key)))
+    client = ApiClient(options)
+    if options.pipeline and not options.future:
+        _check_pipeline(client, options)
+    stored = client.put(f"{_path(options)}/{options.key}", check_value(value_from_input(options.key)))
     for warning in (stored or {}).get("warnings", ()):
         say(f"danube: warning: {warning}", file=sys.stderr)
     return 0
+
+
+def _check_pipeline(client: ApiClient, options: argparse.Namespace) -> None:
+    """Raises NotFound: a secret under a misspelt name would be read by no job."""
+    try:
+        client.get(f"/api/v1/pipelines/{quote(options.pipeline, safe='')}")
+    except NotFound as error:
+        hint = f"{error.hint}; for one to come: danube secrets set {options.key} --pipeline {options.pipeline} --future"
+        raise NotFound(error.reference, error.what, cause=error.cause, hint=hint.removeprefix("; ")) from error
 
 
 def value_from_input(key: str) -> bytes:

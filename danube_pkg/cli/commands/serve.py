@@ -20,12 +20,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", metavar="DIR", help="the data directory (DANUBE_DATA; else server.data_dir)")
     parser.add_argument("--listen", metavar="HOST:PORT", help="the address to listen on (else server.bind_address)")
+    parser.add_argument(
+        "--trial", action="store_true", help="open everything, accept neither clients nor jobs, and end with 0 or 1"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
     named = options.config or os.environ.get("DANUBE_CONFIG")
-    inherited = inherited_sockets()
-    listening = inherited.get(HTTP_NAME) or _open_socket(options.listen, named)
+    inherited = {} if options.trial else inherited_sockets()
+    listening = None if options.trial else inherited.get(HTTP_NAME) or _open_socket(options.listen, named)
     admin = inherited.get(ADMIN_NAME)
     try:
         return int(importlib.import_module("danube_pkg.cli.serving").run_server(options, named, listening, admin))

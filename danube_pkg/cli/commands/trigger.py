@@ -3,14 +3,14 @@
 import argparse
 
 from danube_pkg.cli.client import ApiClient, key_values
-from danube_pkg.cli.commands.logs import follow_to_end
+from danube_pkg.cli.commands.logs import follow_started
 from danube_pkg.cli.commands.rerun import print_started
 from danube_pkg.cli.output import show
 from danube_pkg.cli.servers import add_server_arguments
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pipeline", metavar="PIPELINE")
+    parser.add_argument("pipeline", metavar="PIPELINE", help="the pipeline's name")
     parser.add_argument("--ref", default="", help="a branch, a tag or a commit (the default branch)")
     parser.add_argument(
         "--param", action="append", default=[], metavar="K=V", help="a parameter; ctx.params in the danubefile"
@@ -25,5 +25,5 @@ def main(options: argparse.Namespace) -> int:
     body = {"ref": options.ref, "params": key_values(options.param, "param")}
     job = client.post(f"/api/v1/pipelines/{options.pipeline}/jobs", body)
     if options.wait:
-        return follow_to_end(client, job["id"], as_json=options.json, raw=options.raw)
+        return follow_started(client, job, as_json=options.json, raw=options.raw)
     return show(job, options, print_started)

@@ -42,8 +42,8 @@ class ClusterSettings(Record):
     coordinator_image: Annotated[
         str,
         rule(
-            "The image of the coordinator, as the nodes know it; empty: the name of this"
-            " version's own. It must be of the server's version.",
+            "The image of the coordinator, as the nodes know it; empty: what"
+            " `danube image coordinator` makes for this version. It must be of the server's version.",
             example="registry.example.org/danube/coordinator:0.1.0",
             restart=True,
         ),

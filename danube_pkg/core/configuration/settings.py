@@ -5,20 +5,17 @@ Each field has its unit and the reason of its default. Paths are as in the file 
 `danube.toml` and `config.yaml`.
 """
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
 from danube_pkg.core.configuration.cluster_settings import ClusterSettings
 from danube_pkg.core.configuration.config import ConfigSpec, ServerSpec
+from danube_pkg.core.configuration.egress_settings import EgressSection
+from danube_pkg.core.configuration.registry_settings import RegistrySettings
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
-from danube_pkg.core.images.reference import HUB
-from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.repositories.revisions import GitProgram
 from danube_pkg.kit.records import Record, field, replace
-
-_MAYBE_ADDRESS = patterns.address | {"pattern": f"|{patterns.address['pattern']}"}
 
 
 class RuntimeKind(StrEnum):
@@ -27,13 +24,6 @@ class RuntimeKind(StrEnum):
     AUTO = "auto"
     KUBERNETES = "kubernetes"
     SANDBOX = "sandbox"
-
-
-class Unenforced(StrEnum):
-    """What becomes of a job whose pod can pass by the egress proxy."""
-
-    REFUSE = "refuse"
-    WARN = "warn"
 
 
 class ConfigRepository(Record):
@@ -83,7 +73,7 @@ class ServerSettings(Record):
         rule(
             "The address to which coordinators in a cluster connect; empty: only a unix socket, which the sandbox uses.",
             restart=True,
-            **(_MAYBE_ADDRESS | {"example": "0.0.0.0:9090"}),
+            **(patterns.maybe_address | {"example": "0.0.0.0:9090"}),
         ),
     ] = ""
     advertise_address: Annotated[
@@ -92,7 +82,7 @@ class ServerSettings(Record):
             "The address by which coordinators in a cluster reach grpc_address; empty: the same. A name is resolved by the"
             " server, since pods have no DNS.",
             restart=True,
-            **(_MAYBE_ADDRESS | {"example": "danube.example.org:9090"}),
+            **(patterns.maybe_address | {"example": "danube.example.org:9090"}),
         ),
     ] = ""
     external_url: Annotated[
@@ -160,52 +150,6 @@ class SourceSettings(Record):
     ] = 20
 
 
-class RegistrySettings(Record):
-    """`[registry]`: a registry on this machine or beside it, for jobs that push images and run in them."""
-
-    url: Annotated[
-        str,
-        rule(
-            "The registry's URL, with http or https; images name it by host and port.",
-            pattern=r"|https?://[^\s/@]+",
-            expects="a URL without a path",
-            example="http://registry.test:5000",
-            restart=True,
-        ),
-    ] = ""
-    token_url: Annotated[
-        str,
-        rule(
-            "The realm in the registry's configuration (`auth: token`), which is this server as the registry's clients"
-            " reach it, with the path /registry/token. With it the registry takes tokens that this server issues.",
-            pattern=r"|https?://[^\s/@]+/registry/token",
-            expects="a URL with the path /registry/token",
-            example="http://danube.test:8080/registry/token",
-            restart=True,
-        ),
-    ] = ""
-    default_host: Annotated[
-        str,
-        rule(
-            "The registry of images without a host (`node:20`). The hub, as in other tools.",
-            pattern=r"[^\s/@]+",
-            expects="a host",
-            example="registry.example.org",
-            restart=True,
-        ),
-    ] = HUB
-
-    def specs(self) -> tuple[RegistrySpec, ...]:
-        """The registry, and the server of its tokens, as rules for pulling images; empty without a registry."""
-        found = [url.partition("://") for url in (self.url, self.token_url.removesuffix("/registry/token")) if url]
-        return tuple(RegistrySpec(host, insecure=scheme == "http") for scheme, _, host in found) if self.url else ()
-
-    @property
-    def host(self) -> str:
-        """Host and port by which images name the registry; "" without one."""
-        return self.url.partition("://")[2]
-
-
 class HostImage(StrEnum):
     """Whether pipelines may use the image `host`, the machine's own programs."""
 
@@ -234,72 +178,6 @@ class ImageSettings(Record):
             restart=True,
         ),
     ] = HostImage.ALLOW
-
-
-class EgressHosts(Record):
-    """`[egress]`: how names are resolved for pods, and how pods of a cluster reach the proxy."""
-
-    hosts: Annotated[
-        Mapping[str, str],
-        rule(
-            "Addresses of names for pods, which override this machine's resolver, as /etc/hosts does. An address of"
-            " a private network must be in the allowlist as well.",
-            pattern=r"[0-9A-Fa-f:.]+",
-            expects="an IP address",
-            example="10.1.2.3",
-            restart=True,
-        ),
-    ] = field(default_factory=dict)
-    bind_address: Annotated[
-        str,
-        rule(
-            "The address on which the egress proxy serves pods of a cluster; empty: port 31280 of the host of"
-            " server.grpc_address.",
-            restart=True,
-            **(_MAYBE_ADDRESS | {"example": "0.0.0.0:31280"}),
-        ),
-    ] = ""
-    advertise_address: Annotated[
-        str,
-        rule(
-            "The address by which pods of a cluster reach bind_address; empty: its port at the host of"
-            " server.advertise_address. A name is resolved by the server, since pods have no DNS.",
-            restart=True,
-            **(_MAYBE_ADDRESS | {"example": "10.1.2.3:31280"}),
-        ),
-    ] = ""
-    translated_networks: Annotated[
-        tuple[str, ...],
-        rule(
-            "Networks from which connections of pods come beside the pods' own addresses: those of the nodes, where the"
-            " cluster translates addresses. From there the job's credential alone decides.",
-            most=32,
-            restart=True,
-            **patterns.network,
-        ),
-    ] = ()
-    canary_address: Annotated[
-        str,
-        rule(
-            "A port of this server that pods of a cluster must not reach: no step starts while one can. Empty: any free"
-            " port of the host of server.grpc_address.",
-            restart=True,
-            **(_MAYBE_ADDRESS | {"example": "0.0.0.0:31281"}),
-        ),
-    ] = ""
-    canaries: Annotated[
-        tuple[str, ...],
-        rule(
-            "Further ports that pods of a cluster must not reach, such as one in a pod of Danube's own.",
-            most=16,
-            restart=True,
-            **(patterns.address | {"example": "10.43.0.51:31281"}),
-        ),
-    ] = ()
-    unenforced: Annotated[
-        Unenforced,
-        rule("What becomes of jobs in a cluster that does not enforce network policies: refuse them, or warn."),
-    ] = Unenforced.REFUSE
 
 
 class TlsSettings(Record):
@@ -354,7 +232,7 @@ class Settings(Record):
     runtime: Annotated[RuntimeSettings, rule("What makes pods.")] = field(default_factory=RuntimeSettings)
     kubernetes: Annotated[ClusterSettings, rule("Pods in a cluster.")] = field(default_factory=ClusterSettings)
     sources: Annotated[SourceSettings, rule("Reading repositories.")] = field(default_factory=SourceSettings)
-    egress: Annotated[EgressHosts, rule("Connections from pods.")] = field(default_factory=EgressHosts)
+    egress: Annotated[EgressSection, rule("Connections from pods.")] = field(default_factory=EgressSection)
     tls: Annotated[TlsSettings, rule("The server's certificate.")] = field(default_factory=TlsSettings)
     dex: Annotated[DexProgram, rule("The login service.")] = field(default_factory=DexProgram)
     registry: Annotated[RegistrySettings, rule("A registry beside the server.")] = field(

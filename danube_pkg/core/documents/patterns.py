@@ -21,6 +21,7 @@ address: dict[str, Any] = {
     "pattern": r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}",
     "expects": "an address HOST:PORT",
 }
+maybe_address: dict[str, Any] = address | {"pattern": f"|{address['pattern']}"}
 web_url: dict[str, Any] = {
     "pattern": r"|https?://(\[[0-9A-Fa-f:.]+\]|[^\s/@\[\]]+?)(:[0-9]{1,5})?(/\S*)?",
     "expects": "a URL of http or https without credentials",

@@ -20,6 +20,10 @@ TRY_SECONDS = 15.0
 """How long a container may try until its policy is effective. kube-router was late by 42 ms; a busy node takes more."""
 
 
+WARN_SECONDS = 2.0
+"""The same where jobs run without it too: each job of a cluster that enforces nothing waits for so long."""
+
+
 class Reach(StrEnum):
     """How a try to connect ended, as `danube-step reach` prints it."""
 

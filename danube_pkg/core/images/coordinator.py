@@ -18,6 +18,9 @@ COORDINATOR_USER = 1000
 CODE_PATH = "/usr/lib/danube"
 """The SDK and the coordinator's own code in the image; its variable PYTHONPATH names it."""
 
+SUPERVISOR_PATH = "/opt/danube/bin/danube-step"
+"""Where `danube_pkg.pod.place_supervisor` finds the supervisor in the image."""
+
 PROTOCOL_LABEL = "dev.danube.coordinator-protocol"
 
 
@@ -27,12 +30,14 @@ class CoordinatorFiles(Record):
     interpreter: its program. version: `3.11`. standard_library: its directories; the first that has a module counts.
     packages: (path, place below CODE_PATH). library_directory: `lib` or `lib64`, as the interpreter was built
     (`sys.platlibdir`). libraries: directories with shared libraries of its own. shell: what becomes `/bin/sh`.
+    supervisor: `danube-step`, which a pod's first container copies from SUPERVISOR_PATH for all of its containers.
     """
 
     interpreter: Path
     version: str
     standard_library: tuple[Path, ...]
     packages: tuple[tuple[Path, str], ...]
+    supervisor: Path
     library_directory: str = "lib"
     libraries: tuple[Path, ...] = ()
     shell: Path = Path("/bin/sh")

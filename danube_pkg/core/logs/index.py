@@ -53,10 +53,16 @@ class Hit(Record):
 
 
 class Found(Record):
-    """The result of a search. next: the offset from which to continue, None where the whole log was searched."""
+    """The result of a search. next: the offset from which to continue, None where every hit is among these.
+
+    count: the lines with the text from the begin of the search to the offset `searched`, with those that are not among
+    the hits.
+    """
 
     hits: tuple[Hit, ...]
     next: int | None
+    count: int
+    searched: int
 
 
 def record_in(data: bytes, at: int = 0) -> IndexRecord | None:

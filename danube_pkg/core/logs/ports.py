@@ -107,8 +107,11 @@ class JobLogs(Protocol):
         """When the byte at that offset was written, in Unix seconds."""
         ...
 
-    async def search(self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool) -> Found:
-        """The lines that contain a text, from an offset on, in order; bounded in number and in time."""
+    async def search(
+        self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool, step: int | None = None
+    ) -> Found:
+        """The lines in which a text is seen, from an offset on, in order; bounded in number and in time. step: only
+        that step's output counts as the log, as in `lines`."""
         ...
 
     async def lines(self, job_id: str, first: int, count: int, *, step: int | None = None) -> Lines:

@@ -4,7 +4,8 @@ Sources: https://github.com/in-toto/attestation (spec/v1/statement.md, resource_
 https://slsa.dev/spec/v1.2/build-provenance. `docs/buildtypes/pipeline-v1.md` describes each parameter. The same records
 give the same bytes: nothing here depends on the time, so that a statement can be made again after a crash.
 
-Subjects are the job's artifacts; those of a job without artifacts is its log, so that its records are signed as well.
+Subjects are the job's artifacts and the images that it has pushed to the server's own registry; without any it is its
+log, so that its records are signed as well.
 """
 
 import json
@@ -14,6 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from danube_pkg.core.artifacts.artifact import Artifact
+from danube_pkg.core.images.pushed import PushedImage
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, SealedRecord, end_of_chain
 from danube_pkg.core.jobs.trigger import Trigger
@@ -32,7 +34,8 @@ _GIT_HASHES = (40, 64)
 
 class JobFacts(Record):
     """All that a statement is made from. secrets: the job's reads. configuration: URL of the configuration repository,
-    "" where there is none. runtime: its name. version: Danube's. is_local: see `builder_of`."""
+    "" where there is none. runtime: its name. version: Danube's. is_local: see `builder_of`. images: those that the job
+    pushed."""
 
     job: Job
     artifacts: Sequence[Artifact]
@@ -41,6 +44,7 @@ class JobFacts(Record):
     runtime: str
     version: str
     is_local: bool = False
+    images: Sequence[PushedImage] = ()
 
 
 def statement_of(facts: JobFacts) -> bytes:
@@ -56,8 +60,10 @@ def statement_of(facts: JobFacts) -> bytes:
 
 
 def _subjects(facts: JobFacts) -> list[dict[str, Any]]:
-    if facts.artifacts:
-        return [{"name": one.file_name, "digest": {"sha256": one.sha256}} for one in facts.artifacts]
+    found = [{"name": one.file_name, "digest": {"sha256": one.sha256}} for one in facts.artifacts]
+    found += [{"name": one.name, "digest": {"sha256": one.digest.partition(":")[2]}} for one in facts.images]
+    if found:
+        return found
     return [
         {"name": f"{facts.job.id}.log", "digest": {"sha256": sealed_content(facts.job.records, LOG).get("sha256", "")}}
     ]

@@ -121,6 +121,13 @@ class Container(Record):
     image: str
 
 
+class ContainerFile(Record):
+    """A file that one container has and its image has not. path: absolute. Every user of the container may read it."""
+
+    path: str
+    content: Annotated[str, HIDDEN]
+
+
 class PodState(Record):
     """What a runtime found of a pod: its running containers.
 

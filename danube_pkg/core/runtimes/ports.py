@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.runtimes.pods import Container, PodEvent, PodSpec, PodState
+from danube_pkg.core.runtimes.pods import Container, ContainerFile, PodEvent, PodSpec, PodState
 
 
 class ExecStream(Protocol):
@@ -59,8 +59,9 @@ class Runtime(Protocol):
         `core.egress.canaries.EnforcedBy`; "" where it was not observed by this process."""
         ...
 
-    async def ensure_container(self, pod_id: str, image: str) -> Container:
-        """The running worker container of that image in that pod, created when there is none or when it has ended.
+    async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
+        """The running worker container of that image in that pod, created when there is none or when it has ended. One
+        that is created gets the files, which may be secret.
 
         Raises Permanent `pod-lost` when there is no such pod, `image-pull-failed` when the image cannot be had.
         """

@@ -5,7 +5,7 @@ refs that a repository has are compared with those that were announced. Of each 
 not moved away from are known: several only where deliveries arrived in another order than the ref moved.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from danube_pkg.core.repositories.urls import canonical
 from danube_pkg.core.triggers.webhooks.events import (
@@ -180,7 +180,16 @@ def _hashes(known: Mapping[str, KnownHead], ref: str) -> tuple[str, ...]:
     return known[ref].hashes if ref in known else ()
 
 
-def moves_to(event: object, sha: str) -> bool:
-    """Whether a ref had that head after the event; "" and all zeros for a deleted one."""
-    after = movement_of(event)[1]
-    return after == sha or (not after and not sha.strip("0"))
+def leads_to(head: str, starts: Collection[str], movements: Collection[tuple[str, str]]) -> bool:
+    """Whether a ref that had one of the heads `starts` had that head after some of the movements, in any order. "" and
+    all zeros: the ref did not exist."""
+    steps = [(_or_none(before), _or_none(after)) for before, after in movements]
+    reached, found = set[str](), set(starts)
+    while found:
+        reached |= found
+        found = {after for before, after in steps if before in reached} - reached
+    return _or_none(head) in reached
+
+
+def _or_none(sha: str) -> str:
+    return sha if sha.strip("0") else ""

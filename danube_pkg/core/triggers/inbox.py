@@ -11,7 +11,7 @@ from typing import cast
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.revisions import Revision, with_revision
-from danube_pkg.core.triggers.heads import HeadFound, is_same_repository, movement_of, moves_to, names_of
+from danube_pkg.core.triggers.heads import HeadFound, is_same_repository, leads_to, movement_of, names_of
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
     Ignored,
@@ -185,8 +185,8 @@ def reported_before(entry: InboxEntry, earlier: Sequence[InboxEntry]) -> InboxEn
     """The earlier entry that reported the event of this one, if its ref has not moved since; None where there is none.
 
     earlier: entries of the same ref, the newest first. Of deliveries only the last can be the same event. A head that a
-    comparison built is known whatever a late delivery says about the one before it, unless the ref has moved since to
-    just that one: then it came back.
+    comparison built is known whatever a late delivery says about the one before it, unless the movements since lead
+    from that head to the one before it: then it came back. Other deliveries may be late too, and lead nowhere.
     """
     event, recent = entry.event, [one for one in earlier if entry.received_at - one.received_at <= SAME_EVENT_SECONDS]
     if recent and is_same_event(event, recent[0].event):
@@ -196,13 +196,14 @@ def reported_before(entry: InboxEntry, earlier: Sequence[InboxEntry]) -> InboxEn
     if not isinstance(event, Push | TagPush):
         return None
     before, head = movement_of(event)
+    since = list[tuple[str, str]]()
     for one in recent:
-        if isinstance(one.event, HeadFound) and not is_same_repository(one.event.repository, event.repository):
-            continue  # one of that name at another forge
-        if isinstance(one.event, HeadFound) and head in (one.event.after, one.event.commit_sha):
-            return one
-        if moves_to(one.event, before):
-            return None
+        if isinstance(one.event, HeadFound):
+            if not is_same_repository(one.event.repository, event.repository):
+                continue  # one of that name at another forge
+            if head in (one.event.after, one.event.commit_sha):
+                return None if leads_to(before, {one.event.after, one.event.commit_sha}, since) else one
+        since.append(movement_of(one.event))
     return None
 
 

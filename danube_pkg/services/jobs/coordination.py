@@ -5,7 +5,7 @@ failure messages) is redacted first.
 """
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -18,13 +18,14 @@ from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status, reason_named
-from danube_pkg.core.runtimes.pods import HOST_IMAGE
+from danube_pkg.core.runtimes.pods import HOST_IMAGE, ContainerFile
 from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.images.builds import ImageBuilds
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.id_tokens import IdTokens
 from danube_pkg.services.jobs.job_text import JobText
-from danube_pkg.services.jobs.log_lines import write_artifact, write_id_token
+from danube_pkg.services.jobs.log_lines import write_artifact, write_id_token, write_pushed_image
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.supervisor_calls import read_output_again, stop_step
@@ -51,6 +52,7 @@ class Coordination:
         secrets: Secrets,
         artifacts: Artifacts,
         id_tokens: IdTokens,
+        builds: ImageBuilds,
     ) -> None:
         self._engine = engine
         self._ports = ports
@@ -58,6 +60,7 @@ class Coordination:
         self._secrets = secrets
         self._artifacts = artifacts
         self._id_tokens = id_tokens
+        self._builds = builds
         self._waits = Waits(ports.timing, resources.log, engine.slots)
 
     def authenticate(self, token: str) -> str:
@@ -120,6 +123,8 @@ class Coordination:
         """Run the step, or continue to wait for it, and return its end. The call may be repeated at any time."""
         active = self._engine.active_job(job_id)
         image = request.image or active.job.settings.image
+        is_build = self._builds.is_build(image)
+        request = self._builds.prepared(active.job, request) if is_build else request
         text = JobText(await self._resources.log(active))
         known = active.job.step(request.sequence)
         if known is None and active.job.phase is Phase.RUNNING:  # more secrets may be known when a call is repeated
@@ -140,7 +145,11 @@ class Coordination:
         while True:
             step = active.step(request.sequence)
             if step.phase is StepPhase.ENDED:
-                return await self._outcome(active, step)
+                outcome = await self._outcome(active, step)
+                if is_build and outcome.end.status is Status.SUCCESS:
+                    for pushed in await self._builds.record(active.job, request, outcome.output or b""):
+                        write_pushed_image(await self._resources.log(active), pushed)
+                return outcome
             if step.phase is StepPhase.WAITING and active.job.phase is Phase.RUNNING:
                 await self._place(active, step)
             await active.wait_until(lambda job: self._calls_for_action(active, request.sequence))
@@ -168,11 +177,15 @@ class Coordination:
     async def _place(self, active: ActiveJob, step: Step) -> None:
         """Assign the attempt to a running container of its image; once that is stored, it is never assigned to
         another."""
+        files: Sequence[ContainerFile] = ()
+        if self._builds.is_build(step.image) and (password := self._builds.password(active.job)):
+            await self._mask(active, password.encode())
+            files = self._builds.files(active.job)
         try:
             container = await self._waits.until_done(
                 active,
                 f"a container of image {step.image!r}",
-                partial(self._ports.runtime.ensure_container, active.job.pod_id, step.image),
+                partial(self._ports.runtime.ensure_container, active.job.pod_id, step.image, files),
                 Reason.POD_FAILED if step.image == HOST_IMAGE else Reason.IMAGE_PULL_FAILED,
             )
         except Permanent as error:
@@ -215,9 +228,13 @@ class Coordination:
             )
         JobText(await self._resources.log(active)).refuse_secret("the name of a secret", key)
         value = await self._secrets.read_for_job(active.job, sequence, key)
+        await self._mask(active, value)
+        return value
+
+    async def _mask(self, active: ActiveJob, value: bytes) -> None:
+        """From now on, in the log and in the egress ledger."""
         mask = partial(self._resources.mask, active, value)
         await self._waits.until_done(active, EGRESS, mask, Reason.INFRASTRUCTURE_LOST)
-        return value
 
     async def issue_id_token(self, job_id: str, audience: str) -> str:
         """An identity token of the job, masked from now on. A repeated call gets another one."""
@@ -228,8 +245,7 @@ class Coordination:
         log = await self._resources.log(active)
         JobText(log).refuse_secret("the audience", audience)
         token = await self._id_tokens.issue(active.job, audience)
-        mask = partial(self._resources.mask, active, token.encode())
-        await self._waits.until_done(active, EGRESS, mask, Reason.INFRASTRUCTURE_LOST)
+        await self._mask(active, token.encode())
         write_id_token(log, audience)
         return token
 

@@ -1,6 +1,7 @@
 """The lines that the server itself writes into a job's log. Each has a key, so that a repeated one is written once."""
 
 from danube_pkg.core.artifacts.artifact import Artifact
+from danube_pkg.core.images.pushed import PushedImage
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.steps import Step
@@ -81,6 +82,11 @@ def write_artifact(log: JobLog, artifact: Artifact) -> None:
     """An artifact was stored."""
     text = f"--- artifact {artifact.name}: {artifact.size_bytes} bytes, sha256 {artifact.sha256}"
     log.note(f"artifact:{artifact.name}", 0, text)
+
+
+def write_pushed_image(log: JobLog, image: PushedImage) -> None:
+    """An image was pushed to the server's own registry, which has confirmed it."""
+    log.note(f"image:{image.name}:{image.digest}", 0, f"--- image {image.name}: {image.digest}")
 
 
 def write_id_token(log: JobLog, audience: str) -> None:

@@ -5,6 +5,7 @@ import asyncio
 from danube_pkg import __version__
 from danube_pkg.core.artifacts.ports import ArtifactStore
 from danube_pkg.core.errors import Conflict, NotFound
+from danube_pkg.core.images.pushed import PushedImageStore
 from danube_pkg.core.jobs.job import Job, Provenance
 from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, pre_authentication_encoding
 from danube_pkg.core.provenance.ports import ProvenanceStore, Signer
@@ -26,18 +27,20 @@ NO_CONTEXT = StatementContext()
 
 
 class Statements:
-    """Statements about jobs. artifacts, reads: what the server recorded of a job beside its state."""
+    """Statements about jobs. artifacts, images, reads: what the server recorded of a job beside its state."""
 
     def __init__(
         self,
         store: ProvenanceStore,
         artifacts: ArtifactStore,
+        images: PushedImageStore,
         reads: SecretReads,
         signer: Signer,
         context: StatementContext,
     ) -> None:
         self._store = store
         self._artifacts = artifacts
+        self._images = images
         self._reads = reads
         self._signer = signer
         self._context = context
@@ -48,6 +51,7 @@ class Statements:
         facts = JobFacts(
             job=job,
             artifacts=await self._artifacts.list_artifacts(job.id),
+            images=await self._images.list_pushed(job.id),
             secrets=await self._reads.uses_of(job.id),
             configuration=context.configuration,
             runtime=context.runtime,

@@ -19,12 +19,13 @@ from danube_pkg.adapters.images.pushing import RegistryPusher
 from danube_pkg.adapters.programs import coordinator_files
 from danube_pkg.bootstrap.coordinator_image import coordinator_recipe, write_coordinator_image
 from danube_pkg.core.errors import Permanent, Unavailable
-from danube_pkg.core.images.coordinator import CoordinatorFiles, coordinator_reference
+from danube_pkg.core.images.coordinator import SUPERVISOR_PATH, CoordinatorFiles, coordinator_reference
 from danube_pkg.core.images.reference import parse_reference
 from danube_pkg.core.images.registries import RegistryEndpoint, RegistrySpec
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.http_client import no_proxy
 from danube_pkg.kit.records import replace
+from danube_pkg.pod.place_supervisor import SOURCE
 from tests.adapters.images.containers import ImagePods, open_image_pods
 from tests.adapters.images.setup import open_image_setup
 from tests.adapters.images.test_registry_catalog import Access
@@ -87,6 +88,8 @@ async def test_python_and_a_shell_run_in_its_containers_and_not_as_root(tmp_path
     tag = coordinator_files().version.replace(".", "")
     compiled = f"/usr/lib/danube/hello/__pycache__/__init__.cpython-{tag}.pyc"
     assert await pods.sh(container, f'python3 -S -c "{program}"; pwd') == f"hello /usr {compiled}\n/workspace\n"
+    assert str(SOURCE) == SUPERVISOR_PATH
+    assert await pods.sh(container, f"{SUPERVISOR_PATH} version; test -r {SUPERVISOR_PATH}") == "danube-step 1\n"
     assert await pods.sh(container, "echo ~; echo mine > ~/file; test ! -w /usr/bin") == "/home/danube\n"
 
 

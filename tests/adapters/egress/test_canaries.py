@@ -11,7 +11,7 @@ from danube_pkg.core.errors import Permanent
 
 async def test_a_canary_is_reachable_while_it_listens() -> None:
     port = CanaryPort("127.0.0.1:0", "")
-    assert port.targets == ()
+    assert not port.targets
     assert not await port.reachable()
     async with port.listening():
         (target,) = port.targets

@@ -1,5 +1,6 @@
 """Sources on real servers, over ssh and HTTP: each kind of credential, and each kind of error."""
 
+import subprocess
 import threading
 from pathlib import Path
 
@@ -215,6 +216,12 @@ async def refusal(sources: GitSources, url: str) -> PlatformError:
     return refused.value
 
 
+def fingerprint_of(key: Path) -> str:
+    """As ssh-keygen prints it, and forges list it."""
+    words = ["ssh-keygen", "-l", "-f", str(key)]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[1]
+
+
 async def test_an_unknown_host_key_is_refused(
     tmp_path: Path, known: Known, ssh: SshServer, app: ServedRepository
 ) -> None:
@@ -223,6 +230,7 @@ async def test_an_unknown_host_key_is_refused(
     error = await refusal(GitSources(tmp_path / "repos", known, known_hosts=[hosts], worker=GIT_WORKER), ssh.url(app))
     assert error.reference == "host-key-unknown"
     assert f"ssh-keyscan -p {ssh.port} 127.0.0.1 >> {hosts}" in error.hint
+    assert f"ED25519 {fingerprint_of(ssh.host_key)}" in error.cause
     other = make_key(tmp_path / "other").with_suffix(".pub").read_text()
     hosts.write_text(f"[127.0.0.1]:{ssh.port} {other}")
     error = await refusal(GitSources(tmp_path / "repos", known, known_hosts=[hosts], worker=GIT_WORKER), ssh.url(app))

@@ -104,6 +104,27 @@ async def test_a_repository_of_sha256_is_refused_with_its_reason(sources: GitSou
         assert "git fast-export" in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("modules", "notice"),
+    [
+        (
+            '[submodule "v"]\n\tpath = vendored\n\turl = https://git.example.org/v\n',
+            "the submodule vendored is not fetched: the repository is a directory of the server",
+        ),
+        ("<<<<<<< HEAD\n", "no submodule is fetched: .gitmodules, line 1, cannot be parsed: '<<<<<<< HEAD'"),
+    ],
+)
+async def test_the_log_names_the_submodules_of_a_local_repository(
+    sources: GitSources, repository: Path, modules: str, notice: str
+) -> None:
+    (repository / ".gitmodules").write_text(modules)
+    git(repository, "add", ".gitmodules")
+    git(repository, "commit", "-q", "-m", "modules")
+    source = await sources.open(str(repository), git(repository, "rev-parse", "HEAD"))
+    await read(source)
+    assert source.notices == [notice]
+
+
 @pytest.mark.parametrize("tag", ["v1.0", "release/2.0"])
 async def test_the_tag_of_a_job_is_in_its_checkout(
     sources: GitSources, repository: Path, tmp_path: Path, tag: str

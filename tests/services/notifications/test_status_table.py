@@ -1,6 +1,7 @@
 """The table of docs/triggers.md: which status a context of a commit gets from the jobs of that commit."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -96,8 +97,7 @@ async def test_what_a_commit_shows(row: str, changes: list[Change], shown: dict[
 
     async with open_trigger_server(tmp_path, running=False) as danube, delivering(danube, {OutboxKind.STATUS: receive}):
         for change in changes:
-            follow_up = FollowUp((), (entry(change),))
-            await danube.database.write(lambda connection, added=follow_up: write_follow_up(connection, added))
+            await danube.database.write(partial(write_follow_up, follow_up=FollowUp((), (entry(change),))))
             danube.observer.outbox_added.set()
             await asyncio.wait_for(all_sent(danube), 30)
     assert sent == {f"danube/{context}": state for context, state in shown.items()}

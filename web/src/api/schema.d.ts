@@ -757,7 +757,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lines of the log that contain a text, in order.
+         * Lines of the log in which a text is seen, in order: colours and what a carriage return hides do not count.
          * @description Action: `read-log`.
          */
         get: operations["getJobLogSearch"];
@@ -2161,8 +2161,12 @@ export interface components {
         HitPage: {
             /** @description In the order of the log. */
             hits: components["schemas"]["HitView"][];
-            /** @description The `from` of the next page; null at the end of the log. */
+            /** @description The `from` of the next page; null where every hit is in this one. */
             next: number | null;
+            /** @description How many lines have the text from `from` to `searched`, also those of further pages. */
+            count: number;
+            /** @description The byte offset up to which the log was searched in the time that a search has. */
+            searched: number;
             /** @description How long the log is now. */
             size_bytes: number;
         };
@@ -5838,6 +5842,8 @@ export interface operations {
                 limit?: number;
                 /** @description True if upper and lower case differ. */
                 case?: boolean;
+                /** @description Only in the output of this step; lines and offsets count within it. */
+                step?: number;
             };
             header?: never;
             path: {

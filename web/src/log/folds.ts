@@ -12,6 +12,8 @@ export interface Folds {
   isHead: (line: number) => boolean;
   fold: (first: number, on: boolean) => void;
   foldAll: (on: boolean) => void;
+  /** Unfolds the section that hides a line. */
+  reveal: (line: number) => void;
 }
 
 /** Only sections of steps with more than one line can be folded. */
@@ -45,6 +47,10 @@ export function createFolds(reader: LogReader): Folds {
     folded,
     isHead: (line) => heads().has(line),
     fold: (first, on) => setFolded((before) => toggled(before, first, on)),
+    reveal: (line) => {
+      const section = folding().sectionOf(line);
+      if (section && section.first !== line && folded().has(section.first)) setFolded((before) => toggled(before, section.first, false));
+    },
     foldAll: (on) => {
       const steps = reader.sections().filter((one) => one.step > 0);
       setFolded(new Set(on ? steps.map((one) => one.first) : []));

@@ -4,7 +4,7 @@ import { ApiError, get, jobPath, withQuery } from "../api/client";
 import type { HitPage, LogLines, LogSection, LogSections } from "../api/types";
 import { LogStore } from "./store";
 
-/** Matches of a search: more than a user steps through; the rest is shown as "+". */
+/** Matches in one response: the API's maximum. */
 const MAX_MATCHES = 1000;
 
 /** Lines in one request: the API's maximum. */
@@ -108,9 +108,10 @@ export class LogReader {
     );
   }
 
-  /** The lines that contain the words; the server searches the whole log. */
-  search(words: string, signal: AbortSignal): Promise<HitPage> {
-    return get<HitPage>(withQuery(jobPath(this.job, "/log/search"), { q: words, limit: MAX_MATCHES }), signal);
+  /** A page of lines in which the words are seen, from an offset on; lines count as this reader's do. */
+  search(words: string, from: number, signal: AbortSignal): Promise<HitPage> {
+    const query = { q: words, limit: MAX_MATCHES, from, step: this.step };
+    return get<HitPage>(withQuery(jobPath(this.job, "/log/search"), query), signal);
   }
 
   /** The texts of a range of lines. Throws ApiError. */

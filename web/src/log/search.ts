@@ -1,8 +1,7 @@
 /** The search in a log as signals: the server searches the whole log, the user steps through the matches. */
 import { createEffect, createMemo, createSignal, on, onCleanup, type Accessor } from "solid-js";
 import { ApiError } from "../api/client";
-import type { HitPage } from "../api/types";
-import { matchedLines, stepped, summaryOf } from "./matches";
+import { nextOf, stepped, summaryOf, withPage, type Matches } from "./matches";
 import type { LogReader } from "./reader";
 
 /** From the last key press until the search is sent. */
@@ -25,12 +24,12 @@ export interface LogSearch {
 /** `show` is called with the line of each match that becomes the current one. */
 export function createLogSearch(reader: Pick<LogReader, "search">, show: (line: number) => void): LogSearch {
   const [words, setWords] = createSignal("");
-  const [page, setPage] = createSignal<HitPage | undefined>(undefined);
+  const [matches, setMatches] = createSignal<Matches | undefined>(undefined);
   const [at, setAt] = createSignal(-1);
   const [problem, setProblem] = createSignal("");
   let element: HTMLInputElement | undefined;
   let running: AbortController | undefined;
-  const lines = createMemo(() => matchedLines(page()));
+  const lines = createMemo(() => matches()?.lines ?? []);
 
   function goTo(index: number): void {
     setAt(index);
@@ -41,11 +40,17 @@ export function createLogSearch(reader: Pick<LogReader, "search">, show: (line: 
   async function search(wanted: string): Promise<void> {
     const controller = (running = new AbortController());
     try {
-      const found = await reader.search(wanted, controller.signal);
-      if (controller.signal.aborted) return;
-      setProblem("");
-      setPage(found);
-      goTo(found.hits.length > 0 ? 0 : -1);
+      let from: number | null = 0;
+      let found: Matches | undefined;
+      while (from !== null) {
+        const page = await reader.search(wanted, from, controller.signal);
+        if (controller.signal.aborted) return;
+        found = withPage(found, page);
+        setProblem("");
+        setMatches(found);
+        if (at() < 0 && found.lines.length > 0) goTo(0);
+        from = nextOf(found, page);
+      }
     } catch (error) {
       if (controller.signal.aborted) return;
       if (!(error instanceof ApiError)) throw error;
@@ -56,7 +61,7 @@ export function createLogSearch(reader: Pick<LogReader, "search">, show: (line: 
   createEffect(
     on(words, (wanted) => {
       running?.abort();
-      setPage(undefined);
+      setMatches(undefined);
       setAt(-1);
       setProblem("");
       if (!wanted) return;
@@ -70,7 +75,7 @@ export function createLogSearch(reader: Pick<LogReader, "search">, show: (line: 
     words,
     setWords,
     lines,
-    summary: () => problem() || summaryOf(page(), at()),
+    summary: () => problem() || summaryOf(matches(), at()),
     currentLine: () => lines()[at()],
     step: (by) => goTo(stepped(at(), by, lines().length)),
     focus: () => {

@@ -89,10 +89,17 @@ export function createLogWindow(reader: LogReader, live: Accessor<boolean>, wrap
     viewport: viewport.height,
     following,
     attach,
-    toLine: (line) => jump(() => position.showRow(folds.folding().rowOfLine(line), true), false),
+    toLine: (line) => jump(() => position.showRow(revealedRow(folds, rows, line), true), false),
     toEnd: () => jump(() => position.toEnd(), live()),
     toStart: () => jump(() => position.showRow(0, false), false),
   };
+}
+
+/** The row of a line, whose section is unfolded; the rows are made again before anything scrolls to it. */
+function revealedRow(folds: Folds, rows: Accessor<unknown>, line: number): number {
+  folds.reveal(line);
+  untrack(rows);
+  return folds.folding().rowOfLine(line);
 }
 
 /** The log's rows as they are now. Tracks everything that changes which rows exist or how high they are. */

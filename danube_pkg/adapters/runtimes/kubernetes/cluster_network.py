@@ -9,7 +9,7 @@ until they are closed, before anything runs there; what it saw is the job's reco
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 from danube_pkg.adapters.runtimes.kubernetes import names
@@ -17,10 +17,18 @@ from danube_pkg.adapters.runtimes.kubernetes.api import Body, ClusterApi
 from danube_pkg.adapters.runtimes.kubernetes.network import Execute, PodNetwork
 from danube_pkg.adapters.runtimes.kubernetes.settings import KubernetesSettings
 from danube_pkg.adapters.runtimes.kubernetes.status import PodStatus
-from danube_pkg.core.egress.canaries import TRY_SECONDS, UNENFORCED_NOTE, Canaries, EnforcedBy, Observation
+from danube_pkg.core.egress.canaries import (
+    TRY_SECONDS,
+    UNENFORCED_NOTE,
+    WARN_SECONDS,
+    Canaries,
+    EnforcedBy,
+    Observation,
+)
 from danube_pkg.core.egress.network_policies import NetworkTarget, job_policy, target_at
 from danube_pkg.core.egress.ports import CanarySource, EgressProxies, NetworkPod
 from danube_pkg.core.errors import Conflict, NotFound, Unavailable
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, ContainerRole, Network, PodSpec
 from danube_pkg.kit.backoff import Backoff
@@ -74,6 +82,8 @@ class ClusterNetwork(PodNetwork):
         self._addresses = addresses
         self._restoring = asyncio.Lock()
         self._is_restored = False
+        self._open_canaries: tuple[str, ...] = ()
+        """What the last container has reached."""
         self._enforced: dict[str, EnforcedBy] = {}
         self._api: ClusterApi
         self._execute: Execute
@@ -159,6 +169,8 @@ class ClusterNetwork(PodNetwork):
         return "" if is_enforced else UNENFORCED_NOTE
 
     async def worker_runs(self, container: Container) -> None:
+        if self._enforced.get(container.pod_id) is EnforcedBy.NOTHING:
+            return  # its coordinator has shown that nothing is enforced, and the configuration accepts that
         if not await self._see_enforced(container):
             self._enforced[container.pod_id] = EnforcedBy.NOTHING
 
@@ -174,6 +186,15 @@ class ClusterNetwork(PodNetwork):
 
     def enforced_by(self, pod_id: str) -> EnforcedBy:
         return self._enforced.get(pod_id, EnforcedBy.UNKNOWN)
+
+    async def conditions(self) -> Sequence[Condition]:
+        """That the last pod did not see its policy enforced."""
+        if not self._open_canaries:
+            return ()
+        become = "are refused" if self._options.refuse else "run, and can pass by the egress proxy"
+        what = f"the cluster does not enforce network policies: a pod reached {', '.join(self._open_canaries)}; jobs {become}"
+        hint = "use a network plugin that enforces NetworkPolicy: docs/kubernetes.md"
+        return (Condition("egress-unenforced", what, hint),)
 
     # --- the canaries
 
@@ -192,7 +213,9 @@ class ClusterNetwork(PodNetwork):
         canaries = Canaries(tuple(self._canaries.targets), self._options.server)
         observation = await self._try_until_closed(container, canaries)
         if observation.is_enforced:
+            self._open_canaries = ()
             return True
+        self._open_canaries = tuple(observation.open_canaries)
         failure = observation.failure(canaries.control, refuse=self._options.refuse)
         if failure is not None:
             raise failure
@@ -201,7 +224,7 @@ class ClusterNetwork(PodNetwork):
 
     async def _try_until_closed(self, container: Container, canaries: Canaries) -> Observation:
         loop, backoff = asyncio.get_running_loop(), Backoff(0.05, TRY_CAP_SECONDS, random.random)
-        until = loop.time() + TRY_SECONDS
+        until = loop.time() + (TRY_SECONDS if self._options.refuse else WARN_SECONDS)
         while True:
             observation = await self._observe(container, canaries)
             if observation.is_enforced or loop.time() >= until:

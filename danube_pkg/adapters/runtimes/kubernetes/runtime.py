@@ -29,6 +29,7 @@ from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     SUPERVISOR,
     Container,
+    ContainerFile,
     ContainerRole,
     Network,
     PodEvent,
@@ -101,7 +102,10 @@ class KubernetesRuntime:
                 self._events.notify(spec.pod_id, spec.job_id, notice)
             return Container(spec.pod_id, 0, ContainerRole.COORDINATOR, HOST_IMAGE)
 
-    async def ensure_container(self, pod_id: str, image: str) -> Container:
+    async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
+        if files:  # a container that joins a pod later can only mount what its pod has
+            what = f"image {image} cannot build images in a cluster with this version"
+            raise Permanent(Reason.POD_FAILED, what, hint='build on a server with [runtime] kind = "sandbox"')
         container = await self._workers.ensure(pod_id, image)
         if container not in self._checked:
             await self._network.worker_runs(container)

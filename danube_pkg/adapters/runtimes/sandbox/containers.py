@@ -21,11 +21,11 @@ from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
 from danube_pkg.adapters.runtimes.sandbox.machine_memory import shared_memory_of
 from danube_pkg.adapters.runtimes.sandbox.mount_points import WORKSPACE
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ContainerRecord, PodDirectory, PodRecord, ProcessMark
-from danube_pkg.adapters.runtimes.sandbox.pods import SandboxPods, write_token
+from danube_pkg.adapters.runtimes.sandbox.pods import SandboxPods, write_secret
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.workspace_owners import OWN_UMASK, SHARED_UMASK, exchange, give
 from danube_pkg.core.egress.policy import proxy_environment
-from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, ContainerRole
+from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, ContainerFile, ContainerRole
 from danube_pkg.kit.records import replace
 
 SUPERVISOR_PATH = "/.danube/danube-step"
@@ -72,7 +72,7 @@ class SandboxContainers:
         container = Container(pod.pod_id, 0, ContainerRole.COORDINATOR, HOST_IMAGE)
         directory = await self._make_directory(pod, record, container)
         mounts = [
-            Mount(write_token(directory, token), "/.danube/token"),
+            Mount(write_secret(directory, "token", token), "/.danube/token"),
             Mount(pod.sockets, "/.danube/run"),
             *(Mount(source, target) for source, target in self._settings.program.mounts),
         ]
@@ -80,12 +80,20 @@ class SandboxContainers:
         return await self._create(pod, record, container, mounts, environment, None)
 
     async def create_worker(
-        self, pod: PodDirectory, record: PodRecord, image: str, held: HeldImage | None
+        self,
+        pod: PodDirectory,
+        record: PodRecord,
+        image: str,
+        held: HeldImage | None,
+        files: Sequence[ContainerFile] = (),
     ) -> Container:
-        """A new worker. held: the image; None for the machine's own programs."""
+        """A new worker. held: the image; None for the machine's own programs. files: mounted into it alone."""
         container = Container(pod.pod_id, max([0, *pod.numbers()]) + 1, ContainerRole.WORKER, image)
-        await self._make_directory(pod, record, container)
-        return await self._create(pod, record, container, (), (), held)
+        directory = await self._make_directory(pod, record, container)
+        mounts = [
+            Mount(write_secret(directory, f"file-{number}", one.content), one.path) for number, one in enumerate(files)
+        ]
+        return await self._create(pod, record, container, mounts, (), held)
 
     async def _make_directory(self, pod: PodDirectory, record: PodRecord, container: Container) -> Path:
         directory = pod.container(container.number)
@@ -114,7 +122,7 @@ class SandboxContainers:
             *own_mounts,
         ]
         if held is None:
-            root = self._host_root(record, _user_of_host(record, container))
+            root = await asyncio.to_thread(self._host_root, record, _user_of_host(record, container))
         else:
             root = await self._image_root(held, pod, record, container.number, [workspace, *mounts])
         proxy = proxy_environment(None).items() if record.network.through_proxy else ()

@@ -1,14 +1,15 @@
 """The image `host`: the machine's own programs, read-only, by an allowlist; never its state, home directories or
 sockets.
 
-That is `/usr` with the links into it, named files of `/etc`, the Python that runs Danube, and what `danube.toml` adds.
-Files of `/etc` that often have credentials are not among them: `pip.conf` may have an index's password, and
-`ssl/private` has keys.
+That is `/usr` with the links into it and what its own links lead to, named files of `/etc`, the Python that runs
+Danube, and what `danube.toml` adds. Files of `/etc` that often have credentials are not among them: `pip.conf` may have
+an index's password, and `ssl/private` has keys.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from danube_pkg.adapters.runtimes.sandbox.host_links import host_links
 from danube_pkg.kit.records import Record
 
 _LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -16,6 +17,7 @@ _ETC = (
     "alternatives",
     "ca-certificates",
     "debian_version",
+    "fonts",
     "inputrc",
     "ld.so.cache",
     "ld.so.conf",
@@ -64,6 +66,8 @@ def host_root(python_prefix: Path, extra: Sequence[Path], *, user: int, host_net
         path = Path("/etc") / name
         if path.exists():
             binds.append((path.resolve() if path.is_symlink() else path, str(path)))
+    links_of_usr = host_links([target for _, target in binds] + [path for path, _ in _own_files(user, host_network)])
+    binds += [(Path(path), path) for path in links_of_usr.shown]
     prefixes = [python_prefix] if not python_prefix.is_relative_to("/usr") else []
     binds += [(path, str(path)) for path in (*prefixes, *extra) if path.exists()]
     search = ":".join(
@@ -73,7 +77,8 @@ def host_root(python_prefix: Path, extra: Sequence[Path], *, user: int, host_net
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         ]
     )
-    return RootFileSystem(binds, links, _own_files(user, host_network), _environment(search))
+    files = [*_own_files(user, host_network), *((path, "") for path in links_of_usr.empty)]
+    return RootFileSystem(binds, links, files, _environment(search))
 
 
 def _programs_of(extra: Sequence[Path]) -> list[str]:

@@ -180,13 +180,13 @@ class SandboxPods:
             raise Unavailable("pod-busy", f"processes of pod {pod_id} have not ended yet") from error
 
 
-def write_token(directory: Path, token: str) -> Path:
-    """A new file with the job token, for one container to mount. Every user of that container may read it; no user of
-    this machine can, since the directories above are closed."""
-    file = directory / "token"
+def write_secret(directory: Path, name: str, content: str) -> Path:
+    """A new file, such as the job token, for one container to mount. Every user of that container may read it; no user
+    of this machine can, since the directories above are closed."""
+    file = directory / name
     file.unlink(missing_ok=True)
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o400)
     with os.fdopen(descriptor, "w") as opened:
-        opened.write(token)
+        opened.write(content)
         os.fchmod(descriptor, 0o444)
     return file

@@ -27,6 +27,7 @@ from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     Container,
     ContainerEnded,
+    ContainerFile,
     ContainerRole,
     Network,
     PodEvent,
@@ -115,7 +116,7 @@ class SandboxRuntime:
             known = self._containers.running(pod, ContainerRole.COORDINATOR, HOST_IMAGE)
             return known or await self._containers.create_coordinator(pod, record, spec.token)
 
-    async def ensure_container(self, pod_id: str, image: str) -> Container:
+    async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
         pod, held = self._pods.directory(pod_id), None
         async with self._lock(pod_id), self._full_disk_waits():
             record = self._pods.running_record(pod)
@@ -124,13 +125,13 @@ class SandboxRuntime:
             if image == HOST_IMAGE and not self.settings.host_image:
                 raise _host_refused()
             if image == HOST_IMAGE:
-                return await self._containers.create_worker(pod, record, image, held)
+                return await self._containers.create_worker(pod, record, image, held, files)
         # A pull may take minutes, in which the pod can be deleted: everything is checked again afterwards.
         held = await self.roots.hold(image, pod.path, record, partial(self._notify, record))
         async with self._lock(pod_id), self._full_disk_waits():
             record = self._pods.running_record(pod)
             known = self._containers.running(pod, ContainerRole.WORKER, image)
-            return known or await self._containers.create_worker(pod, record, image, held)
+            return known or await self._containers.create_worker(pod, record, image, held, files)
 
     # --- using
 

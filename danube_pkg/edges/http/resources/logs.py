@@ -72,17 +72,23 @@ class SearchQuery(Record):
     begin: Annotated[int, rule("The byte offset to begin at.", key="from", at_least=0)] = 0
     limit: Annotated[int, rule("How many hits a page has.", at_least=1, at_most=MAX_HITS)] = 200
     case: Annotated[bool, rule("True if upper and lower case differ.")] = False
+    step: Annotated[
+        int | None,
+        rule("Only in the output of this step; lines and offsets count within it.", at_least=1, at_most=100_000),
+    ] = None
 
 
 class JobLogSearch(Resource):
     """`/api/v1/jobs/{job}/log/search`."""
 
     async def GET(self, request: Request, query: SearchQuery) -> HitPage:
-        """Lines of the log that contain a text, in order."""
+        """Lines of the log in which a text is seen, in order: colours and what a carriage return hides do not count."""
         await check_log(self.services, request.job)
         job_id, logs = request.job.id, self.services.logs
-        found = await logs.search(job_id, query.q, begin=query.begin, limit=query.limit, match_case=query.case)
-        return hit_page(found, logs.size(job_id))
+        found = await logs.search(
+            job_id, query.q, begin=query.begin, limit=query.limit, match_case=query.case, step=query.step
+        )
+        return hit_page(found, await asyncio.to_thread(partial(logs.size, job_id, step=query.step)))
 
 
 class TimesQuery(Record):

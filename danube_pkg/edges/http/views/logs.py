@@ -59,7 +59,9 @@ class HitPage(Record):
     """A page of hits."""
 
     hits: Annotated[tuple[HitView, ...], about("In the order of the log.")]
-    next: Annotated[int | None, about("The `from` of the next page; null at the end of the log.")]
+    next: Annotated[int | None, about("The `from` of the next page; null where every hit is in this one.")]
+    count: Annotated[int, about("How many lines have the text from `from` to `searched`, also those of further pages.")]
+    searched: Annotated[int, about("The byte offset up to which the log was searched in the time that a search has.")]
     size_bytes: Annotated[int, about("How long the log is now.")]
 
 
@@ -86,4 +88,10 @@ def lines_view(found: Lines) -> LinesView:
 
 def hit_page(found: Found, size_bytes: int) -> HitPage:
     """size_bytes: the log's."""
-    return HitPage(tuple(HitView(hit.line, hit.offset, hit.text) for hit in found.hits), found.next, size_bytes)
+    return HitPage(
+        tuple(HitView(hit.line, hit.offset, hit.text) for hit in found.hits),
+        found.next,
+        found.count,
+        found.searched,
+        size_bytes,
+    )

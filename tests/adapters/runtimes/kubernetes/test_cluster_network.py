@@ -150,6 +150,12 @@ def ports_of(policy: Mapping[str, Any]) -> list[int]:
     return [rule["ports"][0]["port"] for rule in policy["spec"]["egress"]]
 
 
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One try in each container."""
+    for name in ("TRY_SECONDS", "WARN_SECONDS"):
+        monkeypatch.setattr(module, name, 0.0)
+
+
 @pytest.mark.parametrize(
     ("network", "ports"), [(Network.ALLOWLIST, [9090, 5000, 31280]), (Network.LEARN, [9090, 5000, 31280]),
                            (Network.NONE, [9090, 5000])],
@@ -186,7 +192,7 @@ async def test_a_policy_that_is_late_is_waited_for() -> None:
 
 
 async def test_a_cluster_that_enforces_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TRY_SECONDS", 0.0)
+    no_waiting(monkeypatch)
     setup = Setup(Inside("open open"))
     with pytest.raises(Permanent, match="does not enforce") as raised:
         await setup.create(spec_of(Network.ALLOWLIST))
@@ -194,14 +200,20 @@ async def test_a_cluster_that_enforces_nothing_is_refused(monkeypatch: pytest.Mo
 
 
 async def test_a_job_that_runs_all_the_same_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TRY_SECONDS", 0.0)
+    no_waiting(monkeypatch)
     setup = Setup(Inside("open open"), refuse=False)
     assert "nothing enforces the allowlist" in await setup.create(spec_of(Network.ALLOWLIST))
     assert setup.network.enforced_by("p1") is EnforcedBy.NOTHING
+    (condition,) = await setup.network.conditions()
+    assert condition.reference == "egress-unenforced"
+    assert CANARY in condition.what
+    setup.inside.ends = ["refused open"]
+    await setup.network.worker_runs(WORKER)
+    assert await setup.network.conditions() == ()
 
 
 async def test_a_worker_that_sees_a_canary_open_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TRY_SECONDS", 0.0)
+    no_waiting(monkeypatch)
     setup = Setup(Inside("refused open", "open open"))
     await setup.create(spec_of(Network.ALLOWLIST))
     with pytest.raises(Permanent, match="does not enforce"):
@@ -209,7 +221,7 @@ async def test_a_worker_that_sees_a_canary_open_is_refused(monkeypatch: pytest.M
 
 
 async def test_nothing_is_concluded_without_a_working_canary(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TRY_SECONDS", 0.0)
+    no_waiting(monkeypatch)
     setup = Setup(Inside("refused open"), refuse=False)
     setup.inside.is_reachable = False
     with pytest.raises(Unavailable, match="cannot be seen"):

@@ -1,7 +1,9 @@
 """What a step must not reach, each tried from a step by the shortest program that would succeed without the sandbox."""
 
+import asyncio
 import os
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -47,6 +49,20 @@ async def test_the_root_has_only_what_is_allowed(pods: Pods) -> None:
         assert names <= ALLOWED_IN_ROOT | outside_usr | {"danube"}
         code, _ = await pods.shell(container, "ls /var /run /srv /mnt /boot /etc/shadow /etc/ssh")
         assert code != 0
+
+
+@pytest.mark.slow("reads all directories of /usr, inside and outside")
+async def test_links_of_usr_lead_where_they_lead_outside(pods: Pods) -> None:
+    _, worker = await pods.pod()
+    find = "find /usr -xtype l 2>/dev/null || true"
+    outside = await asyncio.to_thread(subprocess.run, ["sh", "-c", find], capture_output=True, check=True)
+    _, inside = await pods.shell(worker, find)
+    assert set(inside.splitlines()) <= set(outside.stdout.splitlines())
+    assert await pods.shell(worker, "cat /etc/environment 2>/dev/null || true") == (0, b"")
+
+
+async def test_every_user_may_listen_on_every_port_of_the_pod(pods: Pods) -> None:
+    await succeeds(pods, "listening = socket.socket()\nlistening.bind(('127.0.0.1', 80))\nlistening.listen()")
 
 
 async def test_the_servers_files_are_not_visible(pods: Pods) -> None:

@@ -150,6 +150,34 @@ def test_limits_have_the_files_of_version_2(tmp_path: Path) -> None:
     assert all(found.limits_with(name) for name in ("memory", "pids", "cpu"))
 
 
+def test_memory_kills_of_a_container_are_those_of_its_own_group(tmp_path: Path) -> None:
+    """`memory.events` of the kernel's document: the counts of a group contain those of the groups in it."""
+    found = Cgroups((tmp_path,), unified=True, directory="id")
+    for name, kills in (("", 3), ("1", 0), ("2", 3)):
+        group = tmp_path / "danube/pods/id/pod" / name
+        group.mkdir(parents=True, exist_ok=True)
+        (group / "memory.events").write_text(f"low 0\nhigh 0\nmax 9\noom 1\noom_kill {kills}\noom_group_kill 0\n")
+    assert [found.memory_kills("pod", number) for number in (1, 2, 3)] == [0, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("controllers", "unified"), [("cpuset cpu io memory pids\n", True), ("hugetlb\n", False), (None, False)]
+)
+def test_version_2_is_used_where_it_has_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, controllers: str | None, unified: bool
+) -> None:
+    monkeypatch.setattr(cgroups, "_ROOT", tmp_path)
+    for name in ("memory", "pids"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cgroup.procs").touch()
+    if controllers is not None:
+        (tmp_path / "cgroup.controllers").write_text(controllers)
+        (tmp_path / "cgroup.procs").touch()
+    found = cgroups.find_cgroups("id")
+    assert (found.unified, found.directory) == (unified, "id")
+    assert found.hierarchies == ((tmp_path,) if unified else (tmp_path / "memory", tmp_path / "pids"))
+
+
 @pytest_asyncio.fixture
 async def unified(tmp_path: Path, hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pods]:
     """Pods whose control groups are those of version 2."""

@@ -1,0 +1,102 @@
+"""What links below `/usr` lead to outside of it: configuration that a package keeps in `/etc`, and others.
+
+Found by reading the links, so that no list of programs has to be kept. Shown is what every user of the machine may
+read; in place of anything else there is an empty file, so that no link leads nowhere.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from danube_pkg.kit.records import Record
+
+WITHHELD = frozenset({"/etc/environment"})
+"""Files that every user may read, and that often have credentials: those of a proxy."""
+
+_PRESENT = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/dev", "/proc", "/sys", "/tmp", "/run")
+"""What a container has already, or has of its own."""
+
+_MIXED = ("/etc/ssl", "/etc/alternatives")
+"""Directories of several packages, of which only what is linked is shown."""
+
+_PACKAGES = Path("/var/lib/dpkg/status")
+"""Changes when packages are installed or removed."""
+
+PLACEHOLDER = ".not-shown-to-jobs"
+"""The only file of a directory that is not shown."""
+
+
+class HostLinks(Record):
+    """shown: paths to mount read-only. empty: files without content, in place of what is not shown."""
+
+    shown: tuple[str, ...]
+    empty: tuple[str, ...]
+
+
+def host_links(others: Iterable[str]) -> HostLinks:
+    """For this machine; others: paths that are mounted anyway. It reads all directories of /usr once, and again after
+    packages have changed."""
+    version = _PACKAGES.stat().st_mtime_ns if _PACKAGES.exists() else 0
+    return _host_links(tuple(sorted(others)), version)
+
+
+@lru_cache(maxsize=4)
+def _host_links(others: tuple[str, ...], version: int) -> HostLinks:
+    return find_host_links(Path("/"), others)
+
+
+def find_host_links(root: Path, others: Iterable[str]) -> HostLinks:
+    """root: `/`, or a directory that stands for it."""
+    known = (*_PRESENT, *others)
+    shown: set[str] = set()
+    empty: set[str] = set()
+    pending = ["/usr"]
+    while pending:
+        for target in sorted(_targets(root, pending.pop())):
+            if _is_below(target, (*known, *shown)) or not os.path.lexists(root / target[1:]):
+                continue
+            path = _whole(root, target)
+            mode = os.stat(root / path[1:]).st_mode if os.path.exists(root / path[1:]) else 0
+            is_directory = stat.S_ISDIR(mode)
+            if path not in WITHHELD and mode & stat.S_IROTH and (mode & stat.S_IXOTH or not is_directory):
+                shown.add(path)
+                pending += [path] if is_directory else []
+            elif mode:
+                empty.add(f"{path}/{PLACEHOLDER}" if is_directory else path)
+    return HostLinks(tuple(sorted(shown)), tuple(sorted(one for one in empty if not _is_below(one, tuple(shown)))))
+
+
+def _targets(root: Path, directory: str) -> Iterator[str]:
+    """The absolute paths to which links of a tree lead; none of a directory that this user cannot read."""
+    pending = [directory]
+    while pending:
+        here = pending.pop()
+        try:
+            with os.scandir(root / here[1:]) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        yield os.path.normpath(os.path.join(here, os.readlink(entry.path)))
+                    elif entry.is_dir(follow_symlinks=False):
+                        pending.append(f"{here}/{entry.name}")
+        except (PermissionError, FileNotFoundError):
+            continue
+
+
+def _whole(root: Path, target: str) -> str:
+    """The directory of one package below /etc, since its files belong together; elsewhere the target itself."""
+    parts = target.split("/")
+    own = "/".join(parts[:3])
+    whole = (
+        len(parts) > 3
+        and own not in _MIXED
+        and parts[1] == "etc"
+        and (root / own[1:]).is_dir()
+        and not (root / own[1:]).is_symlink()
+    )
+    return own if whole and os.stat(root / own[1:]).st_mode & stat.S_IROTH else target
+
+
+def _is_below(path: str, tops: tuple[str, ...]) -> bool:
+    return any(path == top or path.startswith(f"{top}/") for top in tops)

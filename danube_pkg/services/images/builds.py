@@ -1,0 +1,119 @@
+"""Image builds: what a builder's step gets beside its own words, and what is recorded of the images that it pushes.
+
+A build runs as any step does. It differs in three points: its destinations are checked before it starts, its container
+has a credential of the server's own registry, and the digest in its output is compared with the registry's
+before the image becomes an output of the job.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+
+from danube_pkg.core.errors import Permanent
+from danube_pkg.core.images.builders import (
+    CONFIG_PATH,
+    cache_of,
+    completed,
+    digest_in,
+    is_builder,
+    targets_of,
+)
+from danube_pkg.core.images.pushed import MAX_PUSHED_IMAGES, OwnRegistry, PushedImage, PushedImageStore
+from danube_pkg.core.images.registries import RegistrySpec
+from danube_pkg.core.images.registry_tokens import CredentialKind, RegistryCredential, RegistryPasswords
+from danube_pkg.core.jobs.coordination import StepRequest
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.runtimes.pods import ContainerFile
+from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import Record, replace
+from danube_pkg.services.images.registry_tokens import RegistryTokens
+
+USER = "danube"
+"""The user of the credential; the registry's log shows the job, which its token names."""
+
+
+class BuildSettings(Record):
+    """host: the server's own registry, "" without one. default_host: of images without a host. specs: the configured
+    registries."""
+
+    host: str
+    default_host: str
+    specs: Callable[[], Sequence[RegistrySpec]]
+
+
+class ImageBuilds:
+    """tokens: None where the registry takes no tokens of this server. registry: None without a registry."""
+
+    def __init__(
+        self,
+        settings: BuildSettings,
+        store: PushedImageStore,
+        clock: Clock,
+        passwords: RegistryPasswords,
+        tokens: RegistryTokens | None,
+        registry: OwnRegistry | None,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._passwords = passwords
+        self._tokens = tokens
+        self._registry = registry
+
+    def is_build(self, image: str) -> bool:
+        """Whether steps in that image build images."""
+        return is_builder(image, self._settings.default_host)
+
+    def prepared(self, job: Job, request: StepRequest) -> StepRequest:
+        """A builder's request with what its command needs here. The same request gives the same result. Raises
+        Permanent for a push that the job may not make."""
+        host, default_host = self._settings.host, self._settings.default_host
+        names = [one.repository for one in targets_of(request.command, host, default_host)]
+        cache = cache_of(request.command, host, default_host)
+        names += [cache] if cache and not job.trigger.is_untrusted else []
+        for name in names if self._tokens is not None else ():
+            self._tokens.check_push(job, name)
+        insecure = [one.host for one in self._settings.specs() if one.insecure]
+        command = completed(request.command, insecure, untrusted=job.trigger.is_untrusted)
+        return replace(request, command=command)
+
+    def password(self, job: Job) -> str:
+        """The credential of a job's builds; "" where the registry takes no tokens of this server."""
+        if self._tokens is None:
+            return ""
+        kind = CredentialKind.PULL if job.trigger.is_untrusted else CredentialKind.PUSH
+        return self._passwords.registry_password(RegistryCredential(kind, job.id))
+
+    def files(self, job: Job) -> Sequence[ContainerFile]:
+        """The files of a builder's container, in the form of `docker login`."""
+        password = self.password(job)
+        if not password:
+            return ()
+        basic = base64.b64encode(f"{USER}:{password}".encode()).decode()
+        content = json.dumps({"auths": {self._settings.host: {"auth": basic}}})
+        return (ContainerFile(CONFIG_PATH, content),)
+
+    async def record(self, job: Job, request: StepRequest, output: bytes) -> Sequence[PushedImage]:
+        """Record what a successful build has pushed to the server's own registry, once the registry confirms it. May be
+        repeated. Raises Permanent for an image that the registry does not have, Unavailable."""
+        found = []
+        targets = targets_of(request.command, self._settings.host, self._settings.default_host)
+        said = digest_in(output)
+        for target in targets if said and self._registry is not None else ():
+            name = f"{self._settings.host}/{target.repository}:{target.tag}"
+            digest = await self._registry.digest_of(target.repository, target.tag)
+            if digest != said:
+                raise Permanent(
+                    "image-not-pushed",
+                    f"the registry does not have {name} as step {request.sequence} has built it",
+                    cause=f"the build has the digest {said}, the registry {digest or 'no such tag'}",
+                    hint="does another job push the same tag? Give each its own, such as ctx.commit_sha",
+                )
+            found.append(PushedImage(job.id, name, digest, request.sequence, self._clock.now()))
+        known = {one.name for one in await self._store.list_pushed(job.id)}
+        if len(known | {one.name for one in found}) > MAX_PUSHED_IMAGES:
+            what = f"{job.label} pushes more than {MAX_PUSHED_IMAGES} images"
+            raise Permanent("images-too-many", what, hint="build the others in a job of their own")
+        for image in found:
+            await self._store.add_pushed(image)
+        return found
