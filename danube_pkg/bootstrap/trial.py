@@ -29,7 +29,9 @@ async def try_start(options: ServerOptions) -> Sequence[Condition]:
         applied = await load_applied(store, options.settings.config_repo)
         secrets = build_secrets(store, applied, options.known, audit=build_audit(store))
         callbacks = RuntimeCallbacks(registries=lambda: applied.config.registries, secret_of=secrets.read_for_server)
-        runtime = await stack.enter_async_context(open_runtime(runtime_options(options, store, applied), data, callbacks))
+        runtime = await stack.enter_async_context(
+            open_runtime(runtime_options(options, store, applied), data, callbacks)
+        )
         state, directory = SqliteServerState(store.database), str(data)
         checks: Sequence[ConditionSource] = (
             DatabaseCheck(state, directory),
