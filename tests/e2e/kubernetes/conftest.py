@@ -6,12 +6,14 @@ this version in its nodes.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import closing
+from tests.fakes.kubernetes.cluster import FakeCluster
 from tests.fakes.kubernetes.thread import ClusterThread, cluster_thread
 from tests.support.ports import free_port
 from tests.support.server import Installation
@@ -39,11 +41,61 @@ def fake(tmp_path: Path) -> Iterator[ClusterThread]:
         yield opened
 
 
+@dataclass(frozen=True, slots=True)
+class OnFake:
+    """A running server, and the fake cluster that runs its jobs."""
+
+    danube: Installation
+    fake: ClusterThread
+
+    def running_job(self, name: str, danubefile: str, until: str = "up") -> str:
+        """A job that has printed `until`."""
+        self.danube.pipeline(name, danubefile)
+        self.danube.sync()
+        job_id = self.danube.trigger(name)
+        self.danube.wait_for_log(job_id, f"{until}\n", 60)
+        return job_id
+
+    def pod_of(self, job_id: str) -> str:
+        """The name of a job's pod."""
+        found = self.fake.call(
+            lambda cluster: [
+                pod["metadata"]["name"]
+                for pod in cluster.pods()
+                if pod["metadata"].get("annotations", {}).get("danube.dev/job") == job_id
+            ]
+        )
+        (name,) = found
+        return str(name)
+
+    def order(self, job_id: str, act: Callable[[FakeCluster, str], None]) -> None:
+        """Do something to the pod of a job."""
+        name = self.pod_of(job_id)
+        self.fake.call(lambda cluster: act(cluster, name))
+
+    def touch(self, job_id: str, file: str) -> None:
+        """Create a file in the workspace of a job that runs."""
+        name = self.pod_of(job_id)
+        pod = self.fake.call(lambda cluster: cluster.pod(JOBS, name))
+        (self.fake.cluster.directory / "pods" / pod["metadata"]["uid"] / "volumes" / "workspace" / file).touch()
+
+
+@pytest.fixture(scope="module")
+def shared_fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnFake]:
+    """One server on the fake for the tests of a module that neither kill nor reconfigure it."""
+    made = Installation(tmp_path_factory.mktemp("fake"))
+    with cluster_thread(made.path / "cluster") as opened:
+        install(made, opened.cluster.kubeconfig, "programs:1", "127.0.0.1")
+        made.serve()
+        yield from ((OnFake(one, opened)) for one in closing(made))
+
+
 @pytest.fixture
-def on_fake(danube: Installation, fake: ClusterThread) -> Installation:
-    """A server that was not started, on the fake."""
+def on_fake(danube: Installation, fake: ClusterThread) -> OnFake:
+    """A server of the test's own, running on the fake."""
     install(danube, fake.cluster.kubeconfig, "programs:1", "127.0.0.1")
-    return danube
+    danube.serve()
+    return OnFake(danube, fake)
 
 
 @pytest.fixture(scope="module")

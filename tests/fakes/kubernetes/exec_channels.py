@@ -28,6 +28,8 @@ class Execs:
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
+        self.served = 0
+        """How many were opened so far."""
         self._open: set[asyncio.Transport] = set()
         self._reapers: set[asyncio.Task[int]] = set()
 
@@ -56,6 +58,7 @@ class Execs:
         if transport is None:  # the client has disconnected already
             return socket
         self._open.add(transport)
+        self.served += 1
         try:
             await self._run(socket, request, container, argv)
         finally:

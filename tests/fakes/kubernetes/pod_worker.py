@@ -132,7 +132,10 @@ class PodWorker:
         status |= {"podIP": self.address, "podIPs": [{"ip": self.address}]}
 
     def write(self, change: Callable[[Json], None] | None = None) -> None:
-        """Write the status. A node that is lost writes nothing."""
+        """Write the status. A node that is lost writes nothing, and the kubelet nothing while it ends a pod: how each
+        container ended is seen together with why."""
+        if self.ending is not None and not self._stopped:
+            return
         found = self.node.store.find(PODS, self.metadata["namespace"], self.metadata["name"])
         if found is None or self.node.lost or found["metadata"]["uid"] != self.metadata["uid"]:
             return

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tests.fakes.kubernetes.cluster import FakeCluster, open_cluster
 
@@ -42,7 +42,8 @@ def cluster_thread(directory: Path) -> Iterator[ClusterThread]:
 
     with ThreadPoolExecutor(1, thread_name_prefix="fake-cluster") as threads:
         ended = threads.submit(lambda: asyncio.run(serve()))
-        wait([opened, ended], _SECONDS, return_when=FIRST_COMPLETED)
+        both: list[Future[Any]] = [opened, ended]
+        wait(both, _SECONDS, return_when=FIRST_COMPLETED)
         if ended.done():
             ended.result()
         cluster, loop, closing = opened.result(0)
