@@ -38,7 +38,8 @@ async def echoing(directory: Path) -> AsyncIterator[None]:
 
 @pytest_asyncio.fixture
 async def sockets(tmp_path: Path) -> AsyncIterator[CoordinatorSockets]:
-    made = CoordinatorSockets(tmp_path / "server")
+    """Short names, since a socket's path has at most 107 bytes, also below an ordinary user's directory."""
+    made = CoordinatorSockets(tmp_path / "s")
     yield made
     await made.close()
 
@@ -70,9 +71,9 @@ async def answers(path: Path, stack: AsyncExitStack | None = None) -> bool:
     return found == b"x" * 300_000
 
 
-async def test_a_pod_has_a_few_connections_and_others_have_theirs(sockets: CoordinatorSockets, tmp_path: Path) -> None:
+async def test_connections_of_a_pod(sockets: CoordinatorSockets, tmp_path: Path) -> None:
     first, second = [await new_pod(sockets, tmp_path, name) for name in ("first", "second")]
-    async with echoing(tmp_path / "server"), AsyncExitStack() as held:
+    async with echoing(tmp_path / "s"), AsyncExitStack() as held:
         served = [await answers(first, held) for _ in range(CONNECTIONS_OF_A_POD + 5)]
         assert served == [True] * CONNECTIONS_OF_A_POD + [False] * 5
         assert await answers(second)
@@ -81,10 +82,10 @@ async def test_a_pod_has_a_few_connections_and_others_have_theirs(sockets: Coord
 
 
 async def test_a_server_that_does_not_listen_yet_is_found_later(sockets: CoordinatorSockets, tmp_path: Path) -> None:
-    (tmp_path / "server").mkdir()
+    (tmp_path / "s").mkdir()
     path = await new_pod(sockets, tmp_path, "pod")
     assert not await answers(path)
-    async with echoing(tmp_path / "server"):
+    async with echoing(tmp_path / "s"):
         assert await answers(path)
     await wait_until_true(lambda: refused(path), 20, "connections to end with the server")
 
@@ -108,8 +109,8 @@ async def test_the_socket_of_a_server_before_is_replaced(sockets: CoordinatorSoc
     path = await new_pod(sockets, tmp_path, "pod")
     await sockets.close()
     assert not await answers(path)
-    restarted = CoordinatorSockets(tmp_path / "server")
-    async with echoing(tmp_path / "server"):
+    restarted = CoordinatorSockets(tmp_path / "s")
+    async with echoing(tmp_path / "s"):
         assert await new_pod(restarted, tmp_path, "pod") == path
         assert await answers(path)
         restarted.close_pod("pod")
