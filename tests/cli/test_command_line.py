@@ -257,8 +257,13 @@ async def newest_job(api: Api) -> str:
 
 async def test_an_interrupt_ends_the_wait_and_not_the_job(api: Api, shell: Shell) -> None:
     await log_in(api, shell)
+    words = (
+        "env",
+        "--default-signal=INT",
+        *DANUBE,
+    )  # a test run in the background ignores it, and so would its children
     process = await asyncio.create_subprocess_exec(
-        *DANUBE, "trigger", "app", "--wait", env=shell.environment, cwd=shell.home, stderr=subprocess.PIPE
+        *words, "trigger", "app", "--wait", env=shell.environment, cwd=shell.home, stderr=subprocess.PIPE
     )
     assert process.stderr is not None
     first = (await process.stderr.readline()).decode()

@@ -203,7 +203,7 @@ async def test_exec_carries_both_outputs_and_the_exit_code(cluster: ClusterUnder
     found = await cluster.client.exec(path, ["/bin/sh", "-c", "echo out; echo err >&2; exit 7"], container="main")
     assert (bytes(found.output), bytes(found.errors), found.exit_code) == (b"out\n", b"err\n", 7)
     assert found.status["reason"] == "NonZeroExitCode"
-    assert found.close_code == 1006
+    assert found.close_code in (1000, 1006)  # without a close frame, or with one that a proxy sends
 
 
 async def test_exec_carries_five_megabytes_exactly(cluster: ClusterUnderTest) -> None:
