@@ -25,6 +25,7 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("step.start", step.start),
     ("step.parallel", step.parallel),
     ("step.service", step.service),
+    ("step.build_image", step.build_image),
     ("secrets.get", secrets.get),
     ("secrets.get_bytes", secrets.get_bytes),
     ("artifacts.upload", artifacts.upload),

@@ -251,7 +251,9 @@ class ApiClient:
         if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
             hint = f"this port speaks plain http: {name.replace('https://', 'http://', 1)}"
             return NoServer("server-without-tls", f"{name} does not speak TLS", hint=hint)
-        if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError) and self._speaks_tls():
+        # Not between the tries of a request that changes something: another connection would delay the next one.
+        is_closed = method == "GET" and isinstance(error, http.client.RemoteDisconnected | ConnectionResetError)
+        if is_closed and self._speaks_tls():
             hint = f"use {name.replace('http://', 'https://', 1)}"
             return NoServer("server-with-tls", f"{name} speaks TLS", hint=hint)
         if not sent:

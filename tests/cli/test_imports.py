@@ -13,11 +13,26 @@ VERSION_IMPORTS = {
 }  # fmt: skip
 """Modules of the standard library that `danube --version` may import; their own parts, and what `os` is made of."""
 
-WITH = VERSION_IMPORTS | {"genericpath", "posixpath", "sys", "builtins", "_collections_abc"}
+WITH = VERSION_IMPORTS | {"difflib", "heapq", "genericpath", "posixpath", "sys", "builtins", "_collections_abc"}
 
 HEAVY = ("grpc", "google", "dulwich", "aiohttp", "cryptography", "prometheus_client", "sqlite3", "yaml", "asyncio")
 
-NEED_THEM = {"run", "validate", "explain", "verify", "image", "doctor", "backup", "restore", "migrate", "check-upgrade"}
+NEED_THEM = {
+    "run",
+    "install",
+    "upgrade",
+    "uninstall",
+    "migrate-from",
+    "validate",
+    "explain",
+    "verify",
+    "image",
+    "doctor",
+    "backup",
+    "restore",
+    "migrate",
+    "check-upgrade",
+}
 """Commands that work on data themselves. `serve` imports the server after it has read its settings; every other command
 asks a server."""
 

@@ -3,22 +3,19 @@
 A value is never an argument, since other users can see arguments."""
 
 import argparse
-import asyncio
 import getpass
+import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from danube_pkg.adapters.keys.keys import KEY_NAME
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.line_ends import without_line_end
-from danube_pkg.cli.output import ago, print_json, print_table, say, show
-from danube_pkg.cli.servers import add_server_arguments, data_directory
+from danube_pkg.cli.output import ago, print_table, say, show
+from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import NotFound
 from danube_pkg.core.secrets.secret import MAX_VALUE_BYTES, check_key, check_value
-from danube_pkg.kit.clock import SystemClock
-from danube_pkg.ops.rotate_key import rotate_encryption_key
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,15 +103,5 @@ def _remove(options: argparse.Namespace) -> int:
 
 
 def _rotate_key(options: argparse.Namespace) -> int:
-    data = data_directory(options.data)
-    done = asyncio.run(rotate_encryption_key(data, f"user {getpass.getuser()}", SystemClock()))
-    if options.json:
-        print_json({"encrypted": done.count, "fingerprint": done.fingerprint})
-        return 0
-    say(f"{data / 'keys' / KEY_NAME} is new; values encrypted again: {done.count}")
-    say(
-        "danube: backups and copies of the database from before can still be decrypted with the former key in them\n"
-        "  hint: make a backup now (danube backup FILE), and remove the older ones",
-        file=sys.stderr,
-    )
-    return 0
+    """It opens the data directory itself, so that other commands need not import what that takes."""
+    return int(importlib.import_module("danube_pkg.cli.key_rotation").rotate_key(options))
