@@ -4,7 +4,7 @@ import argparse
 import codecs
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -123,18 +123,24 @@ def _grep(client: ApiClient, options: argparse.Namespace) -> int:
 def follow_started(client: ApiClient, job: Mapping[str, Any], *, as_json: bool, raw: bool = False) -> int:
     """Follow a job that this command has started, after its id and page. With JSON the first and the last line are the
     job."""
+    return follow_to_end(client, job["id"], as_json=as_json, raw=raw, first=lambda: _say_started(client, job, as_json))
+
+
+def _say_started(client: ApiClient, job: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         JsonPrinter(sys.stdout).event("job", job)
     else:
         page = f": {client.server.url}/jobs/{job['id']}" if client.server.url else ""
         say(f"job {job['id']} of {job['pipeline']}{page}", file=sys.stderr)
-    return follow_to_end(client, job["id"], as_json=as_json, raw=raw)
 
 
-def follow_to_end(client: ApiClient, job: str, *, as_json: bool, raw: bool = False) -> int:
+def follow_to_end(
+    client: ApiClient, job: str, *, as_json: bool, raw: bool = False, first: Callable[[], None] = lambda: None
+) -> int:
     """Print a job's log as it grows; returns 0 if the job succeeded, else 1. Waits for a server that is restarted. An
-    interrupt ends this command and not the job."""
+    interrupt ends this command and not the job. first: what is done before, which may be interrupted too."""
     try:
+        first()
         return _follow_to_end(client, job, as_json=as_json, raw=raw)
     except KeyboardInterrupt:
         hint = f"danube logs -f {job} follows it, danube cancel {job} ends it"
