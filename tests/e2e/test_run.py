@@ -48,7 +48,7 @@ def test_a_green_run_ends_with_one_line_and_keeps_artifacts(tree: Path, state: P
     assert "\x1b" not in run.everything
     assert run.errors.splitlines()[-1] == "tree success"
     artifact, log = (
-        Path(line.split(": ")[1].split(" (")[0].split(", kept")[0]) for line in run.errors.splitlines()[:2]
+        Path(line.split(": ")[1].split(" (")[0].split(", kept")[0]) for line in run.errors.splitlines()[-3:-1]
     )
     assert artifact.read_text() == "hi\n"
     assert b"said" in log.read_bytes()
