@@ -1,9 +1,10 @@
 """Workflows of GitHub Actions (https://docs.github.com/actions/reference/workflow-syntax-for-github-actions)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from danube_pkg.cli.migration.documents import items, mapping
 from danube_pkg.cli.migration.expressions import condition, variable, with_variables
 from danube_pkg.cli.migration.model import UNKNOWN_CONDITION, ForeignJob, ForeignStep, Migration, combinations
 
@@ -28,9 +29,9 @@ def from_github(document: Mapping[str, Any]) -> Migration:
     found = Migration(str(document.get("name") or "Build"))
     _triggers(document.get("on"), found)
     found.env = _env(document.get("env"), found)
-    jobs = _mapping(document.get("jobs"))
+    jobs = mapping(document.get("jobs"))
     for name in _in_order(jobs):
-        found.jobs.append(_job(name, _mapping(jobs[name]), found))
+        found.jobs.append(_job(name, mapping(jobs[name]), found))
     for key in ("permissions", "concurrency", "defaults"):
         if key in document:
             found.lose(f"{key}: see docs/configuration.md for what a pipeline's YAML has")
@@ -38,19 +39,17 @@ def from_github(document: Mapping[str, Any]) -> Migration:
 
 
 def _triggers(on: Any, found: Migration) -> None:
-    events = {on: None} if isinstance(on, str) else dict.fromkeys(on) if isinstance(on, list) else _mapping(on)
+    events = {on: None} if isinstance(on, str) else dict.fromkeys(on) if isinstance(on, list) else mapping(on)
     for event, filters in events.items():
         if event == "schedule":
-            schedules = [str(_mapping(one).get("cron", "")) for one in filters or ()]
+            schedules = [str(mapping(one).get("cron", "")) for one in filters or ()]
             found.lose(
                 f"on: schedule: in the YAML triggers: [{{on: cron, schedule: {json.dumps(' '.join(schedules))}}}]"
             )
-        elif event == "workflow_dispatch" and _mapping(filters).get("inputs"):
-            found.lose(
-                f"inputs {', '.join(_mapping(_mapping(filters)['inputs']))}: in the YAML params:, here ctx.params"
-            )
+        elif event == "workflow_dispatch" and mapping(filters).get("inputs"):
+            found.lose(f"inputs {', '.join(mapping(mapping(filters)['inputs']))}: in the YAML params:, here ctx.params")
         elif event in ("push", "pull_request") and filters:
-            keys = ", ".join(_mapping(filters))
+            keys = ", ".join(mapping(filters))
             found.lose(f"{keys} of on: {event}: in the YAML branch_filter:, tag triggers, paths: and paths_ignore:")
         elif event not in ("push", "pull_request", "workflow_dispatch"):
             found.lose(f"on: {event}")
@@ -61,7 +60,7 @@ def _in_order(jobs: Mapping[str, Any]) -> list[str]:
     ordered: list[str] = []
     left = list(jobs)
     while left:
-        ready = [name for name in left if not set(_list(_mapping(jobs[name]).get("needs"))) & set(left)]
+        ready = [name for name in left if not set(items(mapping(jobs[name]).get("needs"))) & set(left)]
         ordered += ready or left
         left = [name for name in left if name not in ordered]
     return ordered
@@ -77,17 +76,17 @@ def _job(name: str, job: Mapping[str, Any], found: Migration) -> ForeignJob:
             hint = ": step.service(…) with the command that starts it" if key == "services" else ""
             found.lose(f"job {name}: {key}{hint}")
     container = job.get("container")
-    image = str(container if isinstance(container, str) else _mapping(container).get("image", ""))
-    legs = _legs(name, _mapping(_mapping(job.get("strategy")).get("matrix")), found)
+    image = str(container if isinstance(container, str) else mapping(container).get("image", ""))
+    legs = _legs(name, mapping(mapping(job.get("strategy")).get("matrix")), found)
     shared = _env(job.get("env"), found)
     made = []
     chosen = json.dumps(image) if image else ""
-    for step in map(_mapping, _list(job.get("steps"))):
+    for step in map(mapping, items(job.get("steps"))):
         action = str(step.get("uses", "")).partition("@")[0]
         if action in TOOLCHAINS and not image:
             chosen = _toolchain(step, action, found) or chosen
         elif action == "actions/upload-artifact":
-            options = _mapping(step.get("with"))
+            options = mapping(step.get("with"))
             kept = (str(options.get("path", "")).strip().splitlines() or [""])[0], str(options.get("name", "artifact"))
             made.append(ForeignStep("", artifact=kept, condition=_condition(f"job {name}", step, found)))
         elif action and action not in NOTHING_TO_DO:
@@ -122,7 +121,7 @@ def _step(job: str, step: Mapping[str, Any], shared: Mapping[str, str], image: s
 
 def _toolchain(step: Mapping[str, Any], action: str, found: Migration) -> str:
     key, image = TOOLCHAINS[action]
-    version = str(_mapping(step.get("with")).get(key, ""))
+    version = str(mapping(step.get("with")).get(key, ""))
     if version.startswith("${{") and "matrix." in version:
         axis = variable(version.removeprefix("${{").removesuffix("}}").strip().removeprefix("matrix."))
         return f'f"{image}:{{leg[{axis!r}]}}"'
@@ -135,9 +134,9 @@ def _toolchain(step: Mapping[str, Any], action: str, found: Migration) -> str:
 def _legs(name: str, matrix: Mapping[str, Any], found: Migration) -> list[dict[str, str]]:
     axes = {variable(key): [str(one) for one in value] for key, value in matrix.items() if _is_axis(key, value)}
     legs = combinations(axes)
-    for left_out in (_variables(one) for one in _list(matrix.get("exclude"))):
+    for left_out in (_variables(one) for one in items(matrix.get("exclude"))):
         legs = [leg for leg in legs if not left_out.items() <= leg.items()]
-    for more in (_variables(one) for one in _list(matrix.get("include"))):
+    for more in (_variables(one) for one in items(matrix.get("include"))):
         same = [leg for leg in legs if all(leg.get(key, value) == value for key, value in more.items() if key in axes)]
         if axes.keys() & more.keys() and same:
             legs = [{**leg, **more} if leg in same else leg for leg in legs]
@@ -156,7 +155,7 @@ def _is_axis(key: str, value: Any) -> bool:
 
 
 def _variables(one: Any) -> dict[str, str]:
-    return {variable(key): str(value) for key, value in _mapping(one).items()}
+    return {variable(key): str(value) for key, value in mapping(one).items()}
 
 
 def _condition(what: str, holder: Mapping[str, Any], found: Migration) -> str:
@@ -172,7 +171,7 @@ def _condition(what: str, holder: Mapping[str, Any], found: Migration) -> str:
 def _env(env: Any, found: Migration) -> dict[str, str]:
     """Names and Python expressions."""
     made = {}
-    for name, value in _mapping(env).items():
+    for name, value in mapping(env).items():
         secrets: set[str] = set()
         text = with_variables(str(value), secrets, lambda one: found.lose(f"the expression {one} in env"))
         if secrets and str(value).strip().startswith("${{") and len(secrets) == 1:
@@ -182,11 +181,3 @@ def _env(env: Any, found: Migration) -> dict[str, str]:
         else:
             made[name] = json.dumps(text, ensure_ascii=False)
     return made
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else [value] if value else []

@@ -2,9 +2,10 @@
 (https://woodpecker-ci.org/docs/usage)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from danube_pkg.cli.migration.documents import items, mapping
 from danube_pkg.cli.migration.expressions import condition, variable
 from danube_pkg.cli.migration.model import UNKNOWN_CONDITION, ForeignJob, ForeignStep, Migration, combinations
 
@@ -29,15 +30,15 @@ _LOST = ("cache", "services", "environment", "extends", "dependencies", "trigger
 def from_gitlab(document: Mapping[str, Any]) -> Migration:
     """document: the file, with texts as scalars."""
     found = Migration("Build", env=_texts(document.get("variables"), "variables", Migration("")))
-    default = {**_mapping(document.get("default")), **{key: document[key] for key in _GLOBAL if key in document}}
+    default = {**mapping(document.get("default")), **{key: document[key] for key in _GLOBAL if key in document}}
     for key in ("include", "workflow"):
         if key in document:
             found.lose(f"{key}: write what it brings into this danubefile, or import a module")
     names = [name for name, job in document.items() if _is_job(name, job)]
-    stages = [str(one) for one in _list(document.get("stages"))] or list(_STAGES)
+    stages = [str(one) for one in items(document.get("stages"))] or list(_STAGES)
     rank = {stage: number for number, stage in enumerate(stages)}
-    for name in sorted(names, key=lambda one: rank.get(str(_mapping(document[one]).get("stage", "test")), 0)):
-        found.jobs.append(_gitlab_job(name, _mapping(document[name]), default, found))
+    for name in sorted(names, key=lambda one: rank.get(str(mapping(document[one]).get("stage", "test")), 0)):
+        found.jobs.append(_gitlab_job(name, mapping(document[name]), default, found))
     return found
 
 
@@ -54,13 +55,13 @@ def _gitlab_job(name: str, job: Mapping[str, Any], default: Mapping[str, Any], f
             found.lose(f"{key} of all jobs")
     lines = [*_commands(job.get("before_script", default.get("before_script"))), *_commands(job.get("script"))]
     image = job.get("image", default.get("image", ""))
-    image = str(_mapping(image).get("name", "") if isinstance(image, dict) else image)
+    image = str(mapping(image).get("name", "") if isinstance(image, dict) else image)
     if "$" in image:
         found.lose(f"job {name}: image: {image}")
         image = ""
     env = _texts(job.get("variables"), f"job {name}: variables", found)
     retries = str(
-        _mapping(job.get("retry")).get("max", "0") if isinstance(job.get("retry"), dict) else job.get("retry", "0")
+        mapping(job.get("retry")).get("max", "0") if isinstance(job.get("retry"), dict) else job.get("retry", "0")
     )
     step = ForeignStep(
         name=name,
@@ -73,13 +74,13 @@ def _gitlab_job(name: str, job: Mapping[str, Any], default: Mapping[str, Any], f
     after = _commands(job.get("after_script", default.get("after_script")))
     if after:
         found.lose(f"job {name}: after_script: {'; '.join(after)}: try: … finally:")
-    paths = [str(one) for one in _list(_mapping(job.get("artifacts")).get("paths"))]
+    paths = [str(one) for one in items(mapping(job.get("artifacts")).get("paths"))]
     kept = [ForeignStep("", artifact=(path, variable(f"{name}-{path}").lower().strip("_"))) for path in paths]
-    axes = _list(_mapping(job.get("parallel")).get("matrix"))
+    axes = items(mapping(job.get("parallel")).get("matrix"))
     legs = [
         leg
         for one in axes
-        for leg in combinations({key: list(map(str, _list(value))) for key, value in _mapping(one).items()})
+        for leg in combinations({key: list(map(str, items(value))) for key, value in mapping(one).items()})
     ]
     return ForeignJob(name, (step, *kept), tuple(legs), _rules(name, job, found))
 
@@ -87,12 +88,12 @@ def _gitlab_job(name: str, job: Mapping[str, Any], default: Mapping[str, Any], f
 def _rules(name: str, job: Mapping[str, Any], found: Migration) -> str:
     """The condition of `rules:` with one `if`, or of `only:` with branches."""
     if "only" in job:
-        branches = [str(one) for one in _list(job["only"]) if isinstance(one, str)]
+        branches = [str(one) for one in items(job["only"]) if isinstance(one, str)]
         if branches == ["tags"]:
             return "ctx.tag"
         if branches and all(one not in ("branches", "merge_requests", "web") and "/" not in one for one in branches):
             return f"ctx.branch in {json.dumps(branches)}"
-    rules = [_mapping(one) for one in _list(job.get("rules"))]
+    rules = [mapping(one) for one in items(job.get("rules"))]
     if len(rules) == 1 and set(rules[0]) == {"if"} and (made := condition(str(rules[0]["if"]))) is not None:
         return made
     unknown = [key for key in ("rules", "only", "except", "when") if key in job]
@@ -109,20 +110,20 @@ def from_woodpecker(document: Mapping[str, Any]) -> Migration:
             hint = ": step.service(…) with the command that starts it" if key == "services" else ""
             found.lose(f"{key}{hint}")
     steps = document.get("steps", document.get("pipeline"))
-    named = [(str(one.get("name", "step")), one) for one in map(_mapping, _list(steps))]
+    named = [(str(one.get("name", "step")), one) for one in map(mapping, items(steps))]
     if isinstance(steps, dict):
-        named = [(name, _mapping(one)) for name, one in steps.items()]
-    matrix = _mapping(document.get("matrix"))
-    legs = [{key: str(value) for key, value in _mapping(one).items()} for one in _list(matrix.get("include"))]
-    legs = legs or combinations({key: list(map(str, _list(value))) for key, value in matrix.items()})
+        named = [(name, mapping(one)) for name, one in steps.items()]
+    matrix = mapping(document.get("matrix"))
+    legs = [{key: str(value) for key, value in mapping(one).items()} for one in items(matrix.get("include"))]
+    legs = legs or combinations({key: list(map(str, items(value))) for key, value in matrix.items()})
     found.jobs.append(ForeignJob("Build", tuple(_woodpecker(name, one, found) for name, one in named), tuple(legs)))
     return found
 
 
 def _woodpecker(name: str, step: Mapping[str, Any], found: Migration) -> ForeignStep:
     env = {}
-    for key, value in _mapping(step.get("environment")).items():
-        secret = _mapping(value).get("from_secret")
+    for key, value in mapping(step.get("environment")).items():
+        secret = mapping(value).get("from_secret")
         env[key] = f"secrets.get({json.dumps(str(secret))})" if secret else json.dumps(str(value))
     for key in ("settings", "volumes", "privileged", "detach", "depends_on"):
         if key in step:
@@ -134,10 +135,10 @@ def _woodpecker(name: str, step: Mapping[str, Any], found: Migration) -> Foreign
     if not commands:
         found.lose(f"step {name}: the plugin {image}: write its commands")
     when = step.get("when")
-    branch = _mapping(_list(when)[0] if when else {}).get("branch")
+    branch = mapping(items(when)[0] if when else {}).get("branch")
     made = (
         f"ctx.branch == {json.dumps(branch)}"
-        if isinstance(branch, str) and set(_mapping(_list(when)[0])) == {"branch"}
+        if isinstance(branch, str) and set(mapping(items(when)[0])) == {"branch"}
         else ""
     )
     if when and not made:
@@ -153,24 +154,16 @@ def _woodpecker(name: str, step: Mapping[str, Any], found: Migration) -> Foreign
 
 
 def _commands(value: Any) -> list[str]:
-    return [line for one in _list(value) for line in (_commands(one) if isinstance(one, list) else [str(one)])]
+    return [line for one in items(value) for line in (_commands(one) if isinstance(one, list) else [str(one)])]
 
 
 def _texts(value: Any, what: str, found: Migration) -> dict[str, str]:
     """Names and Python expressions; values that use other variables are not expanded, and are lost."""
     made = {}
-    for name, one in _mapping(value).items():
-        text = str(_mapping(one).get("value", "") if isinstance(one, dict) else one)
+    for name, one in mapping(value).items():
+        text = str(mapping(one).get("value", "") if isinstance(one, dict) else one)
         if "$" in text:
             found.lose(f"{what}: {name}: {text}: variables are not expanded in env=")
         else:
             made[name] = json.dumps(text, ensure_ascii=False)
     return made
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else [value] if value else []
