@@ -15,8 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from build_steps.staging import ROOT
-from danube_pkg.adapters.keys.signing import public_key_of
-from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, Signature, pre_authentication_encoding
+from danube_pkg.adapters.keys.signing import signed_envelope
 from danube_pkg.core.provenance.release import ReleasedFile, release_statement
 from danube_pkg.core.repositories.urls import without_login
 from danube_pkg.kit.digests import digest_of_file
@@ -62,11 +61,8 @@ def sign_release(dist: Path, key: Ed25519PrivateKey, source: Source, version: st
     written = []
     for path in [*released_files(dist), dist / SUMS]:
         statement = release_statement(_described(path, source, version))
-        signature = key.sign(pre_authentication_encoding(PAYLOAD_TYPE, statement))
-        signer = public_key_of(key.public_key()).id
-        envelope = Envelope(statement, PAYLOAD_TYPE, (Signature(signer, signature),))
         target = path.with_name(f"{path.name}.intoto.jsonl")
-        target.write_bytes(envelope.encode() + b"\n")
+        target.write_bytes(signed_envelope(key, statement).encode() + b"\n")
         written.append(target)
     signed = dist / f"{SUMS}.sig"
     signed.write_bytes(key.sign((dist / SUMS).read_bytes()))
