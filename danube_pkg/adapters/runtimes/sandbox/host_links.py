@@ -1,16 +1,21 @@
 """What links below `/usr` lead to outside of it: configuration that a package keeps in `/etc`, and others.
 
-Found by reading the links, so that no list of programs has to be kept. Shown is what every user of the machine may
-read; in place of anything else there is an empty file, so that no link leads nowhere.
+Found by reading the links, so that no list of programs has to be kept. Shown are files and directories of `SHOWABLE`
+that every user of the machine may read; in place of anything else there is an empty file, so that no link leads
+nowhere. The machine's state, homes and sockets are never shown, wherever a link leads.
 """
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from danube_pkg.kit.records import Record
+
+SHOWABLE = ("/etc", "/opt")
+"""Where packages keep configuration and programs. A link into a home or into /var, as of a developer's own package, is
+no reason to show what is there."""
 
 WITHHELD = frozenset({"/etc/environment"})
 """Files that every user may read, and that often have credentials: those of a proxy."""
@@ -39,33 +44,48 @@ def host_links(others: Iterable[str]) -> HostLinks:
     """For this machine; others: paths that are mounted anyway. It reads all directories of /usr once, and again after
     packages have changed."""
     version = _PACKAGES.stat().st_mtime_ns if _PACKAGES.exists() else 0
-    return _host_links(tuple(sorted(others)), version)
+    return select_host_links(Path("/"), _targets_of_usr(version), others)
 
 
-@lru_cache(maxsize=4)
-def _host_links(others: tuple[str, ...], version: int) -> HostLinks:
-    return find_host_links(Path("/"), others)
+@lru_cache(maxsize=1)
+def _targets_of_usr(version: int) -> Collection[str]:
+    """For all images and users of this process, since it takes a second. version: of the installed packages."""
+    return targets_outside(Path("/"), "/usr")
 
 
-def find_host_links(root: Path, others: Iterable[str]) -> HostLinks:
-    """root: `/`, or a directory that stands for it."""
-    known = (*_PRESENT, *others)
+def targets_outside(root: Path, directory: str) -> Collection[str]:
+    """Where the links of a tree lead, without what a container has already. root: `/`, or a directory that stands for
+    it."""
+    return frozenset(target for target in _targets(root, directory) if not _is_below(target, _PRESENT))
+
+
+def select_host_links(root: Path, targets: Iterable[str], others: Iterable[str]) -> HostLinks:
+    """What is shown of these targets, and of what links below them lead to. others: paths that are mounted anyway."""
+    known = tuple(others)
     shown: set[str] = set()
     empty: set[str] = set()
-    pending = ["/usr"]
+    pending = [targets]
     while pending:
-        for target in sorted(_targets(root, pending.pop())):
+        for target in sorted(pending.pop()):
             if _is_below(target, (*known, *shown)) or not os.path.lexists(root / target[1:]):
                 continue
             path = _whole(root, target)
             mode = os.stat(root / path[1:]).st_mode if os.path.exists(root / path[1:]) else 0
-            is_directory = stat.S_ISDIR(mode)
-            if path not in WITHHELD and mode & stat.S_IROTH and (mode & stat.S_IXOTH or not is_directory):
+            if _is_showable(path, mode):
                 shown.add(path)
-                pending += [path] if is_directory else []
+                pending += [targets_outside(root, path)] if stat.S_ISDIR(mode) else []
             elif mode:
-                empty.add(f"{path}/{PLACEHOLDER}" if is_directory else path)
+                empty.add(f"{path}/{PLACEHOLDER}" if stat.S_ISDIR(mode) else path)
     return HostLinks(tuple(sorted(shown)), tuple(sorted(one for one in empty if not _is_below(one, tuple(shown)))))
+
+
+def _is_showable(path: str, mode: int) -> bool:
+    """mode: of what is there; 0 if nothing is. A socket or a device is no configuration."""
+    if path in WITHHELD or not _is_below(path, SHOWABLE):
+        return False
+    if stat.S_ISDIR(mode):
+        return bool(mode & stat.S_IROTH and mode & stat.S_IXOTH)
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
 def _targets(root: Path, directory: str) -> Iterator[str]:

@@ -1,10 +1,12 @@
 """What /usr links to is shown where every user may read it, and is an empty file elsewhere: no link leads nowhere."""
 
+import contextlib
+import socket
 from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.runtimes.sandbox.host_links import PLACEHOLDER, HostLinks, find_host_links
+from danube_pkg.adapters.runtimes.sandbox.host_links import PLACEHOLDER, HostLinks, select_host_links, targets_outside
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def link(root: Path, name: str, target: str) -> None:
 
 
 def found(root: Path, *others: str) -> HostLinks:
-    return find_host_links(root, others)
+    return select_host_links(root, targets_outside(root, "/usr"), others)
 
 
 def test_the_directory_of_a_package_is_shown_once(root: Path) -> None:
@@ -59,3 +61,18 @@ def test_links_of_what_is_shown_are_followed(root: Path) -> None:
     link(root, "share/maven/conf", "/etc/maven")
     (root / "etc" / "maven" / "more").symlink_to("/opt/x")
     assert found(root).shown == ("/etc/maven", "/opt/x")
+
+
+def test_state_homes_and_sockets_of_the_machine_are_never_shown(root: Path) -> None:
+    for number, name in enumerate(("home/dev/package", "var/lib/tool", "srv/data", "root/tool", "mnt/disk")):
+        (root / name).mkdir(parents=True)
+        link(root, f"lib/{number}", f"/{name}")
+    (root / "etc" / "maven" / "state").symlink_to("/var/lib/tool")
+    link(root, "share/maven/conf", "/etc/maven")
+    with socket.socket(socket.AF_UNIX) as listening, contextlib.chdir(root / "etc"):
+        listening.bind("socket")
+        link(root, "lib/socket", "/etc/socket")
+        shown = found(root)
+    assert shown.shown == ("/etc/maven",)
+    assert f"/home/dev/package/{PLACEHOLDER}" in shown.empty
+    assert "/etc/socket" in shown.empty
