@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from danube_pkg.cli.main import parser_of
 from danube_pkg.cli.missing_programs import LogTail
 from danube_pkg.cli.run_directories import KEEP_FILE, KEPT_RUNS, list_runs, tidy
 from danube_pkg.cli.run_options import MAX_SECONDS, RunRequest, add_arguments, run_request
@@ -120,3 +122,11 @@ def test_kept_runs_outlive_the_last_few_and_are_cleaned(tmp_path: Path) -> None:
     assert (kept[0].directory, kept[0].keep, kept[0].started_at) == (oldest, True, "2027-01-15T08:00:00+00:00")
     assert asyncio.run(tidy(tmp_path, everything=True)) == KEPT_RUNS + 1
     assert list_runs(tmp_path) == []
+
+
+@pytest.mark.parametrize("words", [("--keep", "--clean"), ("--list", "--clean"), ("--keep", "--list")])
+def test_a_run_is_not_kept_and_removed_by_one_command(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        parser_of("run").parse_args(["run", *words])
+    assert refused.value.code == 2
+    assert "not allowed with argument" in capsys.readouterr().err

@@ -160,5 +160,5 @@ def _unusable(path: Path, cause: str) -> Permanent:
         "key-unusable",
         f"{path} is not an Ed25519 key in PKCS#8 PEM without a passphrase",
         cause=cause,
-        hint=f"restore {path} from a backup, with its owner and mode 0600",
+        hint=f"restore it from a backup, or write it without a passphrase: openssl pkey -in {path} -out NEW",
     )

@@ -47,9 +47,9 @@ def main(options: argparse.Namespace) -> int:
         say(text, end="")
     else:
         _write(Path(options.output), text, force=options.force)
-        say(f"wrote {options.output}: {len(found.jobs)} jobs of {system}", file=sys.stderr)
+        say(f"wrote {options.output}: {system}, {_counted(len(found.jobs), 'job')}", file=sys.stderr)
     if found.lost:
-        say(f"{len(found.lost)} things are not carried over:", file=sys.stderr)
+        say(f"not carried over, {_counted(len(found.lost), 'thing')}:", file=sys.stderr)
         for sentence in found.lost:
             say(f"  {one_line(sentence)}", file=sys.stderr)
     say("next: danube validate danubefile.py, danube run", file=sys.stderr)
@@ -89,3 +89,7 @@ def _write(path: Path, text: str, *, force: bool) -> None:
         raise Permanent(
             "file-unwritable", f"{path} cannot be written", cause=error.strerror or "", hint=hint
         ) from error
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -57,11 +57,10 @@ class _Watched(Mutable):
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
-    parser.add_argument(
-        "--keep", action="store_true", help="keep this run's log and artifacts until danube run --clean"
-    )
-    parser.add_argument("--list", action="store_true", help="list the kept runs instead")
-    parser.add_argument("--clean", action="store_true", help="remove all kept runs instead")
+    runs = parser.add_mutually_exclusive_group()
+    runs.add_argument("--keep", action="store_true", help="keep this run's log and artifacts until danube run --clean")
+    runs.add_argument("--list", action="store_true", help="list the kept runs instead")
+    runs.add_argument("--clean", action="store_true", help="remove all kept runs instead")
 
 
 def main(options: argparse.Namespace) -> int:
