@@ -139,7 +139,7 @@ def test_the_registry_is_where_the_policies_of_jobs_say() -> None:
 # --- pods
 
 
-@pytest.mark.parametrize(("name", "spec"), pods(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(("name", "spec"), list(pods()), ids=lambda value: value if isinstance(value, str) else "")
 def test_pods_have_the_least_privileges(name: str, spec: Object) -> None:
     assert spec["automountServiceAccountToken"] is (name == "danube")
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from danube_pkg.adapters.runtimes.sandbox import id_ranges
 from danube_pkg.adapters.runtimes.sandbox.id_maps import IDS_OF_A_POD
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import FIRST_POD_USER, IdRanges
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory
@@ -130,6 +131,13 @@ async def test_a_claim_outlives_the_kill_of_its_server_until_the_pods_last_proce
     assert set(again) & set(first), "ranges whose pods have ended are given to others"
 
 
+@pytest.fixture
+def no_other_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods of other tests begin and end meanwhile, with ranges that they claimed elsewhere."""
+    monkeypatch.setattr(id_ranges, "_ranges_in_use", set)
+
+
+@pytest.mark.usefixtures("no_other_pods")
 def test_a_claim_without_a_process_lasts_until_it_is_released(tmp_path: Path) -> None:
     """A pod's first process has not started yet, and another pod asks for a range."""
     ranges = IdRanges(tmp_path)
@@ -140,11 +148,13 @@ def test_a_claim_without_a_process_lasts_until_it_is_released(tmp_path: Path) ->
     assert (ranges.claim(tmp_path / "c"), ranges.claim(tmp_path / "d") in (first, second)) == (first, False)
 
 
+@pytest.mark.usefixtures("no_other_pods")
 def test_a_creation_that_is_repeated_claims_one_range(tmp_path: Path) -> None:
     ranges = IdRanges(tmp_path)
     assert ranges.claim(tmp_path / "a") == ranges.claim(tmp_path / "a")
 
 
+@pytest.mark.usefixtures("no_other_pods")
 def test_a_claim_that_was_not_written_to_its_end_is_free(tmp_path: Path) -> None:
     ranges = IdRanges(tmp_path)
     base = ranges.claim(tmp_path / "a")
