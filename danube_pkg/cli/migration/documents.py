@@ -5,6 +5,7 @@ from typing import Any
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
+    """A mapping; empty for anything else."""
     return value if isinstance(value, dict) else {}
 
 

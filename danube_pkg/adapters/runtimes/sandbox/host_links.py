@@ -15,7 +15,7 @@ from danube_pkg.kit.records import Record
 
 SHOWABLE = ("/etc", "/opt")
 """Where packages keep configuration and programs. A link into a home or into /var, as of a developer's own package, is
-no reason to show what is there."""
+not a reason to show it."""
 
 WITHHELD = frozenset({"/etc/environment"})
 """Files that every user may read, and that often have credentials: those of a proxy."""
@@ -80,7 +80,7 @@ def select_host_links(root: Path, targets: Iterable[str], others: Iterable[str])
 
 
 def _is_showable(path: str, mode: int) -> bool:
-    """mode: of what is there; 0 if nothing is. A socket or a device is no configuration."""
+    """mode: of the path; 0 if it does not exist. Sockets and devices are not configuration."""
     if path in WITHHELD or not _is_below(path, SHOWABLE):
         return False
     if stat.S_ISDIR(mode):
