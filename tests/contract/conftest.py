@@ -10,7 +10,7 @@ from tests.adapters.runtimes.sandbox.pods import Pods, open_pods
 from tests.contract.pods import ContractPods, open_contract_pods
 
 
-@pytest_asyncio.fixture(params=["sandbox", "fake", pytest.param("kubernetes", marks=pytest.mark.long)])
+@pytest_asyncio.fixture(params=["sandbox", "fake", "kubernetes"])
 async def pods(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ContractPods]:
     """Pods of every runtime, for the contract of the port."""
     async with open_contract_pods(request.param, tmp_path / "data") as made:

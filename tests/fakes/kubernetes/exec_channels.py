@@ -100,20 +100,24 @@ class Execs:
     async def _send(
         self, socket: web.WebSocketResponse, request: web.Request, channel: int, pipe: asyncio.StreamReader
     ) -> None:
-        """Carry a stream of the program until its end. Awaits the client, so that a slow one slows the program."""
-        sent = 0
+        """Carry a stream of the program until its end. Awaits the client, so that a slow one slows the program.
+
+        Without a client it is read on, as a node does: asyncio reports the end of a process only after the end of its
+        pipes, which is not seen while something is left in them.
+        """
+        sent, is_connected = 0, True
         while data := await pipe.read(_READ_BYTES):
-            if self._faults.exec_hangs:
+            if self._faults.exec_hangs or not is_connected:
                 continue
             left = self._faults.exec_drops_after - sent if self._faults.exec_drops_after >= 0 else len(data)
             sent += len(data)
             try:
                 await socket.send_bytes(bytes([channel]) + data[:left])
             except (ConnectionError, aiohttp.ClientError):
-                return
+                is_connected = False
             if left < len(data) and request.transport is not None:
                 request.transport.close()
-                return
+                is_connected = False
 
 
 def _pipe(wanted: bool) -> int:
