@@ -237,7 +237,7 @@ async def test_a_waiting_trigger_names_the_job_first_and_ends_with_it(api: Api, 
     await log_in(api, shell)
     waiting = asyncio.create_task(shell.run_out("trigger", "app", "--wait", "--json", code=1), name="trigger")
     job = await newest_job(api)
-    await api.local.post(f"/api/v1/jobs/{job}/cancel")
+    assert (await api.local.post(f"/api/v1/jobs/{job}/cancel")).status == 202
     lines = [json.loads(line) for line in (await waiting).splitlines()]
     assert (lines[0]["event"], lines[0]["id"]) == ("job", job)
     assert (lines[-1]["id"], lines[-1]["status"]) == (job, "cancelled")

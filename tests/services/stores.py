@@ -26,7 +26,8 @@ def a_job(job_id: str = "01job", **changes: object) -> Job:
 
 
 class UnrulyJobs(SqliteJobs):
-    """`hold` makes commits wait; each of `failures` is raised by one save instead of committing."""
+    """`hold` makes commits wait, `hold_answers` the callers of those that create jobs; each of `failures` is raised by
+    one save instead of committing."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -34,6 +35,14 @@ class UnrulyJobs(SqliteJobs):
         self.waiting = 0
         self._open = asyncio.Event()
         self._open.set()
+        self._answers = asyncio.Event()
+        self._answers.set()
+
+    def hold_answers(self) -> None:
+        self._answers.clear()
+
+    def release_answers(self) -> None:
+        self._answers.set()
 
     def hold(self) -> None:
         self._open.clear()
@@ -52,7 +61,9 @@ class UnrulyJobs(SqliteJobs):
         self, jobs: Sequence[Job], follow_up: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
     ) -> Sequence[Job]:
         await self._pass()
-        return await super().create_jobs(jobs, follow_up, settled)
+        created = await super().create_jobs(jobs, follow_up, settled)
+        await self._answers.wait()
+        return created
 
     async def save_job(
         self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), follow_up: FollowUp = NO_FOLLOW_UP

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
-from danube_pkg.core.errors import Conflict, NotFound, PlatformError, Unavailable
+from danube_pkg.core.errors import Conflict, NotFound, PlatformError
 from danube_pkg.core.identity.access import unknown_pipeline
 from danube_pkg.core.jobs.clock_jumps import with_clock_moved
 from danube_pkg.core.jobs.effects import Effect
@@ -33,7 +33,7 @@ from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.clock_watch import READ_SECONDS
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
-from danube_pkg.services.jobs.job_tasks import JobTasks
+from danube_pkg.services.jobs.job_tasks import JobTasks, server_stopping
 from danube_pkg.services.jobs.pods import PodReconciler
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
@@ -163,6 +163,10 @@ class Engine:
         """Whether waiting jobs are not started because the disk has no room."""
         return self._scheduler.is_held
 
+    async def created(self, job_id: str) -> None:
+        """Wait while a job is stored and not yet active: lists show it already, so it can be watched and cancelled."""
+        await self._submission.finished(job_id)
+
     def active_job(self, job_id: str) -> ActiveJob:
         """Raises NotFound for a job that is closed or never existed."""
         active = self._active.get(job_id)
@@ -184,6 +188,7 @@ class Engine:
     @asynccontextmanager
     async def watch(self, job_id: str) -> AsyncIterator[AsyncIterator[Job]]:
         """The present state of a job, then each newer one, until it is closed. Raises NotFound."""
+        await self.created(job_id)
         active = self._active.get(job_id)
         if active is not None:
             async with active.watch() as states:
@@ -240,13 +245,14 @@ class Engine:
 
     async def cancel(self, job_id: str, by: str, reason: Reason = Reason.CANCELLED) -> Job:
         """End a job whose outcome is not decided. Raises NotFound; Conflict where the job ends in another way."""
+        await self.created(job_id)
         active = self._active.get(job_id)
         if active is None or active.job.status.ended:
             job = active.job if active else await self._ports.jobs.load_job(job_id)
             if job is None:
                 raise unknown_job(job_id)
             if not job.status.ended:
-                raise Unavailable("job-not-taken-up", f"{job.label} was created at this moment", hint="try again")
+                raise server_stopping(f"the server is stopping; {job.label} waits for the next one")
             raise Conflict(
                 "job-ended", f"{job.label} has ended already: {job.status}", hint="run it again: danube rerun JOB"
             )

@@ -63,6 +63,7 @@ async def approve(engine: Engine, job: Job, commit_sha: str, by: str) -> Job:
             f"{job.label} does not wait for an approval",
             hint="danube explain JOB shows what it waits for",
         )
+    await engine.created(job.id)
     approved = await engine.active_job(job.id).apply(ev.Approved(by, commit_sha))
     engine.wake_scheduler()
     return approved

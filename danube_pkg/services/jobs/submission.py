@@ -30,6 +30,13 @@ class Submission:
         self._observer = observer
         self._tasks = tasks
         self._take_up = take_up
+        self._unfinished: dict[asyncio.Event, frozenset[str]] = {}  # the jobs that each submission creates
+
+    async def finished(self, job_id: str) -> None:
+        """Wait until the submission that creates this job has made it active, or has failed."""
+        for finished, job_ids in list(self._unfinished.items()):
+            if job_id in job_ids:
+                await finished.wait()
 
     async def submit(self, pipeline: Pipeline, trigger: Trigger, job_id: str | None, reason: Reason) -> Job:
         """See `Engine.submit`."""
@@ -85,6 +92,8 @@ class Submission:
         answer: asyncio.Future[Sequence[Job]],
     ) -> None:
         follow_up = merged_follow_ups(follow_up, *(self._observer.follow_up_of(None, job) for job in jobs))
+        finished = asyncio.Event()
+        self._unfinished[finished] = frozenset(job.id for job in jobs)
         try:
             queued = await self._ports.jobs.create_jobs(jobs, follow_up, settled)
             self._observer.stored(follow_up)
@@ -98,6 +107,9 @@ class Submission:
             if not isinstance(error, PlatformError):
                 raise
             return
+        finally:
+            del self._unfinished[finished]
+            finished.set()
         if not answer.done():
             answer.set_result(queued)
         for job in queued:

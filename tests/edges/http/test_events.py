@@ -199,6 +199,27 @@ async def test_a_slow_reader_delays_no_other(api: Api, job: Job) -> None:
     assert growing.offset > 8 * broadcast.SLOW_BYTES
 
 
+async def test_a_failed_broadcast_ends_the_stream_and_the_next_one_continues(
+    api: Api, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing = await GrowingLog.begin(api, job)
+    path = f"/api/v1/jobs/{job.id}/events"
+
+    def fail(*_: object) -> None:
+        raise OSError("the log cannot be read")
+
+    async with open_stream(api.local, path) as stream:
+        await stream.next()
+        with monkeypatch.context() as patch:
+            patch.setattr(broadcast.Broadcast, "_log_part", fail)
+            growing.print(b"after\n")
+            async with asyncio.timeout(SECONDS):
+                assert b"event: end" not in await stream.response.content.read()
+    async with open_stream(api.local, path) as stream:
+        await growing.end()
+        assert text_of(await stream.until("end")) == "after\n"
+
+
 async def test_lists_have_only_jobs_that_the_caller_may_see(api: Api, job: Job) -> None:
     api.team("others")
     api.pipeline("other", owner="others")

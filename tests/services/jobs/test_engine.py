@@ -9,7 +9,7 @@ import pytest
 from danube_pkg.core.errors import Conflict, NotFound, StorageFull, Unavailable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.filters import JobFilter
-from danube_pkg.core.jobs.job import Phase
+from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Status
 from danube_pkg.kit.tasks import end_all
@@ -125,6 +125,26 @@ async def test_a_cancel_behind_the_outcome_is_refused_unless_that_is_a_cancel_to
         expected = pytest.raises(Conflict, match=f"is ending already: {refusal}") if refusal else nullcontext()
         with expected:
             assert (await cancelling).outcome is Status.CANCELLED
+
+
+async def test_a_job_is_watched_and_cancelled_from_the_moment_at_which_it_is_stored(tmp_path: Path) -> None:
+    """Lists show it from then on; its submission has not made it active yet."""
+    async with open_engine_setup(tmp_path) as setup:
+        setup.limit(0)
+        setup.jobs.hold_answers()
+        submitting = asyncio.create_task(setup.engine.submit(PIPELINE, TRIGGER, job_id="new"), name="submit")
+        await has_phase(setup, "new", Phase.QUEUED)
+        cancelling = asyncio.create_task(setup.engine.cancel("new", "me"), name="cancel")
+        watching = asyncio.create_task(states_of(setup, "new"), name="watch")
+        setup.jobs.release_answers()
+        assert (await submitting).phase is Phase.QUEUED
+        assert (await cancelling).status is Status.CANCELLED
+        assert (await asyncio.wait_for(watching, 10))[-1].status is Status.CANCELLED
+
+
+async def states_of(setup: EngineSetup, job_id: str) -> list[Job]:
+    async with setup.engine.watch(job_id) as states:
+        return [job async for job in states]
 
 
 async def test_a_closed_job_leaves_nothing_in_memory(tmp_path: Path) -> None:

@@ -145,6 +145,7 @@ class JobEvents(LiveResource):
             self._broadcasts.leave(broadcast)
 
     async def _follow(self, broadcast: Broadcast, viewer: Viewer, reauthorise: Reauthorise) -> None:
+        """A failed broadcast ends the stream before the event `end`: the client connects again, to a new one."""
         sender = viewer.sender
         while not viewer.refused:
             sender.write(Frame(broadcast.snapshot()))
@@ -154,9 +155,11 @@ class JobEvents(LiveResource):
             if broadcast.ended:
                 sender.write(Frame(broadcast.last_events()))
                 return
+            if broadcast.over:
+                return
             broadcast.attach(viewer)
             await self._wait(viewer, reauthorise)
-            if broadcast.ended:
+            if broadcast.over:
                 return
             await sender.drain()
 

@@ -60,14 +60,15 @@ class Viewer:
 
 
 class Broadcast:
-    """A job that has viewers. position: the offset behind what was sent to the attached ones. `run` is its only
-    task."""
+    """A job that has viewers. position: the offset behind what was sent to the attached ones. `run` is its only task;
+    over: it has ended, at the job's end or by a failure."""
 
     def __init__(self, services: Services, job: Job) -> None:
         self._services = services
         self.job = job
         self.users = 0
         self.ended = False
+        self.over = False
         self.position = self._whole_characters(services.logs.size(job.id))
         self._viewers: set[Viewer] = set()
         self._steps: dict[int, Step] = {step.sequence: step for step in job.steps}
@@ -116,6 +117,7 @@ class Broadcast:
                         took = time.perf_counter() - began
                         await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, took * (1 / SENDING_SHARE - 1)))
         finally:
+            self.over = True
             for viewer in list(self._viewers):
                 self.detach(viewer)
 
