@@ -103,10 +103,7 @@ class KubernetesRuntime:
             return Container(spec.pod_id, 0, ContainerRole.COORDINATOR, HOST_IMAGE)
 
     async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
-        if files:  # a container that joins a pod later can only mount what its pod has
-            what = f"image {image} cannot build images in a cluster with this version"
-            raise Permanent(Reason.POD_FAILED, what, hint='build on a server with [runtime] kind = "sandbox"')
-        container = await self._workers.ensure(pod_id, image)
+        container = await self._workers.ensure(pod_id, image, files)
         if container not in self._checked:
             await self._network.worker_runs(container)
             self._checked.add(container)
