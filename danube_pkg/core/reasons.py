@@ -58,6 +58,7 @@ class Reason(StrEnum):
     LOG_LOST = "log-lost"
     SIGNING_FAILED = "signing-failed"
     COORDINATOR_VERSION = "coordinator-version"
+    EGRESS_UNENFORCED = "egress-unenforced"
 
     @property
     def ends_containers(self) -> bool:
@@ -114,6 +115,7 @@ _OF_INFRASTRUCTURE = frozenset(
         Reason.PREEMPTED,
         Reason.NODE_LOST,
         Reason.NODE_DRAINED,
+        Reason.EGRESS_UNENFORCED,
     }
 )
 
@@ -135,6 +137,8 @@ HINTS: dict[Reason, str] = {
     " SIGSEGV comes from a module with native code",
     Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the package danube",
     Reason.INFRASTRUCTURE_LOST: "rerun the job: danube rerun JOB; if it happens again: danube doctor",
+    Reason.EGRESS_UNENFORCED: "use a network plugin that enforces NetworkPolicy (docs/kubernetes.md), or accept it in"
+    ' danube.toml: [egress] unenforced = "warn"',
     Reason.COORDINATOR_VERSION: "make the coordinator's image of this version: danube image coordinator --output FILE, or"
     " --push REGISTRY/NAME, and name it in danube.toml",
     Reason.POD_LOST: "rerun the job: danube rerun JOB; find out what removed its pod",
