@@ -43,7 +43,7 @@ class ServerOptions(Record):
     """settings: danube.toml, with the command line's flags applied; flags: names of the settings that these replace.
 
     known: gets each secret value, to mask it in the server's log. listening: the socket on which clients wait already.
-    admin: the local administrator's, if the process manager holds it.
+    admin: the local administrator's, if the process manager holds it. pod_launcher: as in RuntimeOptions.
     """
 
     settings: Settings
@@ -52,6 +52,7 @@ class ServerOptions(Record):
     images: ImageOptions
     listening: socket.socket | None = None
     admin: socket.socket | None = None
+    pod_launcher: Path | None = None
 
 
 class RunningServer(Record):
@@ -139,6 +140,7 @@ def runtime_options(options: ServerOptions, store: Store, applied: AppliedConfig
         kubernetes=cluster,
         server=settings.server,
         host_image=lends_host,
+        pod_launcher=options.pod_launcher,
     )
 
 

@@ -40,6 +40,7 @@ class SandboxPods:
         self._directory = settings.data_dir / "pods"
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._namespaces = settings.namespaces
+        self._lasting_command = settings.lasting_command
         self.disks = PodDisks(settings.data_dir)
         self.disks.restore()
         self._limits = limits
@@ -108,7 +109,7 @@ class SandboxPods:
             made.append(record)
 
         await start_holder(
-            self._namespaces,
+            self._lasting_command,
             write_record,
             ids,
             label=f"{self._data_id}/{spec.pod_id}",
