@@ -81,10 +81,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         telemetry = await stack.enter_async_context(open_telemetry(store, applied, options.known))
         server, url = configuration.settings.server, configuration.settings.server.external_url
         observer, context = JobObserver(applied, store.clock), StatementContext(configuration=settings.config_repo.url)
-        files = repositories.sources
-        opening = open_engine(
-            store, secrets, masks, runtime, files, observer, url, context, telemetry.tracer, access.listener
-        )
+        files, tracer = repositories.sources, telemetry.tracer
+        opening = open_engine(store, secrets, masks, runtime, files, observer, url, context, tracer, access.listener)
         jobs = await stack.enter_async_context(opening)
         sending = open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
         outbox = await stack.enter_async_context(sending)
@@ -103,7 +101,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             audit=audit,
             runtime=runtime,
             retention=retention,
-            sources=(*conditions, jobs.draining, retention, *runtime.conditions, telemetry.tracer, telemetry.metrics),
+            sources=(*conditions, jobs.draining, retention, *runtime.conditions, tracer, telemetry.metrics),
         )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
