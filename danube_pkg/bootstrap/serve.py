@@ -20,7 +20,7 @@ from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.runtime_choice import choose_runtime
 from danube_pkg.bootstrap.store import Store, load_applied, open_store, wait_lost
-from danube_pkg.bootstrap.traces import open_tracer
+from danube_pkg.bootstrap.telemetry import open_telemetry
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.cluster_settings import effective_cluster
@@ -79,10 +79,10 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         cloning = open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
         repositories = await stack.enter_async_context(cloning)
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
-        tracer = await stack.enter_async_context(open_tracer(store, applied, options.known))
+        telemetry = await stack.enter_async_context(open_telemetry(store, applied, options.known))
         server, url = configuration.settings.server, configuration.settings.server.external_url
         observer, context = JobObserver(applied, store.clock), StatementContext(configuration=settings.config_repo.url)
-        files = repositories.sources
+        files, tracer = repositories.sources, telemetry.tracer
         opening = open_engine(store, secrets, masks, runtime, files, observer, url, context, tracer, access.listener)
         jobs = await stack.enter_async_context(opening)
         sending = open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
@@ -102,7 +102,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             audit=audit,
             runtime=runtime,
             retention=retention,
-            sources=(*conditions, jobs.draining, retention, *runtime.conditions, tracer),
+            sources=(*conditions, jobs.draining, retention, *runtime.conditions, tracer, telemetry.metrics),
         )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
@@ -118,7 +118,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             retention=retention,
             files=files,
             deploy_key=repositories.deploy_key,
-            tracer=tracer,
+            telemetry=telemetry,
             pulled=runtime.images.pulled if runtime.images is not None else None,
         )
         opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))
