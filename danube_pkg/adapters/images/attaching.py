@@ -1,5 +1,8 @@
-"""Attaches statements to images of one registry (`core/provenance/image_attestations.py`), by the OCI distribution specification
-(https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests-with-subject)."""
+"""Attaches statements to images of one registry, by the OCI distribution specification
+(https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests-with-subject).
+
+`core/provenance/image_attestations.py` has the documents.
+"""
 
 import json
 from collections.abc import Sequence
