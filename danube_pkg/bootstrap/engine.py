@@ -29,6 +29,7 @@ from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress, NetworkEgress
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.images.builds import ImageBuilds
 from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 from danube_pkg.services.jobs.clock_watch import ClockWatch
@@ -62,6 +63,7 @@ class EngineParts(Record):
     resources: JobResources
     secrets: Secrets
     artifacts: Artifacts
+    builds: ImageBuilds
     statements: Statements
     exports: JobExports
     id_tokens: IdTokens
@@ -115,7 +117,9 @@ def build_engine(
     kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
     pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
     context = replace(context, runtime=runtime.runtime.name)
-    statements = Statements(signed, kept, pushed, reads, store.signing, context)
+    files = BlobDirectory(store.directory / "artifacts", "artifact")
+    artifacts = Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
+    statements = Statements(signed, kept, pushed, reads, store.signing, context, artifacts)
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
@@ -127,8 +131,6 @@ def build_engine(
     draining = Draining(SqliteServerState(store.database))
     room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
-    files = BlobDirectory(store.directory / "artifacts", "artifact")
-    artifacts = Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
     id_tokens = _id_tokens(store, external_url)
     tokens = build_registry_tokens(runtime.image_options, store, observer.applied, engine)
     builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, logins, tokens)
@@ -142,6 +144,7 @@ def build_engine(
         resources,
         secrets,
         artifacts,
+        builds,
         statements,
         exports,
         id_tokens,

@@ -27,7 +27,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "start": f"{_RUN} -> StepHandle",
         "build_image": "(*, destination: str | None, context: str = '.', dockerfile: str = 'Dockerfile', "
         "build_args: Mapping[str, str] | None = None, target: str | None = None, cache: bool = True, "
-        "name: str | None = None, image: str = 'ghcr.io/osscontainertools/kaniko:latest', "
+        "sbom: str | None = None, name: str | None = None, image: str = 'ghcr.io/osscontainertools/kaniko:latest', "
         "timeout_seconds: int | None = None, retries: int = 0) -> str",
         "parallel": "() -> Iterator[None]",
         "service": "(name: str, command: str, *, ready: str | None = None, image: str | None = None, "
@@ -38,7 +38,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "get": "(key: str, default: str | None = None) -> str",
         "get_bytes": "(key: str) -> bytes",
     },
-    "artifacts": {"upload": "(path: str, *, name: str) -> None"},
+    "artifacts": {"upload": "(path: str, *, name: str, sbom: str | None = None) -> None"},
     "ctx": {
         "branch": "",
         "commit_sha": "",
