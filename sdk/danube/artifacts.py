@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from danube._errors import DanubeError
+from danube._legs import current_leg
 from danube._session import current
 from danube._texts import check_texts
 
@@ -21,7 +22,7 @@ MAX_SHOWN = 200
 def upload(path: str, *, name: str) -> None:
     """Keep a file, a directory, or what a pattern matches, as an artifact of the job.
 
-    path: relative to `/workspace`; may be a pattern (`dist/*.whl`).
+    path: relative to `/workspace`, that of the leg in an isolated leg of a matrix; may be a pattern (`dist/*.whl`).
     name: unique in the job.
 
     A single file is kept as it is; anything else as `<name>.tar.gz`, with sorted members and no owners, so that the
@@ -30,7 +31,8 @@ def upload(path: str, *, name: str) -> None:
     """
     session = current()
     check_texts("artifact-invalid", {"the name of an artifact": name})
-    workspace = Path(session.workspace)
+    leg = current_leg()
+    workspace = Path(session.workspace if leg is None else leg.workspace)
     found = sorted(glob.glob(str(workspace / path), recursive=True))
     if not found:
         raise DanubeError(

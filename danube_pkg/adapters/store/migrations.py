@@ -268,6 +268,10 @@ CREATE TABLE pushed_images (
     step INTEGER NOT NULL, pushed_at REAL NOT NULL, PRIMARY KEY (job_id, name)
 ) STRICT, WITHOUT ROWID;
 """,
+    """
+ALTER TABLE steps ADD COLUMN leg TEXT NOT NULL DEFAULT '';
+ALTER TABLE steps ADD COLUMN isolation INTEGER NOT NULL DEFAULT 0;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as
