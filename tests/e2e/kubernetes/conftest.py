@@ -2,7 +2,7 @@
 
 The fake cluster, unless KUBECONFIG names a real one. That needs DANUBE_TEST_IMAGE (an image with a shell and Python
 that its nodes have), DANUBE_TEST_ADDRESS (the address of this machine as pods reach it), and the coordinator image of
-this version in its nodes.
+this version in its nodes. DANUBE_TEST_ENFORCES=yes says that it enforces network policies.
 """
 
 import asyncio
