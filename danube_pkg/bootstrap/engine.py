@@ -29,6 +29,7 @@ from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress, NetworkEgress
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.images.builds import ImageBuilds
 from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 from danube_pkg.services.jobs.clock_watch import ClockWatch
@@ -62,6 +63,7 @@ class EngineParts(Record):
     resources: JobResources
     secrets: Secrets
     artifacts: Artifacts
+    builds: ImageBuilds
     statements: Statements
     exports: JobExports
     id_tokens: IdTokens
@@ -113,9 +115,8 @@ def build_engine(
     ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
     kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
-    pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
-    context = replace(context, runtime=runtime.runtime.name)
-    statements = Statements(signed, kept, pushed, reads, store.signing, context)
+    artifacts = _artifacts(store, kept, observer)
+    statements = _statements(store, signed, kept, replace(context, runtime=runtime.runtime.name), artifacts)
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
@@ -127,8 +128,6 @@ def build_engine(
     draining = Draining(SqliteServerState(store.database))
     room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
-    files = BlobDirectory(store.directory / "artifacts", "artifact")
-    artifacts = Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
     id_tokens = _id_tokens(store, external_url)
     tokens = build_registry_tokens(runtime.image_options, store, observer.applied, engine)
     builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, logins, tokens)
@@ -142,6 +141,7 @@ def build_engine(
         resources,
         secrets,
         artifacts,
+        builds,
         statements,
         exports,
         id_tokens,
@@ -158,6 +158,18 @@ def build_engine(
 def _egress(store: Store, secrets: Secrets, runtime: RuntimeParts) -> Egress:
     network = NetworkEgress(runtime.network, store.keys) if runtime.network is not None else None
     return Egress(runtime.proxies, runtime.ledgers, secrets, network)
+
+
+def _artifacts(store: Store, kept: SqliteArtifacts, observer: JobObserver) -> Artifacts:
+    files = BlobDirectory(store.directory / "artifacts", "artifact")
+    return Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
+
+
+def _statements(
+    store: Store, signed: SqliteProvenance, kept: SqliteArtifacts, context: StatementContext, artifacts: Artifacts
+) -> Statements:
+    pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
+    return Statements(signed, kept, pushed, reads, store.signing, context, artifacts)
 
 
 def _id_tokens(store: Store, external_url: str) -> IdTokens:

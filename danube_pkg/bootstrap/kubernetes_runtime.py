@@ -94,7 +94,7 @@ async def open_kubernetes(
             return configured_targets(options.images.registry.default_host, specs)
 
         addresses = network_addresses(options.egress, options.server)
-        launching = sandbox_settings(options.runtime, data)
+        launching = sandbox_settings(options.runtime, data, options.pod_launcher)
         egress = replace(egress_settings(options.egress, launching, registries), network_address=addresses.bind)
         proxies = EgressProxyPool(egress, ledgers, callbacks.host_forms)
         stack.push_async_callback(proxies.close)

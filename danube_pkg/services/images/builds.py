@@ -5,6 +5,7 @@ has a credential of the server's own registry, and the digest in its output is c
 before the image becomes an output of the job.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from danube_pkg.core.errors import Permanent
@@ -47,6 +48,9 @@ class ImageBuilds:
         tokens: RegistryTokens | None,
         registry: OwnRegistry | None,
     ) -> None:
+        self.added = asyncio.Event()
+        """Set when an image was recorded."""
+
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -80,6 +84,16 @@ class ImageBuilds:
         """The files of a builder's container."""
         return self._logins.builder_files(job)
 
+    async def list_pushed(self, job_id: str) -> Sequence[PushedImage]:
+        """The recorded images of a job, by name."""
+        return await self._store.list_pushed(job_id)
+
+    async def pushed_name(self, job: Job, name: str) -> str:
+        """The recorded name of an image that the job has pushed; "" where it has pushed none of that name. name: with
+        or without its tag."""
+        pushed = {one.name for one in await self._store.list_pushed(job.id)} if name else set()
+        return next((one for one in (name, f"{name}:latest") if one in pushed), "")
+
     async def record(self, job: Job, request: StepRequest, output: bytes) -> Sequence[PushedImage]:
         """Record what a successful build has pushed to the server's own registry, once the registry confirms it. May be
         repeated. Raises Permanent for an image that the registry does not have, Unavailable."""
@@ -105,4 +119,5 @@ class ImageBuilds:
             raise Permanent("images-too-many", what, hint="build the others in a job of their own")
         for image in found:
             await self._store.add_pushed(image)
+        self.added.set()
         return found

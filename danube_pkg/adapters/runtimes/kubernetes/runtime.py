@@ -102,7 +102,13 @@ class KubernetesRuntime:
                 self._events.notify(spec.pod_id, spec.job_id, notice)
             return Container(spec.pod_id, 0, ContainerRole.COORDINATOR, HOST_IMAGE)
 
-    async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
+    async def ensure_container(
+        self, pod_id: str, image: str, files: Sequence[ContainerFile] = (), isolation: int = 0
+    ) -> Container:
+        if isolation:  # containers of a pod share its network
+            what = "a pod in a cluster cannot isolate the legs of a matrix"
+            hint = 'leave out isolated=True, or use a server with [runtime] kind = "sandbox"'
+            raise Permanent("isolation-unsupported", what, hint=hint)
         container = await self._workers.ensure(pod_id, image, files)
         if container not in self._checked:
             await self._network.worker_runs(container)
