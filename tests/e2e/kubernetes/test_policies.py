@@ -62,8 +62,15 @@ def strict(danube: Installation, cluster: ClusterOfRun) -> Iterator[Installation
     cluster.wait_empty(danube)
 
 
-@pytest.mark.skipif(ENFORCES, reason="this cluster enforces policies")
-def test_a_cluster_that_does_not_enforce_is_a_condition(strict: Installation) -> None:
+def test_jobs_run_where_policies_are_enforced_and_are_refused_elsewhere(strict: Installation, origin: Origin) -> None:
+    if ENFORCES:
+        reach_the_proxy_alone(strict, origin)
+    else:
+        be_refused(strict)
+
+
+def be_refused(strict: Installation) -> None:
+    """A cluster that does not enforce is a condition."""
     strict.pipeline("app", "from danube import pipeline\n\n@pipeline(name='app')\ndef app():\n    print('ran')\n")
     strict.serve()
     job = strict.end_of(strict.trigger("app"), SECONDS)
@@ -74,8 +81,8 @@ def test_a_cluster_that_does_not_enforce_is_a_condition(strict: Installation) ->
     assert "egress-unenforced" in status
 
 
-@pytest.mark.skipif(not ENFORCES, reason="this cluster does not enforce policies")
-def test_a_pod_reaches_the_proxy_and_nothing_else(strict: Installation, origin: Origin) -> None:
+def reach_the_proxy_alone(strict: Installation, origin: Origin) -> None:
+    """A pod reaches the proxy and nothing else."""
     address = os.environ["DANUBE_TEST_ADDRESS"]
     with socket.create_server((address, 0)) as other:
         port, url = other.getsockname()[1], f"http://files.test:{origin.server_port}/hello"
