@@ -129,8 +129,11 @@ def _inject_faults(test: SelfTest, scratch: Scratch, load: Load, course: _Course
         _wait_until(lambda: load.submitted == len(scratch.kinds), scratch, load, course)
         time.sleep(1.0)
         course.faults.append(_one_kill(target))
+    started = len(course.starts)
     while time.monotonic() - began < test.chaos_seconds and not test.stopped.is_set():
-        time.sleep(target.chance.uniform(*PAUSES))
+        # A server that has just started is given as long as that took: on a busy machine nothing would happen else.
+        time.sleep(target.chance.uniform(*PAUSES) + (course.starts[-1] if len(course.starts) > started else 0.0))
+        started = len(course.starts)
         _watch(scratch, load, course)
         fault = inject(target)
         if fault is not None:
