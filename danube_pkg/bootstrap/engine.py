@@ -72,6 +72,7 @@ class EngineParts(Record):
     performer: EffectPerformer
     room: DiskRoom
     reconnects: Tally
+    registry_pushes: Tally
 
 
 def build_secrets(
@@ -150,6 +151,7 @@ def build_engine(
         performer,
         room,
         ports.reconnects,
+        builds.pushes,
     )
 
 
