@@ -147,6 +147,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         engine=jobs.engine,
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
+        builds=jobs.builds,
         statements=jobs.statements,
         exports=jobs.exports,
         id_tokens=jobs.id_tokens,
