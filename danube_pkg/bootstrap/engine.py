@@ -75,7 +75,6 @@ class EngineParts(Record):
     performer: EffectPerformer
     room: DiskRoom
     reconnects: Tally
-    registry_pushes: Tally
 
 
 def build_secrets(
@@ -153,7 +152,6 @@ def build_engine(
         performer,
         room,
         ports.reconnects,
-        builds.pushes,
     )
 
 

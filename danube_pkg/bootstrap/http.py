@@ -126,7 +126,7 @@ def _metric_sources(parts: ServerParts) -> MetricSources:
         logins=parts.identity.logins.oidc.outcomes,
         registry_pulls=parts.pulled,
         cluster_calls=parts.cluster_calls,
-        registry_pushes=parts.jobs.registry_pushes,
+        registry_pushes=parts.jobs.builds.pushes,
         secret_bytes=lambda: parts.jobs.secrets.known.size_bytes,
         reconnects=parts.jobs.reconnects,
         upkeep=parts.health.upkeep,
