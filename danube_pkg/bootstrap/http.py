@@ -66,6 +66,7 @@ class ServerParts(Record):
     """The parts of the server that the HTTP edge uses. files: reads single files of repositories.
 
     pulled: the images that were pulled; None for a runtime whose images are pulled by others.
+    cluster_calls: requests to a cluster's API; None where there is none.
     """
 
     store: Store
@@ -80,6 +81,7 @@ class ServerParts(Record):
     deploy_key: str
     telemetry: TelemetryParts
     pulled: Tally | None = None
+    cluster_calls: Tally | None = None
 
 
 @asynccontextmanager
@@ -123,6 +125,8 @@ def _metric_sources(parts: ServerParts) -> MetricSources:
         sync_status=lambda: parts.configuration.status,
         logins=parts.identity.logins.oidc.outcomes,
         registry_pulls=parts.pulled,
+        cluster_calls=parts.cluster_calls,
+        registry_pushes=parts.jobs.builds.pushes,
         secret_bytes=lambda: parts.jobs.secrets.known.size_bytes,
         reconnects=parts.jobs.reconnects,
         upkeep=parts.health.upkeep,

@@ -120,6 +120,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             deploy_key=repositories.deploy_key,
             telemetry=telemetry,
             pulled=runtime.images.pulled if runtime.images is not None else None,
+            cluster_calls=runtime.cluster_calls,
         )
         opened = await enter(open_http(parts, _http_options(options, server)))
         yield RunningServer(opened.address, parts)

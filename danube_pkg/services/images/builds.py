@@ -23,6 +23,7 @@ from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.runtimes.pods import ContainerFile
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Record, replace
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 
@@ -57,6 +58,8 @@ class ImageBuilds:
         self._logins = logins
         self._tokens = tokens
         self._registry = registry
+        self.pushes = Tally()
+        """Images that the registry confirmed, by their names without tags."""
 
     def is_build(self, image: str) -> bool:
         """Whether steps in that image build images."""
@@ -119,5 +122,7 @@ class ImageBuilds:
             raise Permanent("images-too-many", what, hint="build the others in a job of their own")
         for image in found:
             await self._store.add_pushed(image)
+            if image.name not in known:
+                self.pushes.count(image.name.rpartition(":")[0])
         self.added.set()
         return found

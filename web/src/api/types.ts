@@ -9,6 +9,7 @@ export type Job = Schemas["JobSummary"];
 export type Run = Schemas["RunView"] & { message?: string };
 export type JobDetail = Schemas["JobDetail"];
 export type JobPage = Schemas["JobPage"];
+export type JobRetention = Schemas["JobRetentionView"];
 export type Step = Schemas["StepView"];
 export type Trigger = Schemas["TriggerView"];
 export type Pipeline = Schemas["PipelineView"];

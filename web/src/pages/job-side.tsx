@@ -8,6 +8,7 @@ import { Fact } from "../parts/facts";
 import { Icon } from "../parts/icons";
 import { ExternalLink } from "../parts/links";
 import { JobEgress } from "./job-egress";
+import { JobFiles } from "./job-files";
 import { JobSteps, type JobStepsProps } from "./job-steps";
 
 export interface JobSideProps extends JobStepsProps {
@@ -26,6 +27,7 @@ export function JobSide(props: JobSideProps) {
       <Signed job={props.job} provenance={props.provenance} />
       <JobEgress job={props.job} />
       <Secrets keys={props.secrets} />
+      <JobFiles job={props.job} />
       <Details job={props.job} />
     </aside>
   );
