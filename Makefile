@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test unit e2e fuzz check format bench profile build self-host proto lock test-packages long-packages web web-types screenshots
+.PHONY: help setup run test unit e2e soak fuzz check format bench profile build self-host proto lock test-packages long-packages web web-types screenshots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ unit: $(VENV)/.dev ## run the tests that need no package of the machine, no root
 
 e2e: long-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar build/debian/system.tar ## run the long tests: browser, other users, kills, whole projects
 	$(PYTEST) $(PARALLEL) -m long $(ARGS)
+
+soak: long-packages $(VENV)/.dev build/bin/.made build/.web ## run what takes more than ten minutes: hostile jobs, years of retention
+	$(PYTEST) $(PARALLEL) -m soak $(ARGS)
 
 fuzz: test-packages $(VENV)/.dev build/bin/.made build/.web ## thousands of simulations with faults, kills and requests by the document; half an hour
 	$(PYTEST) $(PARALLEL) -m fuzz $(ARGS)

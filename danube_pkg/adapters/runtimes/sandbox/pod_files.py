@@ -114,6 +114,16 @@ class ContainerRecord(Record):
     job_id: str
     init: ProcessMark
     image_digest: str = ""
+    isolation: int = 0
+    """The number of the isolated leg that it belongs to; 0 for none."""
+
+
+class LegRecord(Record):
+    """An isolated leg of a matrix: the process that holds its network, and whether its workspace is complete."""
+
+    number: int
+    holder: ProcessMark
+    is_complete: bool
 
 
 class PodDirectory:
@@ -127,6 +137,8 @@ class PodDirectory:
         self._data_id = data_id
         self.workspace = self.path / "workspace"
         self.sockets = self.path / "run"
+        self.legs = self.path / "legs"
+        """Workspaces of isolated legs by number. Only the server creates entries in it, so none is a link."""
 
     def container(self, number: int) -> Path:
         return self.path / "c" / str(number)
@@ -170,6 +182,7 @@ class PodDirectory:
         container = record.container
         state = {"pid": record.init.pid, "start": record.init.start, "image": container.image, "role": container.role}
         state["image_digest"] = record.image_digest
+        state["isolation"] = record.isolation
         _write(self.container(container.number) / "container.json", state)
 
     def containers(self) -> Iterator[ContainerRecord]:
@@ -183,7 +196,9 @@ class PodDirectory:
             def record(data: dict[str, Any], number: int = number) -> ContainerRecord:
                 container = Container(self.pod_id, number, ContainerRole(data["role"]), data["image"])
                 mark = ProcessMark(data["pid"], data["start"])
-                return ContainerRecord(container, job_id, mark, data.get("image_digest", ""))
+                return ContainerRecord(
+                    container, job_id, mark, data.get("image_digest", ""), int(data.get("isolation", 0))
+                )
 
             found = _readable(self.container(number) / "container.json", record)
             if found is not None:
@@ -195,6 +210,20 @@ class PodDirectory:
         if not directory.is_dir():
             return []
         return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal())
+
+    def write_leg(self, record: LegRecord) -> None:
+        _write(self.path / f"leg-{record.number}.json", to_builtins(record))
+
+    def leg_records(self) -> list[LegRecord]:
+        """Every isolated leg that was ever begun, running or not."""
+        if self._read_own() is None:
+            return []
+
+        def record(data: dict[str, Any]) -> LegRecord:
+            return LegRecord(data["number"], ProcessMark(**data["holder"]), data["is_complete"])
+
+        found = (_readable(path, record) for path in sorted(self.path.glob("leg-*.json")))
+        return [one for one in found if one is not None]
 
     def write_copied(self, number: int, size_bytes: int) -> None:
         """Record the size of a container's copy of its image, which does not count as the job's."""
