@@ -58,7 +58,7 @@ class TaskExits:
 
     def read(self) -> list[EndedTask]:
         """Without waiting."""
-        found = []
+        found: list[EndedTask] = []
         while True:
             try:
                 data = self._socket.recv(65536)
