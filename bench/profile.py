@@ -199,11 +199,11 @@ def _print_jobs(steps: int, jobs: Sequence[JobProfile]) -> None:
     print(f"  {'process':<26} {'started':>7} {'processor ms':>13}")
     print(f"  {'server':<26} {0:>7} {median(lambda one: one.server_ms):>13.1f}")
     kinds = {kind for one in jobs for kind in one.processes}
-    rows = [
-        (kind, *(median(lambda one, kind=kind, at=at: one.processes.get(kind, (0, 0.0))[at]) for at in (0, 1)))  # type: ignore[misc]
-        for kind in kinds
-    ]
-    for kind, count, ms in sorted(rows, key=lambda row: -row[2]):
+    rows = dict[str, tuple[float, float]]()
+    for kind in kinds:
+        counts, times = zip(*(one.processes.get(kind, (0, 0.0)) for one in jobs), strict=True)
+        rows[kind] = statistics.median(counts), statistics.median(times)
+    for kind, (count, ms) in sorted(rows.items(), key=lambda row: -row[1][1]):
         if count or ms:
             print(f"  {kind:<26} {count:>7.0f} {ms:>13.1f}")
     print()

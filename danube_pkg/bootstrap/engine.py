@@ -115,11 +115,8 @@ def build_engine(
     ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
     kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
-    pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
-    context = replace(context, runtime=runtime.runtime.name)
-    files = BlobDirectory(store.directory / "artifacts", "artifact")
-    artifacts = Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
-    statements = Statements(signed, kept, pushed, reads, store.signing, context, artifacts)
+    artifacts = _artifacts(store, kept, observer)
+    statements = _statements(store, signed, kept, replace(context, runtime=runtime.runtime.name), artifacts)
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
@@ -161,6 +158,18 @@ def build_engine(
 def _egress(store: Store, secrets: Secrets, runtime: RuntimeParts) -> Egress:
     network = NetworkEgress(runtime.network, store.keys) if runtime.network is not None else None
     return Egress(runtime.proxies, runtime.ledgers, secrets, network)
+
+
+def _artifacts(store: Store, kept: SqliteArtifacts, observer: JobObserver) -> Artifacts:
+    files = BlobDirectory(store.directory / "artifacts", "artifact")
+    return Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
+
+
+def _statements(
+    store: Store, signed: SqliteProvenance, kept: SqliteArtifacts, context: StatementContext, artifacts: Artifacts
+) -> Statements:
+    pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
+    return Statements(signed, kept, pushed, reads, store.signing, context, artifacts)
 
 
 def _id_tokens(store: Store, external_url: str) -> IdTokens:

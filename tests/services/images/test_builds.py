@@ -10,7 +10,7 @@ import pytest
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.keys.registry_key import RegistryKeyFile
 from danube_pkg.core.errors import Permanent
-from danube_pkg.core.images.pushed import MAX_PUSHED_IMAGES, PushedImage
+from danube_pkg.core.images.pushed import MAX_PUSHED_IMAGES, AttestationStatus, DueImage, PushedImage
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.images.registry_tokens import CredentialKind
 from danube_pkg.core.jobs.coordination import StepRequest
@@ -38,6 +38,12 @@ class MemoryImages:
 
     async def list_pushed(self, job_id: str) -> Sequence[PushedImage]:
         return list(self.kept.values())
+
+    async def list_due(self, limit: int) -> Sequence[DueImage]:
+        raise AssertionError(f"builds attach no provenance ({limit})")
+
+    async def set_attestation(self, job_id: str, name: str, status: AttestationStatus, problem: str) -> None:
+        raise AssertionError(f"builds attach no provenance ({job_id} {name} {status} {problem})")
 
     async def digest_of(self, repository: str, tag: str) -> str:
         return self.tags.get(f"{repository}:{tag}", "")

@@ -7,7 +7,8 @@ from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.images.registry_tokens import CredentialKind, RegistryCredential
 from danube_pkg.services.images.job_logins import JobLogins
-from tests.services.images.test_builds import HOST, job_of_pipeline
+from tests.edges.http.test_registry_tokens import job_of_pipeline
+from tests.services.images.test_builds import HOST
 
 SPECS = (
     RegistrySpec("open.test"),

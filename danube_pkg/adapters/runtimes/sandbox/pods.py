@@ -143,7 +143,7 @@ class SandboxPods:
         workspace.chmod(SHARED_MODE if record.shares_by_group else OWN_MODE)
         await give(workspace, record.tree_owner, record.user_base, self.chown_command)
         await start_holder(
-            self._namespaces,
+            self._lasting_command,
             write_record,
             map_of_pod(record.user_base) if record.user_base else self.shared_ids,
             label=f"{self._data_id}/{pod.pod_id}",
