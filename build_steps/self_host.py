@@ -6,12 +6,14 @@ and without a network: the packages are fetched before, and pods read them. Ever
 
 import argparse
 import json
+import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from build_steps.binary import unproven
 from build_steps.run_example import DANUBE, ROOT, Ended, Example
 from build_steps.web import WEB, install_packages
 
@@ -96,6 +98,7 @@ def main() -> int:
     finally:
         example.stop()
     print(f"\nbuilt and verified, in {PLACE / 'dist'}: {', '.join(path.name for path in files)}")
+    print("\n".join(unproven(platform.machine())))
     return 0
 
 
