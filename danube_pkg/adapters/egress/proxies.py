@@ -23,7 +23,7 @@ from danube_pkg.adapters.egress.network_listener import NetworkListeners
 from danube_pkg.adapters.egress.proxy_connection import ProxyConnection
 from danube_pkg.core.egress.policy import with_registries
 from danube_pkg.core.egress.ports import NetworkPod
-from danube_pkg.core.errors import Unavailable
+from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.runtimes.pods import PodSockets
 from danube_pkg.kit.readiness import wait_readable
@@ -122,6 +122,22 @@ class EgressProxyPool:
                 proxy = await self._current()
                 proxy.send(message, (sockets.listener, sockets.names, sockets.holder, ledger, masks, *sockets.counters))
                 proxy.jobs.add(job_id)
+
+    async def join(self, job_id: str, sockets: PodSockets) -> None:
+        self._find_earlier_proxies()
+        await self.served()
+        proxy = next((one for one in self._proxies.values() if job_id in one.jobs), None)
+        if proxy is None:
+            raise Unavailable(
+                "egress-not-opened", f"the egress proxy of job {job_id} has ended; another one is started"
+            )
+        passed = (sockets.listener, sockets.names, sockets.holder, *sockets.counters)
+        answer = await proxy.request({"verb": "join", "job": job_id}, passed)
+        if "unknown" in answer:
+            what = "the egress proxy of this job is of an older version, which serves no legs of a matrix"
+            raise Permanent("egress-not-opened", what, hint="run the job again: danube rerun JOB")
+        if not answer["joined"]:
+            raise Unavailable("egress-not-opened", f"the egress proxy does not serve job {job_id} any more")
 
     async def admit(self, pod: NetworkPod) -> None:
         sources = [*pod.addresses, *self._settings.translated]

@@ -2044,6 +2044,10 @@ export interface components {
             image: string;
             /** @description The program that runs its command, with options; empty for /bin/sh -e. */
             shell: string;
+            /** @description The leg of a matrix that it belongs to, as `python=3.12`; empty for none. */
+            leg: string;
+            /** @description Whether that leg has a network and a workspace of its own. */
+            is_isolated: boolean;
             /**
              * @description How the step is, or how it ended.
              * @enum {string}
@@ -2301,6 +2305,8 @@ export interface components {
             provenance: components["schemas"]["ProvenanceView"] | null;
             /** @description In the order of their upload. */
             artifacts: components["schemas"]["ArtifactView"][];
+            /** @description The images that it pushed to the server's registry, by name. */
+            images: components["schemas"]["PushedImageView"][];
         };
         /** @description Whether a signed statement about a job exists. */
         ProvenanceView: {
@@ -2324,6 +2330,29 @@ export interface components {
              * @description When it was uploaded.
              */
             created_at: string;
+            /** @description Of an SBOM: the artifact or pushed image that it describes; else empty. */
+            describes: string;
+        };
+        /** @description An image that a job pushed to the server's own registry. */
+        PushedImageView: {
+            /** @description Host, repository and tag. */
+            name: string;
+            /** @description The digest of its manifest. */
+            digest: string;
+            /** @description The step that built it. */
+            step: number;
+            /**
+             * Format: date-time
+             * @description When it was recorded.
+             */
+            pushed_at: string;
+            /**
+             * @description `attested`: the registry has the signed statement about it. `unattested`: it never will.
+             * @enum {string}
+             */
+            attestation: "pending" | "attested" | "unattested";
+            /** @description Why it is unattested; else empty. */
+            problem: string;
         };
         /** @description The secrets that a job has read. */
         UsedSecrets: {

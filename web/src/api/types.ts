@@ -24,6 +24,7 @@ export type Delivery = Schemas["DeliveryView"];
 export type DeliveryPage = Schemas["DeliveryPage"];
 export type Outcome = Schemas["OutcomeView"];
 export type Artifact = Schemas["ArtifactView"];
+export type PushedImage = Schemas["PushedImageView"];
 export type ArtifactList = Schemas["ArtifactList"];
 export type Provenance = Schemas["ProvenanceView"];
 export type Explanation = Schemas["Explanation"];
