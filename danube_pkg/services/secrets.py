@@ -150,7 +150,8 @@ class Secrets:
     async def read_for_job(self, job: Job, sequence: int, key: str) -> bytes:
         """The pipeline's own value, else the global one; the read is recorded before the value is returned.
 
-        Raises Forbidden for a job of untrusted code, approved or not, and for a secret that the server uses itself.
+        Raises Forbidden for a job of untrusted code, approved or not, for a rebuild that was not given the secret, and
+        for a secret that the server uses itself.
         """
         self.requests.count(job.pipeline)
         if job.trigger.is_untrusted:
@@ -160,6 +161,7 @@ class Secrets:
                 cause="its author could send the value anywhere",
                 hint="run what needs secrets after the merge: if ctx.pull_request is None: …",
             )
+        _check_rebuild(job, key)
         if key in self._overrides:
             return self._overrides[key]
         names = [SecretName(job.pipeline, key), SecretName(None, key)]
@@ -251,3 +253,15 @@ class Secrets:
         count = await self._store.forget_retired_secrets(before)
         if count:
             _log.info("secrets-forgotten", count=count)
+
+
+def _check_rebuild(job: Job, key: str) -> None:
+    """Raises Forbidden for a rebuild that was not given this secret."""
+    rebuild = job.trigger.rebuild
+    if rebuild is not None and key not in rebuild.secrets:
+        raise Forbidden(
+            "secret-of-rebuild",
+            f"the rebuild may not read the secret {key!r}",
+            cause="a rebuild gets no secret that it was not given: with one it could publish what it builds",
+            hint=f"danube rebuild {rebuild.job} --with-secrets {key}",
+        )

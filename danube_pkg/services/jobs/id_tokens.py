@@ -7,6 +7,7 @@ from danube_pkg.core.errors import NotFound, Permanent
 from danube_pkg.core.jobs.id_tokens import (
     check_audience,
     check_issuer,
+    check_no_rebuild,
     check_trusted,
     claims_of,
     discovery_document,
@@ -29,6 +30,7 @@ class IdTokens:
         """A token of the job for that audience. Raises Invalid, and Permanent for a job or a server that has none."""
         check_audience(audience)
         check_trusted(job)
+        check_no_rebuild(job)
         issuer = check_issuer(self._external_url)
         return await self._keys.sign_token(claims_of(job, issuer, audience, self._new_id(), self._clock.now()))
 
