@@ -237,6 +237,7 @@ async def assert_expected(stage: Stage, route: Route) -> None:
             "job": job_id,
             "key": "KEY",
             "badge": "app.svg",
+            "page": "none",
             "artifact": "none",
             "session": "none",
             "token": "none",
