@@ -30,7 +30,7 @@ def differences(one: Path, other: Path) -> list[tuple[str, str]]:
 
 def _members(path: Path) -> dict[str, tuple[str, ...]]:
     """Content, mode and time of each member, by its name."""
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     with tarfile.open(path, "r|*") as archive:
         for member in archive:
             hash_ = hashlib.sha256(member.linkname.encode())
