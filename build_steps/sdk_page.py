@@ -7,7 +7,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from danube import DanubeError, StepFailed, StepHandle, StepResult, artifacts, ctx, pipeline, secrets, step
+from danube import (
+    DanubeError,
+    Leg,
+    LegResult,
+    MatrixFailed,
+    StepFailed,
+    StepHandle,
+    StepResult,
+    artifacts,
+    ctx,
+    pipeline,
+    secrets,
+    step,
+)
 
 PAGE = Path(__file__).parents[1] / "docs" / "sdk.md"
 
@@ -24,6 +37,7 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("step.run", step.run),
     ("step.start", step.start),
     ("step.parallel", step.parallel),
+    ("step.matrix", step.matrix),
     ("step.service", step.service),
     ("step.build_image", step.build_image),
     ("secrets.get", secrets.get),
@@ -32,7 +46,16 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
 )
 """In the order in which authors meet them."""
 
-TYPES: tuple[type[Any], ...] = (StepResult, StepHandle, type(ctx), StepFailed, DanubeError)
+TYPES: tuple[type[Any], ...] = (
+    StepResult,
+    StepHandle,
+    type(ctx),
+    Leg,
+    LegResult,
+    StepFailed,
+    MatrixFailed,
+    DanubeError,
+)
 
 _ARGUMENT = re.compile(r"^([a-z_]+(?:, [a-z_]+)*): ")
 _WIDTH = 118
@@ -58,7 +81,8 @@ def public_names(module: ModuleType) -> set[str]:
 
 
 def _signature(call: Callable[..., Any]) -> str:
-    text = str(inspect.signature(call)).replace("collections.abc.", "").replace("danube._results.", "")
+    text = str(inspect.signature(call)).replace("collections.abc.", "")
+    text = re.sub(r"danube\._[a-z]+\.", "", text)
     text = re.sub(r"~?F\b", "function", text.replace("typing.", ""))
     text = text.replace("= ''", '= ""').replace("'", "")
     if len(text) + 20 <= _WIDTH:

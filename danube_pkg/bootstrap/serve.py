@@ -22,7 +22,7 @@ from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.runtime_choice import choose_runtime
 from danube_pkg.bootstrap.store import Store, load_applied, open_store, wait_lost
-from danube_pkg.bootstrap.traces import open_tracer
+from danube_pkg.bootstrap.telemetry import open_telemetry
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.cluster_settings import effective_cluster
@@ -45,7 +45,7 @@ class ServerOptions(Record):
     """settings: danube.toml, with the command line's flags applied; flags: names of the settings that these replace.
 
     known: gets each secret value, to mask it in the server's log. listening: the socket on which clients wait already.
-    admin: the local administrator's, if the process manager holds it.
+    admin: the local administrator's, if the process manager holds it. pod_launcher: as in RuntimeOptions.
     """
 
     settings: Settings
@@ -54,6 +54,7 @@ class ServerOptions(Record):
     images: ImageOptions
     listening: socket.socket | None = None
     admin: socket.socket | None = None
+    pod_launcher: Path | None = None
 
 
 class RunningServer(Record):
@@ -80,10 +81,10 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         runtime = await enter(open_runtime(wanted, store.directory, callbacks))
         repositories = await enter(open_repositories(store, applied, secrets, settings.config_repo, settings.sources))
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
-        tracer = await enter(open_tracer(store, applied, options.known))
+        telemetry = await enter(open_telemetry(store, applied, options.known))
         server, url = configuration.settings.server, configuration.settings.server.external_url
         observer, context = JobObserver(applied, store.clock), StatementContext(configuration=settings.config_repo.url)
-        files = repositories.sources
+        files, tracer = repositories.sources, telemetry.tracer
         opening = open_engine(store, secrets, masks, runtime, files, observer, url, context, tracer, access.listener)
         jobs = await enter(opening)
         outbox = await enter(open_notifications(store, jobs, repositories.statuses, repositories.forges, url))
@@ -103,7 +104,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             audit=audit,
             runtime=runtime,
             retention=retention,
-            sources=(*conditions, *attested, jobs.draining, retention, *runtime.conditions, tracer),
+            sources=(*conditions, *attested, jobs.draining, retention, *runtime.conditions, tracer, telemetry.metrics),
         )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
@@ -119,7 +120,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             retention=retention,
             files=files,
             deploy_key=repositories.deploy_key,
-            tracer=tracer,
+            telemetry=telemetry,
             pulled=runtime.images.pulled if runtime.images is not None else None,
         )
         opened = await enter(open_http(parts, _http_options(options, server)))
@@ -141,6 +142,7 @@ def runtime_options(options: ServerOptions, store: Store, applied: AppliedConfig
         kubernetes=cluster,
         server=settings.server,
         host_image=lends_host,
+        pod_launcher=options.pod_launcher,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from danube_pkg.core.danubefile_sdk import SDK
 from danube_pkg.core.documents.marked import Findings, nearest
 from danube_pkg.core.errors import SourceLocation
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 
 _ROOT = "danube"
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -28,8 +28,11 @@ class _Parameter(Record):
 
 
 class _Signature(Record):
+    """others: what an argument of any other name is; None where there is none."""
+
     parameters: tuple[_Parameter, ...]
     result: str
+    others: _Parameter | None = None
 
 
 def check_sdk_use(tree: ast.Module, names: Mapping[str, str], file: str, findings: Findings) -> None:
@@ -80,7 +83,9 @@ class _Scope:
                 what = f"{shown} takes {len(positional)} arguments without a name, not {len(call.args)}"
                 self._add(call, what, f"pass the others by name: {', '.join(by_name)}" if by_name else "")
         for keyword in call.keywords:
-            if keyword.arg is not None and keyword.arg not in by_name:
+            if keyword.arg is not None and keyword.arg not in by_name and signature.others is not None:
+                given.append((replace(signature.others, name=keyword.arg), keyword.value))
+            elif keyword.arg is not None and keyword.arg not in by_name:
                 self._add(keyword, f"{shown} has no argument {keyword.arg!r}", nearest(keyword.arg, [*by_name]))
             elif keyword.arg is not None:
                 given.append((by_name[keyword.arg], keyword.value))
@@ -103,6 +108,10 @@ class _Scope:
                 if found not in ("", "str"):
                     what = f"{parameter.name}= of {called} has texts only, not {found}"
                     self._add(part, what, "write it in quotes, or convert it: str(…)")
+        elif wanted.startswith("Sequence"):
+            if kind not in ("list", "tuple"):
+                what = f"{parameter.name}= of {called} must be a list, not {kind}"
+                self._add(value, what, f'write: {parameter.name}=["…"]')
         elif kind != ("dict" if wanted.startswith("Mapping") else wanted):
             words = {"str": "a text", "int": "a whole number", "bool": "True or False"}.get(wanted, "a dict of texts")
             self._add(value, f"{parameter.name}= of {called} must be {words}, not {kind}", _wanted(parameter))
@@ -224,7 +233,9 @@ def _signature(called: str) -> _Signature:
         _Parameter(one.arg, -1, ast.unparse(one.annotation) if one.annotation else "", default is None)
         for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     ]
-    return _Signature(tuple(parameters), ast.unparse(function.returns) if function.returns else "")
+    rest = arguments.kwarg
+    others = _Parameter("", -1, ast.unparse(rest.annotation) if rest.annotation else "", False) if rest else None
+    return _Signature(tuple(parameters), ast.unparse(function.returns) if function.returns else "", others)
 
 
 def _literal_kind(value: ast.expr) -> str:

@@ -13,6 +13,9 @@ SDK: Mapping[str, Mapping[str, str]] = {
     "danube": {
         "Context": "",
         "DanubeError": "",
+        "Leg": "",
+        "LegResult": "",
+        "MatrixFailed": "",
         "StepFailed": "",
         "StepHandle": "",
         "StepResult": "",
@@ -29,6 +32,9 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "build_args: Mapping[str, str] | None = None, target: str | None = None, cache: bool = True, "
         "sbom: str | None = None, name: str | None = None, image: str = 'ghcr.io/osscontainertools/kaniko:latest', "
         "timeout_seconds: int | None = None, retries: int = 0) -> str",
+        "matrix": "(body: Callable[[Leg], object], *, exclude: Sequence[Mapping[str, str]] = (), "
+        "isolated: bool = False, fail_fast: bool = False, max_parallel: int = 4, **axes: Sequence[str]) "
+        "-> dict[str, LegResult]",
         "parallel": "() -> Iterator[None]",
         "service": "(name: str, command: str, *, ready: str | None = None, image: str | None = None, "
         "env: Mapping[str, str] | None = None, working_directory: str | None = None, shell: str | None = None, "

@@ -81,11 +81,12 @@ class ServerConnection:
 class CoordinatorClient:
     """`danube._session.Session` over gRPC."""
 
-    def __init__(self, connection: ServerConnection, workspace: str) -> None:
+    def __init__(self, connection: ServerConnection, workspace: str, leg_workspaces: str = "") -> None:
         self._channel, token = connection.channel(), connection.token
         self._stub = CoordinatorStub(self._channel)
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._workspace = workspace
+        self._leg_workspaces = leg_workspaces
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
         self._uploads = threading.BoundedSemaphore(UPLOADS_AT_ONCE)
@@ -100,6 +101,10 @@ class CoordinatorClient:
     @property
     def workspace(self) -> str:
         return self._workspace
+
+    @property
+    def leg_workspaces(self) -> str:
+        return self._leg_workspaces
 
     def next_sequence(self, kind: str) -> int:
         with self._lock:
@@ -140,6 +145,8 @@ class CoordinatorClient:
             retries=call.retries,
             check=call.check,
             shell=call.shell,
+            leg=call.leg,
+            isolation=call.isolation,
         )
         end = self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata))
         signal = end.signal if end.HasField("signal") else 0

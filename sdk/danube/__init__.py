@@ -15,12 +15,17 @@ Everything else is Python: loops are matrices, `if` is a condition, functions an
 from danube import artifacts, secrets, step
 from danube._context import Context, ctx
 from danube._errors import DanubeError
+from danube._legs import LegResult
+from danube._matrix import Leg, MatrixFailed
 from danube._pipeline import pipeline
 from danube._results import StepFailed, StepHandle, StepResult
 
 __all__ = [
     "Context",
     "DanubeError",
+    "Leg",
+    "LegResult",
+    "MatrixFailed",
     "StepFailed",
     "StepHandle",
     "StepResult",

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from danube._errors import DanubeError
+from danube._legs import current_leg
 from danube._session import current
 from danube._texts import check_texts
 
@@ -30,7 +31,8 @@ def keep(path: str, name: str, describes: str = "") -> None:
     """What `artifacts.upload` does with a path. describes: of an SBOM, its subject."""
     session = current()
     check_texts("artifact-invalid", {"the name of an artifact": name})
-    workspace = Path(session.workspace)
+    leg = current_leg()
+    workspace = Path(session.workspace if leg is None else leg.workspace)
     found = sorted(glob.glob(str(workspace / path), recursive=True))
     if not found:
         raise DanubeError(

@@ -6,7 +6,7 @@ from danube._uploads import attach_sbom, keep
 def upload(path: str, *, name: str, sbom: str | None = None) -> None:
     """Keep a file, a directory, or what a pattern matches, as an artifact of the job.
 
-    path: relative to `/workspace`; may be a pattern (`dist/*.whl`).
+    path: relative to `/workspace`, that of the leg in an isolated leg of a matrix; may be a pattern (`dist/*.whl`).
     name: unique in the job.
     sbom: a CycloneDX or SPDX 2 document in JSON, of at most 4 MiB, which lists what is in it; relative to
         `/workspace`. It is kept as the artifact `<name>.sbom.json`, and the server signs a statement that ties it to

@@ -9,12 +9,15 @@ from dataclasses import replace
 from danube import _open_steps
 from danube._build import BUILDER_IMAGE, build_command, built_image, sbom_name
 from danube._errors import DanubeError
+from danube._legs import current_leg
+from danube._matrix import matrix as matrix
 from danube._pipeline import check_shell, checked_environment
 from danube._results import StepFailed, StepHandle, StepResult, wait_for_one
 from danube._session import StepCall, current, default_environment, default_shell
 from danube._texts import check_texts, check_whole_numbers
 from danube._uploads import attach_sbom
 
+matrix.__module__ = __name__  # where authors find it
 _groups = threading.local()
 
 
@@ -48,7 +51,10 @@ def run(
     check: raise StepFailed, and fail the job, when the command does not succeed.
     """
     handle = _start(command, name, image, env, working_directory, shell, timeout_seconds, retries, check)
-    return handle.wait()
+    result = handle.wait()
+    if (leg := current_leg()) is not None:
+        leg.refuse_if_cancelled()
+    return result
 
 
 def start(
@@ -227,15 +233,18 @@ def _start(
     retries: int,
     check: bool,
 ) -> StepHandle:
-    session = current()
+    session, leg = current(), current_leg()
     texts = {"the command": command, "name": name or "", "image": image or ""}
     texts |= {"working_directory": working_directory or "", "shell": shell or ""}
     check_texts("step-invalid", texts)
     variables = {**default_environment(), **checked_environment(env)}
     _check(command, shell, timeout_seconds, retries)
+    if leg is not None:
+        leg.refuse_if_cancelled()
+    title = name or _first_line(command)
     call = StepCall(
         sequence=session.next_sequence("step"),
-        name=name or _first_line(command),
+        name=f"{leg.name}: {title}" if leg is not None else title,
         command=command,
         image=image or "",
         environment=variables,
@@ -244,6 +253,8 @@ def _start(
         retries=retries,
         check=check,
         shell=default_shell() if shell is None else shell,
+        leg=leg.name if leg is not None else "",
+        isolation=leg.isolation if leg is not None else 0,
     )
     future: Future[StepResult] = Future()
     without_end = _open_steps.without_end
@@ -260,13 +271,16 @@ def _start(
             future.set_result(result)
 
     threading.Thread(target=work, name=f"step {call.sequence}", daemon=True).start()
-    return StepHandle(
+    handle = StepHandle(
         call.name,
         future,
         check,
         on_refusal=lambda: without_end.pop(call.sequence, None),
         on_stop=lambda: session.stop_step(call.sequence),
     )
+    if leg is not None:
+        leg.watch(handle)
+    return handle
 
 
 def _check(command: str, shell: str | None, timeout_seconds: int | None, retries: int) -> None:

@@ -39,6 +39,7 @@ class RecordingSession:
         self.calls: list[StepCall] = []
         self.ended: list[str] = []
         self.unknown_stops = 0
+        self.leg_workspaces = ""
         self._stopped: dict[int, threading.Event] = {}
         self.uploads: dict[str, tuple[str, Chunks]] = {}
         self.described: dict[str, str] = {}

@@ -276,6 +276,10 @@ ALTER TABLE pushed_images ADD COLUMN attestation TEXT NOT NULL DEFAULT 'pending'
 ALTER TABLE pushed_images ADD COLUMN problem TEXT NOT NULL DEFAULT '';
 CREATE INDEX pushed_images_pending ON pushed_images (pushed_at) WHERE attestation = 'pending';
 """,
+    """
+ALTER TABLE steps ADD COLUMN leg TEXT NOT NULL DEFAULT '';
+ALTER TABLE steps ADD COLUMN isolation INTEGER NOT NULL DEFAULT 0;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -96,6 +96,8 @@ class StepRequested(JobEvent):
     retries: int = 0
     timeout_seconds: int = 0
     shell: str = ""
+    leg: str = ""
+    isolation: int = 0
 
 
 class StepStopRequested(JobEvent):

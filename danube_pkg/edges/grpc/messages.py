@@ -10,6 +10,8 @@ from danube_pkg.core.jobs.coordination import (
     MAX_DIRECTORY_BYTES,
     MAX_FAILURE_BYTES,
     MAX_IMAGE_BYTES,
+    MAX_ISOLATED_LEGS,
+    MAX_LEG_BYTES,
     MAX_NAME_BYTES,
     MAX_SHELL_BYTES,
     MAX_STEP_BYTES,
@@ -111,6 +113,13 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
             f"the shell of step {request.sequence} is larger than {MAX_SHELL_BYTES} bytes or has a NUL byte",
             hint='name a program and its options: shell="bash -euo pipefail"',
         )
+    if len(request.leg.encode()) > MAX_LEG_BYTES or request.isolation > MAX_ISOLATED_LEGS:
+        raise Invalid(
+            "step-invalid",
+            f"the leg of step {request.sequence} has a name of more than {MAX_LEG_BYTES} bytes, or a number above"
+            f" {MAX_ISOLATED_LEGS}",
+            hint="give the matrix fewer combinations: exclude=[…]",
+        )
     return StepRequest(
         sequence=request.sequence,
         name=request.name,
@@ -122,6 +131,8 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
         retries=request.retries,
         check=request.check,
         shell=request.shell,
+        leg=request.leg,
+        isolation=request.isolation,
     )
 
 

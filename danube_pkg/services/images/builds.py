@@ -6,13 +6,10 @@ before the image becomes an output of the job.
 """
 
 import asyncio
-import base64
-import json
 from collections.abc import Callable, Sequence
 
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.builders import (
-    CONFIG_PATH,
     cache_of,
     completed,
     digest_in,
@@ -27,16 +24,13 @@ from danube_pkg.core.images.pushed import (
     PushedImageStore,
 )
 from danube_pkg.core.images.registries import RegistrySpec
-from danube_pkg.core.images.registry_tokens import CredentialKind, RegistryCredential, RegistryPasswords
 from danube_pkg.core.jobs.coordination import StepRequest
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.runtimes.pods import ContainerFile
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Record, replace
+from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registry_tokens import RegistryTokens
-
-USER = "danube"
-"""The user of the credential; the registry's log shows the job, which its token names."""
 
 
 class BuildSettings(Record):
@@ -56,7 +50,7 @@ class ImageBuilds:
         settings: BuildSettings,
         store: PushedImageStore,
         clock: Clock,
-        passwords: RegistryPasswords,
+        logins: JobLogins,
         tokens: RegistryTokens | None,
         registry: OwnRegistry | None,
     ) -> None:
@@ -66,7 +60,7 @@ class ImageBuilds:
         self._settings = settings
         self._store = store
         self._clock = clock
-        self._passwords = passwords
+        self._logins = logins
         self._tokens = tokens
         self._registry = registry
 
@@ -92,20 +86,11 @@ class ImageBuilds:
 
     def password(self, job: Job) -> str:
         """The credential of a job's builds; "" where the registry takes no tokens of this server."""
-        if self._tokens is None:
-            return ""
-        reads_only = job.trigger.is_untrusted or job.trigger.rebuild is not None
-        kind = CredentialKind.PULL if reads_only else CredentialKind.PUSH
-        return self._passwords.registry_password(RegistryCredential(kind, job.id))
+        return self._logins.password(job)
 
     def files(self, job: Job) -> Sequence[ContainerFile]:
-        """The files of a builder's container, in the form of `docker login`."""
-        password = self.password(job)
-        if not password:
-            return ()
-        basic = base64.b64encode(f"{USER}:{password}".encode()).decode()
-        content = json.dumps({"auths": {self._settings.host: {"auth": basic}}})
-        return (ContainerFile(CONFIG_PATH, content),)
+        """The files of a builder's container."""
+        return self._logins.builder_files(job)
 
     async def list_pushed(self, job_id: str) -> Sequence[PushedImage]:
         """The recorded images of a job, by name."""

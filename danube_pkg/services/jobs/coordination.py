@@ -131,7 +131,15 @@ class Coordination:
             text.check_request(request)
         name = _name_of(known, request, text)
         asked = ev.StepRequested(
-            request.sequence, name, image, request.check, request.retries, request.timeout_seconds, request.shell
+            sequence=request.sequence,
+            name=name,
+            image=image,
+            check=request.check,
+            retries=request.retries,
+            timeout_seconds=request.timeout_seconds,
+            shell=request.shell,
+            leg=text.masked(request.leg),
+            isolation=request.isolation,
         )
         if known is not None and known.phase is StepPhase.ENDED:
             await active.apply(asked)
@@ -187,7 +195,7 @@ class Coordination:
             container = await self._waits.until_done(
                 active,
                 f"a container of image {step.image!r}",
-                partial(self._ports.runtime.ensure_container, active.job.pod_id, pinned, files),
+                partial(self._ports.runtime.ensure_container, active.job.pod_id, pinned, files, step.isolation),
                 Reason.POD_FAILED if step.image == HOST_IMAGE else Reason.IMAGE_PULL_FAILED,
             )
         except Permanent as error:

@@ -19,6 +19,7 @@ from danube_pkg.core.jobs.trigger import Rebuild
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.records import replace
 from danube_pkg.services.images.builds import BuildSettings, ImageBuilds
+from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 from tests.edges.http.test_registry_tokens import job_of_pipeline
 
@@ -51,6 +52,10 @@ class MemoryImages:
         return self.tags.get(f"{repository}:{tag}", "")
 
 
+async def no_secret(key: str, user: str) -> bytes:
+    raise Permanent("secret-not-set", f"{user} needs the secret {key!r}, which is not set")
+
+
 def builds_with(memory: MemoryImages, directory: Path, *, tokens: bool = True) -> ImageBuilds:
     """A pipeline `app` that may also push to `shop`."""
     keys, clock = Keys(bytes(32)), SystemClock()
@@ -64,7 +69,8 @@ def builds_with(memory: MemoryImages, directory: Path, *, tokens: bool = True) -
     key = RegistryKeyFile(directory)
     issued = RegistryTokens(HOST, keys, key, clock, lambda: "id", job_of, images_of) if tokens else None
     settings = BuildSettings(HOST, "docker.io", lambda: (RegistrySpec(HOST, insecure=True), RegistrySpec("other.test")))
-    return ImageBuilds(settings, memory, clock, keys, issued, memory)
+    logins = JobLogins(HOST if tokens else "", keys, settings.specs, no_secret)
+    return ImageBuilds(settings, memory, clock, logins, issued, memory)
 
 
 def request(command: str) -> StepRequest:

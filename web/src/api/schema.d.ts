@@ -2130,6 +2130,10 @@ export interface components {
             image: string;
             /** @description The program that runs its command, with options; empty for /bin/sh -e. */
             shell: string;
+            /** @description The leg of a matrix that it belongs to, as `python=3.12`; empty for none. */
+            leg: string;
+            /** @description Whether that leg has a network and a workspace of its own. */
+            is_isolated: boolean;
             /**
              * @description How the step is, or how it ended.
              * @enum {string}
