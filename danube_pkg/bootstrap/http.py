@@ -93,6 +93,7 @@ async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[H
             tuple(map(ip_network, options.trusted_proxies)),
             tls=options.certificate is not None,
             page_directory=options.page_directory,
+            pages_directory=find_provenance_pages(),
         )
         if (dex := parts.identity.dex) is not None:
             upstream = HttpUpstream(dex.settings.url, frozenset({session_cookie(site)}))
@@ -114,6 +115,13 @@ def find_page() -> Path:
     package = Path(danube_pkg.__file__).absolute().parent
     installed = package / "web"
     return installed if installed.is_dir() else package.parent / "build" / "web"
+
+
+def find_provenance_pages() -> Path:
+    """The directory of the pages that provenance names: inside an installed package, else in a checkout."""
+    package = Path(danube_pkg.__file__).absolute().parent
+    installed = package / "docs"
+    return installed if installed.is_dir() else package.parent / "docs"
 
 
 def _metric_sources(parts: ServerParts) -> MetricSources:

@@ -13,6 +13,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("logs", "print a job's log, or follow it"),
     ("cancel", "cancel a job that has not ended"),
     ("rerun", "run a job again for the same commit"),
+    ("rebuild", "build a job's outputs again and compare"),
     ("approve", "let a job of untrusted code run"),
     ("explain", "explain why a job waits, or why it failed"),
     ("artifacts", "list and download artifacts of jobs"),

@@ -15,6 +15,9 @@ from danube._texts import check_texts
 
 CHUNK_BYTES = 256 * 1024
 
+MEMBER_TIME = 315_532_800
+"""1980-01-01, the time of each member of an archive: with its own, a second build of the same files would differ."""
+
 MAX_SHOWN = 200
 """Characters of a path in a message."""
 
@@ -124,6 +127,7 @@ def _add(archive: tarfile.TarFile, member: str, name: str) -> None:
         return
     info.uid = info.gid = 0
     info.uname = info.gname = ""
+    info.mtime = MEMBER_TIME
     if info.isreg():
         with open(member, "rb") as file:
             archive.addfile(info, file)

@@ -95,6 +95,8 @@ def _trigger(trigger: Trigger) -> dict[str, Any]:
     found: dict[str, Any] = {"type": trigger.type, "actor": trigger.actor}
     if trigger.rerun_of:
         found["rerunOf"] = trigger.rerun_of
+    if trigger.rebuild is not None:
+        found["rebuildOf"] = trigger.rebuild.job
     if trigger.pull_request is not None:
         found["pullRequest"] = {key: value for key, value in sorted(trigger.pull_request.items()) if _is_plain(value)}
         found["trusted"] = not trigger.is_untrusted

@@ -53,6 +53,8 @@ class Site(Record):
     """The Dex to forward to; None if there is none."""
     page_directory: Path | None = None
     """The folder with the built page; None if there is none."""
+    pages_directory: Path | None = None
+    """The folder with the pages that provenance names; None if there is none."""
 
     @property
     def secure(self) -> bool:

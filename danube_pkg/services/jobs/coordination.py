@@ -189,11 +189,13 @@ class Coordination:
         if self._builds.is_build(step.image) and (password := self._builds.password(active.job)):
             await self._mask(active, password.encode())
             files = self._builds.files(active.job)
+        rebuild = active.job.trigger.rebuild
+        pinned = rebuild.pinned(step.image) if rebuild is not None else step.image
         try:
             container = await self._waits.until_done(
                 active,
                 f"a container of image {step.image!r}",
-                partial(self._ports.runtime.ensure_container, active.job.pod_id, step.image, files, step.isolation),
+                partial(self._ports.runtime.ensure_container, active.job.pod_id, pinned, files, step.isolation),
                 Reason.POD_FAILED if step.image == HOST_IMAGE else Reason.IMAGE_PULL_FAILED,
             )
         except Permanent as error:

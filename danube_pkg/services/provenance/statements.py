@@ -10,10 +10,13 @@ from danube_pkg.core.artifacts.ports import ArtifactStore
 from danube_pkg.core.errors import Conflict, NotFound
 from danube_pkg.core.images.pushed import PushedImageStore
 from danube_pkg.core.jobs.job import Job, Provenance
+from danube_pkg.core.provenance.builders import builder_of
 from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, pre_authentication_encoding
 from danube_pkg.core.provenance.ports import ProvenanceStore, Signer
+from danube_pkg.core.provenance.rebuilds import BuiltOutputs, ComparedOutput, compared, is_match, rebuild_statement
 from danube_pkg.core.provenance.sbom import Sbom, sbom_statement
 from danube_pkg.core.provenance.statement import JobFacts, statement_of
+from danube_pkg.core.reasons import Status
 from danube_pkg.core.secrets.ports import SecretReads
 from danube_pkg.kit.records import Record
 
@@ -59,8 +62,8 @@ class Statements:
         self._files = files
 
     async def signed(self, job: Job) -> Sequence[Envelope]:
-        """The signed statement about a job whose log is whole, then those of its SBOMs. Nothing is stored. Raises as
-        `Signer.sign` does, and Permanent for an SBOM that is gone."""
+        """The signed statement about a job whose log is whole, then those of its SBOMs, and that of a rebuild which
+        gave the same bytes. Nothing is stored. Raises as `Signer.sign` does, and Permanent for an SBOM that is gone."""
         context = self._context
         facts = JobFacts(
             job=job,
@@ -81,7 +84,32 @@ class Statements:
                 sbom = await self._files.read_sbom(artifact)
                 name, sha256 = digests[artifact.describes]
                 found.append(await self._envelope(await asyncio.to_thread(sbom_statement, name, sha256, sbom)))
+        if (rebuilt := await self._rebuild_statement(facts)) is not None:
+            found.append(await self._envelope(rebuilt))
         return found
+
+    async def _rebuild_statement(self, facts: JobFacts) -> bytes | None:
+        """The second statement about what a green rebuild has built like its original; None where it has not."""
+        job, context = facts.job, self._context
+        if job.trigger.rebuild is None or job.outcome is not Status.SUCCESS:
+            return None
+        original = job.trigger.rebuild.job
+        outputs, signed = await self.compare(job), await self._store.load_provenance(original)
+        if signed is None or not is_match(outputs):
+            return None
+        builder = builder_of(job, context.runtime, is_local=context.is_local)
+        return rebuild_statement(original, job.id, builder, signed.envelope, outputs)
+
+    async def compare(self, job: Job) -> Sequence[ComparedOutput]:
+        """What a rebuild and its original have built. Raises Conflict for a job that is not a rebuild."""
+        if job.trigger.rebuild is None:
+            what, hint = f"{job.label} is not a rebuild", f"danube rebuild {job.id}"
+            raise Conflict("not-a-rebuild", what, hint=hint)
+        original, rebuilt = [
+            BuiltOutputs(await self._artifacts.list_artifacts(one), await self._images.list_pushed(one))
+            for one in (job.trigger.rebuild.job, job.id)
+        ]
+        return compared(original, rebuilt)
 
     async def _envelope(self, payload: bytes) -> Envelope:
         signature = await self._signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
