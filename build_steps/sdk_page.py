@@ -7,7 +7,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from danube import DanubeError, StepFailed, StepHandle, StepResult, artifacts, ctx, pipeline, secrets, step
+from danube import (
+    Cache,
+    DanubeError,
+    StepFailed,
+    StepHandle,
+    StepResult,
+    artifacts,
+    cache,
+    ctx,
+    hash_files,
+    pipeline,
+    secrets,
+    step,
+)
 
 PAGE = Path(__file__).parents[1] / "docs" / "sdk.md"
 
@@ -29,10 +42,12 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("secrets.get", secrets.get),
     ("secrets.get_bytes", secrets.get_bytes),
     ("artifacts.upload", artifacts.upload),
+    ("cache", cache),
+    ("hash_files", hash_files),
 )
 """In the order in which authors meet them."""
 
-TYPES: tuple[type[Any], ...] = (StepResult, StepHandle, type(ctx), StepFailed, DanubeError)
+TYPES: tuple[type[Any], ...] = (StepResult, StepHandle, Cache, type(ctx), StepFailed, DanubeError)
 
 _ARGUMENT = re.compile(r"^([a-z_]+(?:, [a-z_]+)*): ")
 _WIDTH = 118
@@ -58,7 +73,12 @@ def public_names(module: ModuleType) -> set[str]:
 
 
 def _signature(call: Callable[..., Any]) -> str:
-    text = str(inspect.signature(call)).replace("collections.abc.", "").replace("danube._results.", "")
+    text = (
+        str(inspect.signature(call))
+        .replace("collections.abc.", "")
+        .replace("danube._results.", "")
+        .replace("danube._caches.", "")
+    )
     text = re.sub(r"~?F\b", "function", text.replace("typing.", ""))
     text = text.replace("= ''", '= ""').replace("'", "")
     if len(text) + 20 <= _WIDTH:

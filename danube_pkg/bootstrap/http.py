@@ -142,6 +142,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         engine=jobs.engine,
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
+        caches=jobs.caches,
         statements=jobs.statements,
         exports=jobs.exports,
         id_tokens=jobs.id_tokens,

@@ -89,7 +89,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         triggering = open_triggers(store, jobs, repositories.access(url), configuration.sync)
         triggers = await stack.enter_async_context(triggering)
         identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
-        reaping = open_retention(store, applied, audit, jobs.draining, wanted.images, secrets.read_for_server)
+        reaping = open_retention(store, applied, audit, jobs, wanted.images, secrets.read_for_server)
         retention = await stack.enter_async_context(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(

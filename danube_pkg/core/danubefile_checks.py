@@ -15,6 +15,9 @@ from danube_pkg.kit.records import Record
 
 _ROOT = "danube"
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_LITERALS = {"str": ("str",), "int": ("int",), "bool": ("bool",), "Sequence[str]": ("list", "tuple")}
+"""The kinds of literals that an annotation allows; every other annotation is that of a dict."""
+_WORDS = {"str": "a text", "int": "a whole number", "bool": "True or False", "Sequence[str]": "a list of texts"}
 _KINDS: Mapping[type, str] = {ast.List: "list", ast.Tuple: "tuple", ast.Set: "set", ast.Dict: "dict"}
 
 
@@ -30,6 +33,8 @@ class _Parameter(Record):
 class _Signature(Record):
     parameters: tuple[_Parameter, ...]
     result: str
+    is_variadic: bool
+    """It takes any number of arguments without a name."""
 
 
 def check_sdk_use(tree: ast.Module, names: Mapping[str, str], file: str, findings: Findings) -> None:
@@ -76,7 +81,7 @@ class _Scope:
         starred = any(isinstance(one, ast.Starred) for one in call.args)
         if not starred:
             given += zip(positional, call.args, strict=False)
-            if len(call.args) > len(positional):
+            if len(call.args) > len(positional) and not signature.is_variadic:
                 what = f"{shown} takes {len(positional)} arguments without a name, not {len(call.args)}"
                 self._add(call, what, f"pass the others by name: {', '.join(by_name)}" if by_name else "")
         for keyword in call.keywords:
@@ -93,8 +98,8 @@ class _Scope:
 
     def _check_literal(self, called: str, parameter: _Parameter, value: ast.expr) -> None:
         kind = _literal_kind(value)
-        wanted = parameter.annotation.removesuffix(" | None")
-        if kind == "" or (kind == "None" and wanted != parameter.annotation):
+        wanted, *others = parameter.annotation.removesuffix(" | None").split(" | ")
+        if kind == "" or (kind == "None" and parameter.annotation.endswith(" | None")):
             return
         if wanted.startswith("Mapping") and isinstance(value, ast.Dict):
             pairs = [one for one in zip(value.keys, value.values, strict=True) if one[0] is not None]
@@ -103,8 +108,8 @@ class _Scope:
                 if found not in ("", "str"):
                     what = f"{parameter.name}= of {called} has texts only, not {found}"
                     self._add(part, what, "write it in quotes, or convert it: str(…)")
-        elif kind != ("dict" if wanted.startswith("Mapping") else wanted):
-            words = {"str": "a text", "int": "a whole number", "bool": "True or False"}.get(wanted, "a dict of texts")
+        elif all(kind not in _LITERALS.get(one, ("dict",)) for one in (wanted, *others)):
+            words = _WORDS.get(wanted, "a dict of texts")
             self._add(value, f"{parameter.name}= of {called} must be {words}, not {kind}", _wanted(parameter))
 
     def _type(self, node: ast.expr) -> str:
@@ -224,7 +229,8 @@ def _signature(called: str) -> _Signature:
         _Parameter(one.arg, -1, ast.unparse(one.annotation) if one.annotation else "", default is None)
         for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     ]
-    return _Signature(tuple(parameters), ast.unparse(function.returns) if function.returns else "")
+    result = ast.unparse(function.returns) if function.returns else ""
+    return _Signature(tuple(parameters), result, arguments.vararg is not None)
 
 
 def _literal_kind(value: ast.expr) -> str:

@@ -11,13 +11,17 @@ _RUN = f"(command: str, *, {_STEP}, timeout_seconds: int | None = None, retries:
 
 SDK: Mapping[str, Mapping[str, str]] = {
     "danube": {
+        "Cache": "",
         "Context": "",
         "DanubeError": "",
         "StepFailed": "",
         "StepHandle": "",
         "StepResult": "",
         "artifacts": "",
+        "cache": "(name: str, *, paths: Sequence[str], key: str, fallback: str | Sequence[str] | None = None, "
+        "image: str | None = None) -> Cache",
         "ctx": "",
+        "hash_files": "(*patterns: str) -> str",
         "pipeline": "(*, name: str, shell: str = '', env: Mapping[str, str] | None = None)",
         "secrets": "",
         "step": "",
@@ -68,6 +72,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "sequence": "",
         "status": "",
     },
+    "Cache": {"hit": "", "restored_key": ""},
     "StepHandle": {
         "done": "",
         "name": "",

@@ -13,19 +13,23 @@ Everything else is Python: loops are matrices, `if` is a condition, functions an
 """
 
 from danube import artifacts, secrets, step
+from danube._caches import Cache, cache, hash_files
 from danube._context import Context, ctx
 from danube._errors import DanubeError
 from danube._pipeline import pipeline
 from danube._results import StepFailed, StepHandle, StepResult
 
 __all__ = [
+    "Cache",
     "Context",
     "DanubeError",
     "StepFailed",
     "StepHandle",
     "StepResult",
     "artifacts",
+    "cache",
     "ctx",
+    "hash_files",
     "pipeline",
     "secrets",
     "step",

@@ -25,6 +25,18 @@ class StepCall:
     shell: str = ""
 
 
+@dataclass(frozen=True)
+class CacheCall:
+    """A validated call of `cache`; the same for its restore and its save."""
+
+    sequence: int
+    name: str
+    key: str
+    paths: tuple[str, ...]
+    fallback: tuple[str, ...]
+    image: str
+
+
 class Session(Protocol):
     """What the SDK calls, implemented by the coordinator. `sequence` identifies a call when it is repeated."""
 
@@ -37,6 +49,8 @@ class Session(Protocol):
     def stop_step(self, sequence: int) -> None: ...
     def read_secret(self, sequence: int, key: str) -> bytes: ...
     def id_token(self, sequence: int, audience: str) -> str: ...
+    def restore_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
+    def save_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
     def upload(self, sequence: int, name: str, file_name: str, chunks: "Chunks") -> None: ...
 
 

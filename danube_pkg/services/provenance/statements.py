@@ -4,6 +4,7 @@ import asyncio
 
 from danube_pkg import __version__
 from danube_pkg.core.artifacts.ports import ArtifactStore
+from danube_pkg.core.caches.ports import CacheUses
 from danube_pkg.core.errors import Conflict, NotFound
 from danube_pkg.core.images.pushed import PushedImageStore
 from danube_pkg.core.jobs.job import Job, Provenance
@@ -27,7 +28,7 @@ NO_CONTEXT = StatementContext()
 
 
 class Statements:
-    """Statements about jobs. artifacts, images, reads: what the server recorded of a job beside its state."""
+    """Statements about jobs. artifacts, images, reads, caches: what the server recorded of a job beside its state."""
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Statements:
         artifacts: ArtifactStore,
         images: PushedImageStore,
         reads: SecretReads,
+        caches: CacheUses,
         signer: Signer,
         context: StatementContext,
     ) -> None:
@@ -42,6 +44,7 @@ class Statements:
         self._artifacts = artifacts
         self._images = images
         self._reads = reads
+        self._caches = caches
         self._signer = signer
         self._context = context
 
@@ -53,6 +56,7 @@ class Statements:
             artifacts=await self._artifacts.list_artifacts(job.id),
             images=await self._images.list_pushed(job.id),
             secrets=await self._reads.uses_of(job.id),
+            caches=await self._caches.list_uses(job.id),
             configuration=context.configuration,
             runtime=context.runtime,
             version=__version__,
