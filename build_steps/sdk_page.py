@@ -10,6 +10,9 @@ from typing import Any
 from danube import (
     Cache,
     DanubeError,
+    Leg,
+    LegResult,
+    MatrixFailed,
     StepFailed,
     StepHandle,
     StepResult,
@@ -37,6 +40,7 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("step.run", step.run),
     ("step.start", step.start),
     ("step.parallel", step.parallel),
+    ("step.matrix", step.matrix),
     ("step.service", step.service),
     ("step.build_image", step.build_image),
     ("secrets.get", secrets.get),
@@ -47,7 +51,17 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
 )
 """In the order in which authors meet them."""
 
-TYPES: tuple[type[Any], ...] = (StepResult, StepHandle, Cache, type(ctx), StepFailed, DanubeError)
+TYPES: tuple[type[Any], ...] = (
+    StepResult,
+    StepHandle,
+    Cache,
+    type(ctx),
+    Leg,
+    LegResult,
+    StepFailed,
+    MatrixFailed,
+    DanubeError,
+)
 
 _ARGUMENT = re.compile(r"^([a-z_]+(?:, [a-z_]+)*): ")
 _WIDTH = 118
@@ -73,12 +87,8 @@ def public_names(module: ModuleType) -> set[str]:
 
 
 def _signature(call: Callable[..., Any]) -> str:
-    text = (
-        str(inspect.signature(call))
-        .replace("collections.abc.", "")
-        .replace("danube._results.", "")
-        .replace("danube._caches.", "")
-    )
+    text = str(inspect.signature(call)).replace("collections.abc.", "")
+    text = re.sub(r"danube\._[a-z]+\.", "", text)
     text = re.sub(r"~?F\b", "function", text.replace("typing.", ""))
     text = text.replace("= ''", '= ""').replace("'", "")
     if len(text) + 20 <= _WIDTH:

@@ -25,14 +25,20 @@ def pytest_configure(config: pytest.Config) -> None:
         providers._get_local_constants = lambda: providers._local_constants
 
 
-ONLY = {"web": "long", "adversary": "long", "test_typing.py": "long", "test_document_at_length.py": "fuzz"}
-"""Folders and files with tests of one mark only. Their imports take seconds, and each worker would do them."""
+ONLY = {
+    "web": {"long"},
+    "adversary": {"long", "soak"},
+    "test_typing.py": {"long"},
+    "test_document_at_length.py": {"fuzz"},
+}
+"""Folders and files whose tests all have one of these marks. Their imports take seconds, and each worker would do
+them."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out what has no test of this run."""
-    mark = ONLY.get(collection_path.name)
-    return True if mark is not None and f"not {mark}" in config.option.markexpr else None
+    marks = ONLY.get(collection_path.name)
+    return True if marks and all(f"not {mark}" in config.option.markexpr for mark in marks) else None
 
 
 @pytest.fixture(autouse=True)

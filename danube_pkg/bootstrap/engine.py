@@ -17,7 +17,7 @@ from danube_pkg.adapters.store import (
     SqliteSecrets,
     SqliteServerState,
 )
-from danube_pkg.bootstrap.image_builds import build_image_builds
+from danube_pkg.bootstrap.image_builds import build_image_builds, build_job_logins
 from danube_pkg.bootstrap.registry_tokens import build_registry_tokens
 from danube_pkg.bootstrap.runtime import RuntimeParts
 from danube_pkg.bootstrap.store import WORK_BEGAN, Store
@@ -33,6 +33,8 @@ from danube_pkg.services.caches import Caches, CacheStorage
 from danube_pkg.services.egress import Egress, NetworkEgress
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.images.builds import ImageBuilds
+from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 from danube_pkg.services.jobs.clock_watch import ClockWatch
 from danube_pkg.services.jobs.coordination import Coordination
@@ -66,6 +68,7 @@ class EngineParts(Record):
     secrets: Secrets
     artifacts: Artifacts
     caches: Caches
+    builds: ImageBuilds
     statements: Statements
     exports: JobExports
     id_tokens: IdTokens
@@ -114,24 +117,23 @@ def build_engine(
     what is stated about all jobs; the runtime is added. tracer: None for jobs without traces. cache_storage: where
     caches are; by default in the data directory."""
     egress = _egress(store, secrets, runtime)
-    ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
+    logins = build_job_logins(runtime.image_options, store, observer.applied, secrets)
+    ports = _ports(store, secrets, runtime, sources, egress, logs, logins, external_url)
     ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
     kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
-    pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
     cache_uses = SqliteCacheUses(store.database)
+    artifacts = _artifacts(store, kept, observer)
     context = replace(context, runtime=runtime.runtime.name)
-    statements = Statements(signed, kept, pushed, reads, cache_uses, store.signing, context)
+    statements = _statements(store, signed, kept, context, artifacts, cache_uses)
     performer = _performer(ports, resources, statements)
     draining = Draining(SqliteServerState(store.database))
     room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
-    files = BlobDirectory(store.directory / "artifacts", "artifact")
-    artifacts = Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
     caches = _caches(store, cache_uses, observer.applied, cache_storage)
     id_tokens = _id_tokens(store, external_url)
     tokens = build_registry_tokens(runtime.image_options, store, observer.applied, engine)
-    builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, tokens)
+    builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, logins, tokens)
     coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens, builds, caches)
     exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
@@ -143,6 +145,7 @@ def build_engine(
         secrets,
         artifacts,
         caches,
+        builds,
         statements,
         exports,
         id_tokens,
@@ -179,6 +182,23 @@ def _caches(store: Store, uses: SqliteCacheUses, applied: AppliedConfiguration, 
     return Caches(storage, uses, store.clock, store.new_id, lambda: applied.config.cache_bounds)
 
 
+def _artifacts(store: Store, kept: SqliteArtifacts, observer: JobObserver) -> Artifacts:
+    files = BlobDirectory(store.directory / "artifacts", "artifact")
+    return Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
+
+
+def _statements(
+    store: Store,
+    signed: SqliteProvenance,
+    kept: SqliteArtifacts,
+    context: StatementContext,
+    artifacts: Artifacts,
+    uses: SqliteCacheUses,
+) -> Statements:
+    pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
+    return Statements(signed, kept, pushed, reads, uses, store.signing, context, artifacts)
+
+
 def _id_tokens(store: Store, external_url: str) -> IdTokens:
     keys = IdentityKeyFile(store.directory / "keys", SqliteServerState(store.database))
     return IdTokens(keys, store.clock, store.new_id, external_url)
@@ -191,6 +211,7 @@ def _ports(
     sources: Sources,
     egress: Egress,
     logs: JobLogs,
+    logins: JobLogins,
     external_url: str,
 ) -> EnginePorts:
     return EnginePorts(
@@ -206,6 +227,7 @@ def _ports(
         timing=store.timing,
         new_id=store.new_id,
         external_url=external_url,
+        logins=logins if runtime.images is None else None,
         clock_watch=ClockWatch(SqliteServerState(store.database), store.read_clocks) if store.read_clocks else None,
     )
 

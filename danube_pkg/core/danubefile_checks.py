@@ -11,13 +11,11 @@ from collections.abc import Iterator, Mapping
 from danube_pkg.core.danubefile_sdk import SDK
 from danube_pkg.core.documents.marked import Findings, nearest
 from danube_pkg.core.errors import SourceLocation
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 
 _ROOT = "danube"
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_LITERALS = {"str": ("str",), "int": ("int",), "bool": ("bool",), "Sequence[str]": ("list", "tuple")}
-"""The kinds of literals that an annotation allows; every other annotation is that of a dict."""
-_WORDS = {"str": "a text", "int": "a whole number", "bool": "True or False", "Sequence[str]": "a list of texts"}
+_WORDS = {"str": "a text", "int": "a whole number", "bool": "True or False"}
 _KINDS: Mapping[type, str] = {ast.List: "list", ast.Tuple: "tuple", ast.Set: "set", ast.Dict: "dict"}
 
 
@@ -31,9 +29,12 @@ class _Parameter(Record):
 
 
 class _Signature(Record):
+    """others: what an argument of any other name is; None where there is none."""
+
     parameters: tuple[_Parameter, ...]
     result: str
-    is_variadic: bool
+    others: _Parameter | None = None
+    is_variadic: bool = False
     """It takes any number of arguments without a name."""
 
 
@@ -85,7 +86,9 @@ class _Scope:
                 what = f"{shown} takes {len(positional)} arguments without a name, not {len(call.args)}"
                 self._add(call, what, f"pass the others by name: {', '.join(by_name)}" if by_name else "")
         for keyword in call.keywords:
-            if keyword.arg is not None and keyword.arg not in by_name:
+            if keyword.arg is not None and keyword.arg not in by_name and signature.others is not None:
+                given.append((replace(signature.others, name=keyword.arg), keyword.value))
+            elif keyword.arg is not None and keyword.arg not in by_name:
                 self._add(keyword, f"{shown} has no argument {keyword.arg!r}", nearest(keyword.arg, [*by_name]))
             elif keyword.arg is not None:
                 given.append((by_name[keyword.arg], keyword.value))
@@ -108,9 +111,12 @@ class _Scope:
                 if found not in ("", "str"):
                     what = f"{parameter.name}= of {called} has texts only, not {found}"
                     self._add(part, what, "write it in quotes, or convert it: str(…)")
-        elif all(kind not in _LITERALS.get(one, ("dict",)) for one in (wanted, *others)):
-            words = _WORDS.get(wanted, "a dict of texts")
-            self._add(value, f"{parameter.name}= of {called} must be {words}, not {kind}", _wanted(parameter))
+        elif all(kind not in _kinds_of(one) for one in (wanted, *others)):
+            if wanted.startswith("Sequence"):
+                words, hint = "a list", f'write: {parameter.name}=["…"]'
+            else:
+                words, hint = _WORDS.get(wanted, "a dict of texts"), _wanted(parameter)
+            self._add(value, f"{parameter.name}= of {called} must be {words}, not {kind}", hint)
 
     def _type(self, node: ast.expr) -> str:
         """A key of the table for a value of the SDK, `OWNER.NAME` for a function; "" for what is not known."""
@@ -229,8 +235,17 @@ def _signature(called: str) -> _Signature:
         _Parameter(one.arg, -1, ast.unparse(one.annotation) if one.annotation else "", default is None)
         for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     ]
+    rest = arguments.kwarg
+    others = _Parameter("", -1, ast.unparse(rest.annotation) if rest.annotation else "", False) if rest else None
     result = ast.unparse(function.returns) if function.returns else ""
-    return _Signature(tuple(parameters), result, arguments.vararg is not None)
+    return _Signature(tuple(parameters), result, others, arguments.vararg is not None)
+
+
+def _kinds_of(annotation: str) -> tuple[str, ...]:
+    """The kinds of literals that an annotation allows."""
+    if annotation.startswith("Sequence"):
+        return ("list", "tuple")
+    return ("dict",) if annotation.startswith("Mapping") else (annotation,)
 
 
 def _literal_kind(value: ast.expr) -> str:

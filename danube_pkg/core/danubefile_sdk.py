@@ -14,6 +14,9 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "Cache": "",
         "Context": "",
         "DanubeError": "",
+        "Leg": "",
+        "LegResult": "",
+        "MatrixFailed": "",
         "StepFailed": "",
         "StepHandle": "",
         "StepResult": "",
@@ -31,8 +34,11 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "start": f"{_RUN} -> StepHandle",
         "build_image": "(*, destination: str | None, context: str = '.', dockerfile: str = 'Dockerfile', "
         "build_args: Mapping[str, str] | None = None, target: str | None = None, cache: bool = True, "
-        "name: str | None = None, image: str = 'ghcr.io/osscontainertools/kaniko:latest', "
+        "sbom: str | None = None, name: str | None = None, image: str = 'ghcr.io/osscontainertools/kaniko:latest', "
         "timeout_seconds: int | None = None, retries: int = 0) -> str",
+        "matrix": "(body: Callable[[Leg], object], *, exclude: Sequence[Mapping[str, str]] = (), "
+        "isolated: bool = False, fail_fast: bool = False, max_parallel: int = 4, **axes: Sequence[str]) "
+        "-> dict[str, LegResult]",
         "parallel": "() -> Iterator[None]",
         "service": "(name: str, command: str, *, ready: str | None = None, image: str | None = None, "
         "env: Mapping[str, str] | None = None, working_directory: str | None = None, shell: str | None = None, "
@@ -42,7 +48,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "get": "(key: str, default: str | None = None) -> str",
         "get_bytes": "(key: str) -> bytes",
     },
-    "artifacts": {"upload": "(path: str, *, name: str) -> None"},
+    "artifacts": {"upload": "(path: str, *, name: str, sbom: str | None = None) -> None"},
     "ctx": {
         "branch": "",
         "commit_sha": "",

@@ -82,11 +82,12 @@ class ServerConnection:
 class CoordinatorClient:
     """`danube._session.Session` over gRPC."""
 
-    def __init__(self, connection: ServerConnection, workspace: str) -> None:
+    def __init__(self, connection: ServerConnection, workspace: str, leg_workspaces: str = "") -> None:
         self._channel, token = connection.channel(), connection.token
         self._stub = CoordinatorStub(self._channel)
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._workspace = workspace
+        self._leg_workspaces = leg_workspaces
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
         self._uploads = threading.BoundedSemaphore(UPLOADS_AT_ONCE)
@@ -102,6 +103,10 @@ class CoordinatorClient:
     @property
     def workspace(self) -> str:
         return self._workspace
+
+    @property
+    def leg_workspaces(self) -> str:
+        return self._leg_workspaces
 
     def next_sequence(self, kind: str) -> int:
         with self._lock:
@@ -142,6 +147,8 @@ class CoordinatorClient:
             retries=call.retries,
             check=call.check,
             shell=call.shell,
+            leg=call.leg,
+            isolation=call.isolation,
         )
         end = self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata))
         signal = end.signal if end.HasField("signal") else 0
@@ -202,12 +209,18 @@ class CoordinatorClient:
             reply = self._repeat(once)
         return reply.outcome, reply.key, reply.size_bytes
 
-    def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks) -> None:
+    def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks, describes: str = "") -> None:
         """Raises what `chunks` raises, such as DanubeError for a file that cannot be read."""
         failed: list[Exception] = []
 
         def messages() -> Iterator[pb.ArtifactChunk]:
-            yield pb.ArtifactChunk(protocol_version=PROTOCOL_VERSION, sequence=sequence, name=name, file_name=file_name)
+            yield pb.ArtifactChunk(
+                protocol_version=PROTOCOL_VERSION,
+                sequence=sequence,
+                name=name,
+                file_name=file_name,
+                describes=describes,
+            )
             try:
                 for data in chunks():
                     yield pb.ArtifactChunk(data=data)

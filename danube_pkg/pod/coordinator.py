@@ -2,8 +2,8 @@
 the job.
 
 Environment: DANUBE_CONNECTION (a directory with the files of `client.ServerConnection`), or DANUBE_SERVER (a unix
-socket) with DANUBE_TOKEN_FILE; DANUBE_WORKSPACE. All are removed before the danubefile runs. The job token, read from
-its file, is the only credential.
+socket) with DANUBE_TOKEN_FILE; DANUBE_WORKSPACE; DANUBE_LEGS, where the runtime can isolate legs. All are removed
+before the danubefile runs. The job token, read from its file, is the only credential.
 """
 
 import os
@@ -26,8 +26,9 @@ def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     connection = _connection()
     workspace = Path(os.environ.pop("DANUBE_WORKSPACE", "/workspace"))
+    legs = os.environ.pop("DANUBE_LEGS", "")
     os.environ.pop("PYTHONPATH", None)
-    client = CoordinatorClient(connection, str(workspace))
+    client = CoordinatorClient(connection, str(workspace), legs)
     try:
         client.start()
         outcome = _work(client, workspace)

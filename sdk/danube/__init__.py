@@ -16,6 +16,8 @@ from danube import artifacts, secrets, step
 from danube._caches import Cache, cache, hash_files
 from danube._context import Context, ctx
 from danube._errors import DanubeError
+from danube._legs import LegResult
+from danube._matrix import Leg, MatrixFailed
 from danube._pipeline import pipeline
 from danube._results import StepFailed, StepHandle, StepResult
 
@@ -23,6 +25,9 @@ __all__ = [
     "Cache",
     "Context",
     "DanubeError",
+    "Leg",
+    "LegResult",
+    "MatrixFailed",
     "StepFailed",
     "StepHandle",
     "StepResult",

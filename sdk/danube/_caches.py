@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from danube._errors import DanubeError
+from danube._legs import current_leg
 from danube._open_steps import without_end
 from danube._session import CacheCall, current
 from danube._texts import check_texts
@@ -87,9 +88,16 @@ def cache(
     image: as in `step.run`; by default the pipeline's. Only jobs with the same digest of the image share files.
 
     A job reads what jobs of its branch, tag or pull request have kept, then what those of the default branch have; it
-    writes for its own alone. Raises DanubeError for a name, a key or a path that no cache can have.
+    writes for its own alone. Raises DanubeError for a name, a key or a path that no cache can have, and in an isolated
+    leg of a matrix: put the block around the matrix.
     """
-    session = current()
+    session, leg = current(), current_leg()
+    if leg is not None and leg.isolation:
+        raise DanubeError(
+            "cache-in-leg",
+            f"cache {name!r} is in an isolated leg of a matrix, whose files are its own",
+            hint="put the block around the matrix: with cache(…): for leg in step.matrix(…): …",
+        )
     beginnings = (fallback,) if isinstance(fallback, str) else tuple(fallback or ())
     if isinstance(paths, str):
         raise DanubeError(
@@ -116,9 +124,9 @@ def hash_files(*patterns: str) -> str:
     patterns does not matter, and neither do times, modes and owners. Raises DanubeError where no file matches, since
     such a key would never change, where one cannot be read, and where one leads out of the workspace.
     """
-    session = current()
+    session, leg = current(), current_leg()
     check_texts("cache-invalid", {f"pattern {number}": pattern for number, pattern in enumerate(patterns, 1)})
-    workspace = Path(session.workspace)
+    workspace = Path(session.workspace if leg is None else leg.workspace)
     found = sorted({file for pattern in patterns for file in matches(workspace, pattern) if os.path.isfile(file)})
     if not found:
         raise DanubeError(

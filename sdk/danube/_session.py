@@ -11,7 +11,8 @@ from danube._results import StepResult
 
 @dataclass(frozen=True)
 class StepCall:
-    """A validated call of `step.run`. shell: "" for `/bin/sh -e`."""
+    """A validated call of `step.run`. shell: "" for `/bin/sh -e`. leg: the name of the matrix' leg that it belongs to.
+    isolation: the number of that leg's own containers; 0 for those of the job."""
 
     sequence: int
     name: str
@@ -23,6 +24,8 @@ class StepCall:
     retries: int
     check: bool
     shell: str = ""
+    leg: str = ""
+    isolation: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class Session(Protocol):
     def context(self) -> Mapping[str, Any]: ...
     @property
     def workspace(self) -> str: ...
+    @property
+    def leg_workspaces(self) -> str:
+        """The directory in which each isolated leg's workspace is, by its number; "" where legs cannot be isolated."""
+        ...
+
     def next_sequence(self, kind: str) -> int: ...
     def run_step(self, call: StepCall) -> StepResult: ...
     def stop_step(self, sequence: int) -> None: ...
@@ -51,7 +59,7 @@ class Session(Protocol):
     def id_token(self, sequence: int, audience: str) -> str: ...
     def restore_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
     def save_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
-    def upload(self, sequence: int, name: str, file_name: str, chunks: "Chunks") -> None: ...
+    def upload(self, sequence: int, name: str, file_name: str, chunks: "Chunks", describes: str = "") -> None: ...
 
 
 class Chunks(Protocol):

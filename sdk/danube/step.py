@@ -7,13 +7,17 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from danube import _open_steps
-from danube._build import BUILDER_IMAGE, build_command, built_image
+from danube._build import BUILDER_IMAGE, build_command, built_image, sbom_name
 from danube._errors import DanubeError
+from danube._legs import current_leg
+from danube._matrix import matrix as matrix
 from danube._pipeline import check_shell, checked_environment
 from danube._results import StepFailed, StepHandle, StepResult, wait_for_one
 from danube._session import StepCall, current, default_environment, default_shell
 from danube._texts import check_texts, check_whole_numbers
+from danube._uploads import attach_sbom
 
+matrix.__module__ = __name__  # where authors find it
 _groups = threading.local()
 
 
@@ -47,7 +51,10 @@ def run(
     check: raise StepFailed, and fail the job, when the command does not succeed.
     """
     handle = _start(command, name, image, env, working_directory, shell, timeout_seconds, retries, check)
-    return handle.wait()
+    result = handle.wait()
+    if (leg := current_leg()) is not None:
+        leg.refuse_if_cancelled()
+    return result
 
 
 def start(
@@ -77,6 +84,7 @@ def build_image(
     build_args: Mapping[str, str] | None = None,
     target: str | None = None,
     cache: bool = True,
+    sbom: str | None = None,
     name: str | None = None,
     image: str = BUILDER_IMAGE,
     timeout_seconds: int | None = None,
@@ -95,15 +103,24 @@ def build_image(
     build_args: values for `ARG`. They are part of the image's history: no secrets.
     target: the last stage to build, of a Dockerfile with several.
     cache: keep layers of `RUN` commands in the registry, below the destination, and use them again.
+    sbom: a CycloneDX or SPDX 2 document of the image in JSON, which exists once the build has ended; relative to
+        `/workspace`. As of `artifacts.upload`; for a destination in the server's own registry.
     image: the builder. The others as in `run`. A build that fails raises StepFailed and fails the job.
     """
     texts = {"destination": destination or "", "context": context, "dockerfile": dockerfile, "target": target or ""}
     check_texts("step-invalid", texts)
     command = build_command(context, dockerfile, destination, checked_environment(build_args), target, cache=cache)
+    if sbom is not None and destination is None:
+        raise DanubeError(
+            "step-invalid", "an image that is not pushed has no SBOM", hint="name a destination, or leave sbom= out"
+        )
     title = name or (f"Build {destination}" if destination else f"Build {dockerfile}")
-    return built_image(
+    built = built_image(
         destination, _start(command, title, image, None, None, None, timeout_seconds, retries, True).wait()
     )
+    if sbom is not None and destination is not None:
+        attach_sbom(sbom, destination, sbom_name(destination))
+    return built
 
 
 @contextlib.contextmanager
@@ -216,15 +233,18 @@ def _start(
     retries: int,
     check: bool,
 ) -> StepHandle:
-    session = current()
+    session, leg = current(), current_leg()
     texts = {"the command": command, "name": name or "", "image": image or ""}
     texts |= {"working_directory": working_directory or "", "shell": shell or ""}
     check_texts("step-invalid", texts)
     variables = {**default_environment(), **checked_environment(env)}
     _check(command, shell, timeout_seconds, retries)
+    if leg is not None:
+        leg.refuse_if_cancelled()
+    title = name or _first_line(command)
     call = StepCall(
         sequence=session.next_sequence("step"),
-        name=name or _first_line(command),
+        name=f"{leg.name}: {title}" if leg is not None else title,
         command=command,
         image=image or "",
         environment=variables,
@@ -233,6 +253,8 @@ def _start(
         retries=retries,
         check=check,
         shell=default_shell() if shell is None else shell,
+        leg=leg.name if leg is not None else "",
+        isolation=leg.isolation if leg is not None else 0,
     )
     future: Future[StepResult] = Future()
     without_end = _open_steps.without_end
@@ -249,13 +271,16 @@ def _start(
             future.set_result(result)
 
     threading.Thread(target=work, name=f"step {call.sequence}", daemon=True).start()
-    return StepHandle(
+    handle = StepHandle(
         call.name,
         future,
         check,
         on_refusal=lambda: without_end.pop(call.sequence, None),
         on_stop=lambda: session.stop_step(call.sequence),
     )
+    if leg is not None:
+        leg.watch(handle)
+    return handle
 
 
 def _check(command: str, shell: str | None, timeout_seconds: int | None, retries: int) -> None:

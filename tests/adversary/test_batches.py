@@ -4,7 +4,7 @@ afterwards nothing is left over.
 A failure names the seeds with their tricks. `python -m tests.adversary.jobs SEED` prints a danubefile, and this repeats
 a batch:
 
-    .venv/bin/python -m pytest -m long 'tests/adversary/test_batches.py::test_a_batch[7]'
+    .venv/bin/python -m pytest -m "long or soak" 'tests/adversary/test_batches.py::test_a_batch[7]'
 """
 
 import json
@@ -16,12 +16,17 @@ from pathlib import Path
 import pytest
 
 from build_steps.supervisor import build_supervisor
+from danube_pkg.adapters.runtimes.sandbox.leftovers import leftovers
+from danube_pkg.kit.process_figures import descriptors_of, memory_mb
 from tests.adversary.jobs import HONEST, LINES, NUMBERS, HostileJob, hostile_job
-from tests.adversary.leftovers import descriptors_of, leftovers, memory_mb
 from tests.support.server import FILES_TEST, Installation
 from tests.support.waiting import wait_until
 
 BATCHES = 20
+
+LONG_RUN = 2
+"""So many are in `make e2e`, all in `make soak`."""
+
 HOSTILE, HONEST_JOBS = 10, 3
 """Jobs of a batch."""
 
@@ -68,8 +73,10 @@ def abandon(danube: Installation) -> None:
         danube.abandon()
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("batch", range(BATCHES))
+@pytest.mark.parametrize(
+    "batch",
+    [pytest.param(n, marks=pytest.mark.long if n < LONG_RUN else pytest.mark.soak) for n in range(BATCHES)],
+)
 def test_a_batch(danube: Installation, batch: int) -> None:
     hostile = [hostile_job(batch * HOSTILE + number) for number in range(HOSTILE)]
     try:
@@ -77,7 +84,7 @@ def test_a_batch(danube: Installation, batch: int) -> None:
     except BaseException as error:
         for job in hostile:
             error.add_note(str(job))
-        error.add_note(f".venv/bin/python -m pytest -m long '{__file__}::test_a_batch[{batch}]'")
+        error.add_note(f".venv/bin/python -m pytest -m 'long or soak' '{__file__}::test_a_batch[{batch}]'")
         raise
 
 

@@ -56,6 +56,19 @@ async def test_a_container_of_the_same_image_is_used_again(pods: ContractPods) -
     assert again == [worker] * 4
 
 
+async def test_an_isolated_leg_has_containers_of_its_own_or_is_refused(pods: ContractPods) -> None:
+    coordinator, worker = await pods.pod()
+    if pods.runtime.name == "kubernetes":
+        with pytest.raises(Permanent) as refusal:
+            await pods.runtime.ensure_container(coordinator.pod_id, HOST_IMAGE, (), 1)
+        assert refusal.value.reference == "isolation-unsupported"
+        return
+    legs = [await pods.runtime.ensure_container(coordinator.pod_id, HOST_IMAGE, (), number) for number in (1, 2, 1)]
+    assert legs[0] == legs[2]
+    assert len({worker, *legs}) == 3
+    assert await pods.runtime.ensure_container(coordinator.pod_id, HOST_IMAGE) == worker
+
+
 async def test_an_image_that_does_not_exist_is_refused_permanently(pods: ContractPods) -> None:
     coordinator, _ = await pods.pod()
     with pytest.raises(Permanent) as refusal:

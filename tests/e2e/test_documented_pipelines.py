@@ -26,7 +26,18 @@ NEEDS = {"Release": ("--secret", "PUBLISH_TOKEN=@-")}
 
 
 def test_the_page_has_a_danubefile_for_each_of_its_parts() -> None:
-    parts = {"First", "Steps", "Service", "Context", "Failures", "Secrets", "Artifacts", "Matrix", "Release"}
+    parts = {
+        "First",
+        "Steps",
+        "Service",
+        "Context",
+        "Failures",
+        "Secrets",
+        "Artifacts",
+        "Parallel",
+        "Matrix",
+        "Release",
+    }
     assert set(whole(PAGE)) == parts
 
 

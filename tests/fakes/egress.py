@@ -23,6 +23,9 @@ class NoProxies:
     async def listen(self) -> None:
         return None
 
+    async def join(self, job_id: str, sockets: PodSockets) -> None:
+        raise Defect("no-egress", "this fake serves no pod")
+
     async def served(self) -> frozenset[str]:
         return frozenset()
 

@@ -46,10 +46,11 @@ class FakePod:
 class FakeContainer:
     """One container instance; `ProcessContainer` for what runs in it."""
 
-    def __init__(self, machine: "FakeMachine", pod: FakePod, container: Container) -> None:
+    def __init__(self, machine: "FakeMachine", pod: FakePod, container: Container, isolation: int) -> None:
         self._machine = machine
         self._pod = pod
         self.container = container
+        self.isolation = isolation
         self.lives = True
         self.end_event: ContainerEnded | None = None
         self.memory_kills = 0
@@ -200,12 +201,12 @@ class FakeMachine:
         """A pod without a container: what an interrupted creation leaves."""
         return self.pods.setdefault(spec.pod_id, FakePod(spec))
 
-    def add_container(self, pod: FakePod, role: ContainerRole, image: str) -> Container:
+    def add_container(self, pod: FakePod, role: ContainerRole, image: str, isolation: int = 0) -> Container:
         number = 0
         if role is ContainerRole.WORKER:
             number = max((known.container.number for known in pod.containers), default=0) + 1
         container = Container(pod.spec.pod_id, number, role, image)
-        pod.containers.append(FakeContainer(self, pod, container))
+        pod.containers.append(FakeContainer(self, pod, container, isolation))
         return container
 
     def delete_pod(self, pod_id: str) -> None:

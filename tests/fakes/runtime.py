@@ -58,14 +58,17 @@ class FakeRuntime:
             await self._boundary.cross("create-pod.end")
             return container
 
-    async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
+    async def ensure_container(
+        self, pod_id: str, image: str, files: Sequence[ContainerFile] = (), isolation: int = 0
+    ) -> Container:
         async with self._locks.setdefault(pod_id, asyncio.Lock()):
             await self._boundary.cross("ensure-container.begin")
             pod = self.machine.pods.get(pod_id)
             if pod is None or not pod.lives:
                 raise Permanent("pod-lost", f"pod {pod_id} has ended or was removed")
+            wanted = (ContainerRole.WORKER, image, isolation)
             for known in self.machine.living(pod_id):
-                if known.container.role is ContainerRole.WORKER and known.container.image == image:
+                if (known.container.role, known.container.image, known.isolation) == wanted:
                     return known.container
             if image not in self.machine.images:
                 raise Permanent(
@@ -73,7 +76,7 @@ class FakeRuntime:
                     f"image {image!r} cannot be had",
                     hint=f"use one of {sorted(self.machine.images)}",
                 )
-            container = self.machine.add_container(pod, ContainerRole.WORKER, image)
+            container = self.machine.add_container(pod, ContainerRole.WORKER, image, isolation)
             await self._boundary.cross("ensure-container.end")
             return container
 

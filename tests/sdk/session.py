@@ -39,11 +39,13 @@ class RecordingSession:
         self.calls: list[StepCall] = []
         self.ended: list[str] = []
         self.unknown_stops = 0
+        self.leg_workspaces = ""
         self._stopped: dict[int, threading.Event] = {}
         self.cached: dict[str, str] = {}
         self.restored: list[CacheCall] = []
         self.saved: list[CacheCall] = []
         self.uploads: dict[str, tuple[str, Chunks]] = {}
+        self.described: dict[str, str] = {}
 
     @property
     def workspace(self) -> str:
@@ -96,8 +98,9 @@ class RecordingSession:
         self.saved.append(call)
         return "stored", call.key, 1
 
-    def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks) -> None:
+    def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks, describes: str = "") -> None:
         self.uploads[name] = (file_name, chunks)
+        self.described[name] = describes
 
     def uploaded(self, name: str) -> bytes:
         """The artifact's bytes; each call streams them anew, as after a lost connection."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from danube._caches import save_unsaved
+from danube._legs import RunningLeg
 
 from danube import DanubeError, _open_steps, cache, hash_files, step
 from tests.sdk.session import RecordingSession, fail
@@ -120,3 +121,21 @@ def test_a_hash_needs_files_of_the_workspace(
             hash_files(*patterns)
         references.append(refused.value.reference)
     assert references == ["cache-no-files"] * 3 + ["cache-outside"] * 3
+
+
+def test_an_isolated_leg_has_none_and_hashes_its_own_files(
+    session: RecordingSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = tmp_path / "leg"
+    workspace.mkdir()
+    (workspace / "a.txt").write_text("of the leg")
+    (tmp_path / "a.txt").write_text("of the job")
+    of_the_job = hash_files("a.txt")
+    shared, isolated = RunningLeg("one", str(tmp_path)), RunningLeg("two", str(workspace), isolation=1)
+    monkeypatch.setattr("danube._caches.current_leg", lambda: shared)
+    assert hash_files("a.txt") == of_the_job
+    cache("pip", paths=["a"], key="k")
+    monkeypatch.setattr("danube._caches.current_leg", lambda: isolated)
+    assert hash_files("a.txt") != of_the_job
+    with pytest.raises(DanubeError, match="around the matrix"):
+        cache("pip", paths=["a"], key="k")

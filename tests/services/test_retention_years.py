@@ -145,7 +145,7 @@ class Years:
                 assert now - self.ended[job] <= POLICY.of(kind).keep_seconds
 
 
-@pytest.mark.long
+@pytest.mark.soak
 async def test_two_years_stay_within_their_bounds_and_lose_nothing_that_is_kept(tmp_path: Path) -> None:
     years = Years(tmp_path, seed=1)
     years.clock.wall = NOW

@@ -87,7 +87,7 @@ class SlowTests:
 
 
 def _has_reason(keywords: Iterable[str]) -> bool:
-    return bool({"slow", "long"} & set(keywords))
+    return bool({"slow", "long", "soak"} & set(keywords))
 
 
 def pytest_configure(config: pytest.Config) -> None:

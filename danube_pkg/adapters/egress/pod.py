@@ -22,6 +22,7 @@ from danube_pkg.core.egress.policy import (
     step_of_address,
 )
 from danube_pkg.kit.readiness import wait_readable
+from danube_pkg.kit.records import Mutable
 from danube_pkg.kit.tasks import TaskOwner
 
 MAX_CONNECTIONS = 256
@@ -33,52 +34,76 @@ NO_DESCRIPTORS_SECONDS = 0.1
 _log = logging.getLogger("danube.egress")
 
 
+class ServedNetwork(Mutable):
+    """One network of a pod: its sockets, a pidfd of its holder, the kernel's counters, and how many bypasses of them
+    are recorded. A pod has one, and one more for each isolated leg of a matrix."""
+
+    listener: socket.socket
+    names: socket.socket
+    holder: int
+    counters: Sequence[int]
+    bypasses: int = 0
+
+    def close(self) -> None:
+        for end in (self.listener, self.names):
+            end.close()
+        for descriptor in (self.holder, *self.counters):
+            os.close(descriptor)
+
+
 class Pod:
     """Serves until the holder ends or the task is cancelled; then all descriptors of the pod are closed."""
 
-    def __init__(
-        self,
-        enforcer: EgressEnforcer,
-        listener: socket.socket,
-        names: socket.socket,
-        holder: int,
-        counters: Sequence[int],
-    ) -> None:
+    def __init__(self, enforcer: EgressEnforcer, network: ServedNetwork) -> None:
         self._enforcer = enforcer
-        self._listener = listener
-        self._names = names
-        self._holder = holder
-        self._counters = counters
-        self._bypasses = 0
+        self._network = network
+        self._joined: list[ServedNetwork] = []
+        self._joins = TaskOwner(self._failed)
         self._clients = TaskOwner(self._failed)
         self._open = 0
 
     async def serve(self, ended: Callable[[], None]) -> None:
         """Returns at the pod's end, after a call of `ended`."""
-        owner = TaskOwner(self._failed)
         try:
-            owner.start(f"listen {self._enforcer.job_id}", self._listen())
-            owner.start(f"names {self._enforcer.job_id}", self._answer_names())
-            await wait_readable(self._holder)
+            await self._serve_network(self._network)
         finally:
-            await owner.close()
+            await self._joins.close()
             await self._clients.close()
             self.settle(None)
-            for end in (self._listener, self._names):
-                end.close()
-            for descriptor in (self._holder, *self._counters):
-                os.close(descriptor)
+            for network in (self._network, *self._joined):
+                network.close()
             self._enforcer.release()
             ended()
+
+    def join(self, network: ServedNetwork) -> None:
+        """Serve another network of the pod too, until its holder ends."""
+        self._joined.append(network)
+        self._joins.start(f"network of {self._enforcer.job_id}", self._serve_joined(network))
+
+    async def _serve_joined(self, network: ServedNetwork) -> None:
+        await self._serve_network(network)
+        self.settle(None)
+        self._joined.remove(network)
+        network.close()
+
+    async def _serve_network(self, network: ServedNetwork) -> None:
+        """Returns when its holder has ended."""
+        owner = TaskOwner(self._failed)
+        try:
+            owner.start(f"listen {self._enforcer.job_id}", self._listen(network.listener))
+            owner.start(f"names {self._enforcer.job_id}", self._answer_names(network.names))
+            await wait_readable(network.holder)
+        finally:
+            await owner.close()
 
     def _failed(self, name: str, error: BaseException) -> None:
         _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})
 
-    async def _listen(self) -> None:
+    async def _listen(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(self._listener)
+                connection, _ = await loop.sock_accept(listener)
             except OSError as error:
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
                     raise
@@ -107,16 +132,16 @@ class Pod:
         refused = self._enforcer.record_refusal(self._enforcer.contact(Way.CONNECT, client.step, NO_TARGET, decision))
         await client.refuse(refusal(refused.contact))
 
-    async def _answer_names(self) -> None:
+    async def _answer_names(self, names: socket.socket) -> None:
         """Refuses each DNS query at once, so that programs need not wait for a timeout."""
         loop = asyncio.get_running_loop()
         while True:
             try:
-                datagram, sender = await loop.sock_recvfrom(self._names, MAX_DATAGRAM_BYTES)
+                datagram, sender = await loop.sock_recvfrom(names, MAX_DATAGRAM_BYTES)
                 question = read_question(datagram)
                 if question is not None:
                     self._enforcer.record_dns_lookup(question[0])
-                    await loop.sock_sendto(self._names, question[1], sender)
+                    await loop.sock_sendto(names, question[1], sender)
             except ConnectionError as error:  # the program has closed its socket
                 _log.debug("question-lost", extra={"fields": {"job": self._enforcer.job_id, "cause": str(error)}})
 
@@ -132,10 +157,11 @@ class Pod:
     def settle(self, step: int | None) -> None:
         """Records attempts that were only counted since the last call, by the enforcer and by the kernel."""
         self._enforcer.settle()
-        bypasses = sum(_no_routes(descriptor) for descriptor in self._counters)
-        if bypasses > self._bypasses:
-            self._enforcer.record_bypass(bypasses - self._bypasses, step)
-            self._bypasses = bypasses
+        for network in (self._network, *self._joined):
+            bypasses = sum(_no_routes(descriptor) for descriptor in network.counters)
+            if bypasses > network.bypasses:
+                self._enforcer.record_bypass(bypasses - network.bypasses, step)
+                network.bypasses = bypasses
 
 
 def _no_routes(descriptor: int) -> int:

@@ -23,7 +23,7 @@ from danube_pkg.adapters.egress.dialer import Dialer
 from danube_pkg.adapters.egress.enforcement import EgressEnforcer
 from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.adapters.egress.network import AdmittedPod, NetworkPods
-from danube_pkg.adapters.egress.pod import Pod
+from danube_pkg.adapters.egress.pod import Pod, ServedNetwork
 from danube_pkg.core.egress.policy import Policy
 from danube_pkg.core.logs.redaction import best_finder
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
@@ -124,6 +124,8 @@ class Proxy:
             case "serve":
                 self._serve(message, descriptors)
                 return None
+            case "join":
+                return {"joined": self._join(str(message["job"]), descriptors)}
             case "mask":
                 self._mask(str(message["job"]), descriptors)
                 return {"masked": message["job"]}
@@ -190,7 +192,8 @@ class Proxy:
         for one in sockets:
             one.setblocking(False)
         counters = [given[name] for name in ("counters", "counters6") if name in given]
-        pod = self._pods[job_id] = Pod(enforcer, sockets[0], sockets[1], given["holder"], counters)
+        network = ServedNetwork(sockets[0], sockets[1], given["holder"], counters)
+        pod = self._pods[job_id] = Pod(enforcer, network)
 
         def ended() -> None:
             del self._pods[job_id]
@@ -198,6 +201,20 @@ class Proxy:
 
         self._owner.start(f"pod {job_id}", pod.serve(ended))
         self._changed.set()
+
+    def _join(self, job_id: str, descriptors: Sequence[int]) -> bool:
+        """Whether the pod is served here."""
+        pod = self._pods.get(job_id)
+        if pod is None:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return False
+        listener, names, holder, *counters = descriptors
+        sockets = [socket.socket(fileno=one) for one in (listener, names)]
+        for one in sockets:
+            one.setblocking(False)
+        pod.join(ServedNetwork(sockets[0], sockets[1], holder, counters))
+        return True
 
     def _mask(self, job_id: str, descriptors: Sequence[int]) -> None:
         masks = read_masks(descriptors[0])

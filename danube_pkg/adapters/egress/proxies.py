@@ -23,7 +23,7 @@ from danube_pkg.adapters.egress.network_listener import NetworkListeners
 from danube_pkg.adapters.egress.proxy_connection import ProxyConnection
 from danube_pkg.core.egress.policy import with_registries
 from danube_pkg.core.egress.ports import NetworkPod
-from danube_pkg.core.errors import Unavailable
+from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.runtimes.pods import PodSockets
 from danube_pkg.kit.readiness import wait_readable
@@ -60,15 +60,15 @@ def no_groups() -> Sequence[Path]:
 class EgressSettings(Record):
     """How proxies are started.
 
-    directory: of the control sockets and the proxies' log. launcher: danube-ns. user: the proxy's user id, 0 for the
-    server's. cgroups: returns the `cgroup.procs` files that the proxy joins, outside of the server's unit. hosts: IP
-    address by host name, in place of the resolver's. registries: host and port of the configured ones, which an
-    allowlist that names one allows as they are. network_address: `HOST:PORT` on which pods of a network are served, ""
-    for none. translated: networks from which a pod's connections may come beside its own addresses.
+    directory: of the control sockets and the proxies' log. launcher: the command of danube-ns. user: the proxy's user
+    id, 0 for the server's. cgroups: returns the `cgroup.procs` files that the proxy joins, outside of the server's
+    unit. hosts: IP address by host name, in place of the resolver's. registries: host and port of the configured ones,
+    which an allowlist that names one allows as they are. network_address: `HOST:PORT` on which pods of a network are
+    served, "" for none. translated: networks from which a pod's connections may come beside its own addresses.
     """
 
     directory: Path
-    launcher: Path
+    launcher: Sequence[str]
     generation: str = danube_pkg.__version__
     command: Sequence[str] = field(default_factory=proxy_command)
     user: int = 0
@@ -122,6 +122,22 @@ class EgressProxyPool:
                 proxy = await self._current()
                 proxy.send(message, (sockets.listener, sockets.names, sockets.holder, ledger, masks, *sockets.counters))
                 proxy.jobs.add(job_id)
+
+    async def join(self, job_id: str, sockets: PodSockets) -> None:
+        self._find_earlier_proxies()
+        await self.served()
+        proxy = next((one for one in self._proxies.values() if job_id in one.jobs), None)
+        if proxy is None:
+            raise Unavailable(
+                "egress-not-opened", f"the egress proxy of job {job_id} has ended; another one is started"
+            )
+        passed = (sockets.listener, sockets.names, sockets.holder, *sockets.counters)
+        answer = await proxy.request({"verb": "join", "job": job_id}, passed)
+        if "unknown" in answer:
+            what = "the egress proxy of this job is of an older version, which serves no legs of a matrix"
+            raise Permanent("egress-not-opened", what, hint="run the job again: danube rerun JOB")
+        if not answer["joined"]:
+            raise Unavailable("egress-not-opened", f"the egress proxy does not serve job {job_id} any more")
 
     async def admit(self, pod: NetworkPod) -> None:
         sources = [*pod.addresses, *self._settings.translated]
@@ -309,7 +325,7 @@ class EgressProxyPool:
             pid_file.write_text("")
             with (settings.directory / "proxy.log").open("ab") as log:
                 process = await asyncio.create_subprocess_exec(
-                    str(settings.launcher), "detach", *groups, "--pid", str(pid_file), "--", *settings.command,
+                    *settings.launcher, "detach", *groups, "--pid", str(pid_file), "--", *settings.command,
                     str(listening.fileno()), str(settings.user),
                     stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                     env=_environment(), cwd="/", pass_fds=(listening.fileno(),),

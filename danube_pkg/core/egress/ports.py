@@ -47,6 +47,11 @@ class EgressProxies(Protocol):
         """Serves a pod until its holder ends; earlier input on its sockets waits. Raises Unavailable, Permanent."""
         ...
 
+    async def join(self, job_id: str, sockets: PodSockets) -> None:
+        """Serves another network of a pod that is served, until its holder ends, by the same rules and with the same
+        ledger. Raises Unavailable where the pod is not served, Permanent where its proxy cannot do it."""
+        ...
+
     async def served(self) -> frozenset[str]:
         """The jobs whose pods are served, including those of an earlier server's proxies."""
         ...

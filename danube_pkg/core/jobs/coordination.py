@@ -35,6 +35,12 @@ MAX_NAME_BYTES = 300
 MAX_SHELL_BYTES = 200
 """A program and its options."""
 
+MAX_LEG_BYTES = 200
+"""The name of a matrix' leg: the values of its axes. Each of its steps has it too."""
+
+MAX_ISOLATED_LEGS = 64
+"""The most that a job may have: each has processes and a copy of the workspace until the job ends."""
+
 
 class JobContext(Record):
     """What `danube.ctx` shows, and what the coordinator needs to start. `deadline_at` in Unix seconds."""
@@ -55,7 +61,8 @@ class JobContext(Record):
 class StepRequest(Record):
     """One call of `step.run`. Command and environment may hold secrets: they are never shown and never stored.
 
-    shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
+    shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`. leg: the name of the matrix' leg
+    that it belongs to, "" for none. isolation: the number of that leg's own containers, 0 for those of the job.
     """
 
     sequence: int
@@ -68,11 +75,13 @@ class StepRequest(Record):
     retries: int
     check: bool
     shell: str = ""
+    leg: str = ""
+    isolation: int = 0
 
     @property
     def size_bytes(self) -> int:
         """Its texts in UTF-8."""
-        texts = (self.name, self.command, self.image, self.working_directory)
+        texts = (self.name, self.command, self.image, self.working_directory, self.leg)
         return sum(len(text.encode()) for text in (*texts, *self.environment, *self.environment.values()))
 
 

@@ -96,6 +96,8 @@ class StepRequested(JobEvent):
     retries: int = 0
     timeout_seconds: int = 0
     shell: str = ""
+    leg: str = ""
+    isolation: int = 0
 
 
 class StepStopRequested(JobEvent):
@@ -167,6 +169,13 @@ class LogClosed(JobEvent):
     is_lost: bool = False
     log: Digest = EMPTY
     egress: Digest = EMPTY
+
+
+class FilesSealed(JobEvent):
+    """What the log and the egress ledger of a running job are so far: both only grow."""
+
+    log: Digest
+    egress: Digest
 
 
 class ProvenanceSigned(JobEvent):

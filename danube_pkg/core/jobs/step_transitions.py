@@ -17,7 +17,7 @@ _STOPPED = ev.StepEnd(Status.CANCELLED, Reason.STOPPED, "was stopped by the danu
 def step_asked(job: Job, event: ev.StepRequested, now: float) -> Decision:
     """A repeated call is the same step. Raises Conflict for another content, and for more steps than a job may have."""
     if (known := job.step(event.sequence)) is not None:
-        if (known.name, known.image) != (event.name, event.image):
+        if (known.name, known.image, known.isolation) != (event.name, event.image, event.isolation):
             raise Conflict(
                 "step-differs",
                 f"call {event.sequence} was the step {known.name!r} and is now {event.name!r}",
@@ -35,6 +35,8 @@ def step_asked(job: Job, event: ev.StepRequested, now: float) -> Decision:
         retries=event.retries,
         timeout_seconds=event.timeout_seconds,
         shell=event.shell,
+        leg=event.leg,
+        isolation=event.isolation,
         requested_at=now,
     )
     return with_step(job, step), ()

@@ -31,6 +31,8 @@ class Step(Record):
 
     image_digest: the digest of the image of that container, `sha256:…`; "" for the machine's own programs, and until a
     container is found. shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
+    leg: the name of the matrix' leg that it belongs to, "" for none. isolation: the number of that leg's own
+    containers, 0 for those of the job.
     stopping: the danubefile asked for its end. An attempt that ends for that, and not by itself, fails no job.
     memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
     that this attempt needed too much.
@@ -44,6 +46,8 @@ class Step(Record):
     retries: int = 0
     timeout_seconds: int = 0
     shell: str = ""
+    leg: str = ""
+    isolation: int = 0
     attempt: int = 1
     phase: StepPhase = StepPhase.WAITING
     status: Status = Status.PENDING

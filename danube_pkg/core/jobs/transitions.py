@@ -67,6 +67,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.RUNNING, ev.Finished): outcome.finished,
     (Phase.RUNNING, ev.CancelRequested): outcome.cancelled,
     (Phase.RUNNING, ev.DeadlinePassed): outcome.deadline_passed,
+    (Phase.RUNNING, ev.FilesSealed): outcome.files_sealed,
     (Phase.RUNNING, ev.ClockMoved): clock_jumps.clock_moved,
     #
     (Phase.CONCLUDING, ev.Approved): start_transitions.no_approval,
@@ -105,6 +106,8 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.CancelRequested: _DECIDED,
     # The coordinator repeats a Finish whose answer was lost, or finishes while the job is being cancelled.
     ev.Finished: _DECIDED,
+    # The files were read while the outcome was decided; they are sealed once more when the log is closed.
+    ev.FilesSealed: _DECIDED,
     # A job that is ending stops its steps by itself.
     ev.StepStopRequested: _DECIDED,
     # CREATE_POD returned at the moment when its generation ended.

@@ -59,9 +59,16 @@ class Runtime(Protocol):
         `core.egress.canaries.EnforcedBy`; "" where it was not observed by this process."""
         ...
 
-    async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
+    async def ensure_container(
+        self, pod_id: str, image: str, files: Sequence[ContainerFile] = (), isolation: int = 0
+    ) -> Container:
         """The running worker container of that image in that pod, created when there is none or when it has ended. One
         that is created gets the files, which may be secret.
+
+        isolation: 0 for the containers that share the pod's network and workspace. Those of each other number have
+        both of their own: no address of another number is reached, and `/workspace` is a copy of the pod's, made for
+        the first container of the number. The coordinator reads the copy below DANUBE_LEGS of its environment, by the
+        number; a runtime that cannot isolate sets no DANUBE_LEGS and raises Permanent `isolation-unsupported`.
 
         Raises Permanent `pod-lost` when there is no such pod, `image-pull-failed` when the image cannot be had.
         """

@@ -12,6 +12,8 @@ from danube_pkg.core.jobs.coordination import (
     MAX_DIRECTORY_BYTES,
     MAX_FAILURE_BYTES,
     MAX_IMAGE_BYTES,
+    MAX_ISOLATED_LEGS,
+    MAX_LEG_BYTES,
     MAX_NAME_BYTES,
     MAX_SHELL_BYTES,
     MAX_STEP_BYTES,
@@ -106,11 +108,12 @@ def cache_reply(result: CacheResult) -> pb.CacheReply:
     return pb.CacheReply(outcome=result.outcome, key=result.key, size_bytes=result.size_bytes)
 
 
-def artifact_upload(first: pb.ArtifactChunk) -> tuple[int, str, str]:
-    """Sequence, name and file name. Raises TooLarge."""
+def artifact_upload(first: pb.ArtifactChunk) -> tuple[int, str, str, str]:
+    """Sequence, name, file name, and what an SBOM describes. Raises TooLarge."""
     _check_name("the name of the artifact", first.name)
     _check_name("the file name of the artifact", first.file_name)
-    return first.sequence, first.name, first.file_name
+    _check_bytes("the subject of the SBOM", first.describes, MAX_IMAGE_BYTES, "give the artifact a shorter name")
+    return first.sequence, first.name, first.file_name, first.describes
 
 
 def step_request(request: pb.RunStepRequest) -> StepRequest:
@@ -137,6 +140,13 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
             f"the shell of step {request.sequence} is larger than {MAX_SHELL_BYTES} bytes or has a NUL byte",
             hint='name a program and its options: shell="bash -euo pipefail"',
         )
+    if len(request.leg.encode()) > MAX_LEG_BYTES or request.isolation > MAX_ISOLATED_LEGS:
+        raise Invalid(
+            "step-invalid",
+            f"the leg of step {request.sequence} has a name of more than {MAX_LEG_BYTES} bytes, or a number above"
+            f" {MAX_ISOLATED_LEGS}",
+            hint="give the matrix fewer combinations: exclude=[…]",
+        )
     return StepRequest(
         sequence=request.sequence,
         name=request.name,
@@ -148,6 +158,8 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
         retries=request.retries,
         check=request.check,
         shell=request.shell,
+        leg=request.leg,
+        isolation=request.isolation,
     )
 
 

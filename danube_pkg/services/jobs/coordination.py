@@ -138,7 +138,15 @@ class Coordination:
             text.check_request(request)
         name = _name_of(known, request, text)
         asked = ev.StepRequested(
-            request.sequence, name, image, request.check, request.retries, request.timeout_seconds, request.shell
+            sequence=request.sequence,
+            name=name,
+            image=image,
+            check=request.check,
+            retries=request.retries,
+            timeout_seconds=request.timeout_seconds,
+            shell=request.shell,
+            leg=text.masked(request.leg),
+            isolation=request.isolation,
         )
         if known is not None and known.phase is StepPhase.ENDED:
             await active.apply(asked)
@@ -192,7 +200,7 @@ class Coordination:
             container = await self._waits.until_done(
                 active,
                 f"a container of image {step.image!r}",
-                partial(self._ports.runtime.ensure_container, active.job.pod_id, step.image, files),
+                partial(self._ports.runtime.ensure_container, active.job.pod_id, step.image, files, step.isolation),
                 Reason.POD_FAILED if step.image == HOST_IMAGE else Reason.IMAGE_PULL_FAILED,
             )
         except Permanent as error:
@@ -266,9 +274,16 @@ class Coordination:
         return await self._caches.save(self._engine.active_job(job_id), request)
 
     async def receive_artifact(
-        self, job_id: str, sequence: int, name: str, file_name: str, chunks: AsyncIterator[bytes]
+        self,
+        job_id: str,
+        sequence: int,
+        name: str,
+        file_name: str,
+        chunks: AsyncIterator[bytes],
+        describes: str = "",
     ) -> Artifact:
-        """Store an artifact; the same content under the same name is the same artifact."""
+        """Store an artifact; the same content under the same name is the same artifact. describes: of an SBOM, the
+        artifact or pushed image that it is about."""
         active = self._engine.active_job(job_id)
 
         def check_wanted() -> None:
@@ -279,7 +294,13 @@ class Coordination:
 
         check_wanted()
         JobText(await self._resources.log(active)).refuse_secret("the name of an artifact", f"{name} {file_name}")
-        artifact = await self._artifacts.receive(active.job, name, file_name, chunks, check_wanted)
+        if image := await self._builds.pushed_name(active.job, describes):
+            received = self._artifacts.receive_sbom(active.job, name, image, chunks, check_wanted, is_image=True)
+        elif describes:
+            received = self._artifacts.receive_sbom(active.job, name, describes, chunks, check_wanted)
+        else:
+            received = self._artifacts.receive(active.job, name, file_name, chunks, check_wanted)
+        artifact = await received
         write_artifact(await self._resources.log(active), artifact)
         return artifact
 

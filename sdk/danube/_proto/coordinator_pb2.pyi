@@ -229,6 +229,8 @@ class RunStepRequest(_message.Message):
     RETRIES_FIELD_NUMBER: _builtins.int
     CHECK_FIELD_NUMBER: _builtins.int
     SHELL_FIELD_NUMBER: _builtins.int
+    LEG_FIELD_NUMBER: _builtins.int
+    ISOLATION_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     sequence: _builtins.int
     name: _builtins.str
@@ -243,6 +245,10 @@ class RunStepRequest(_message.Message):
     check: _builtins.bool
     shell: _builtins.str
     """words of the program that gets `-c` and the command; empty: /bin/sh -e"""
+    leg: _builtins.str
+    """the name of the leg of a matrix that the step belongs to; empty: none"""
+    isolation: _builtins.int
+    """the number of the containers, network and workspace of an isolated leg; 0: those of the job"""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     def __init__(
@@ -259,10 +265,12 @@ class RunStepRequest(_message.Message):
         retries: _builtins.int = ...,
         check: _builtins.bool = ...,
         shell: _builtins.str = ...,
+        leg: _builtins.str = ...,
+        isolation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "command", b"command", "environment", b"environment", "image", b"image", "name", b"name", "protocol_version", b"protocol_version", "retries", b"retries", "sequence", b"sequence", "shell", b"shell", "timeout_seconds", b"timeout_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "command", b"command", "environment", b"environment", "image", b"image", "isolation", b"isolation", "leg", b"leg", "name", b"name", "protocol_version", b"protocol_version", "retries", b"retries", "sequence", b"sequence", "shell", b"shell", "timeout_seconds", b"timeout_seconds", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -531,13 +539,16 @@ class ArtifactChunk(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     FILE_NAME_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    DESCRIBES_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
-    """in the first chunk, as are the next three"""
+    """in the first chunk, as are the next three and `describes`"""
     sequence: _builtins.int
     name: _builtins.str
     file_name: _builtins.str
     data: _builtins.bytes
     """at most 256 KiB"""
+    describes: _builtins.str
+    """of an SBOM: the artifact or pushed image that it is about"""
     def __init__(
         self,
         *,
@@ -546,10 +557,11 @@ class ArtifactChunk(_message.Message):
         name: _builtins.str = ...,
         file_name: _builtins.str = ...,
         data: _builtins.bytes = ...,
+        describes: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file_name", b"file_name", "name", b"name", "protocol_version", b"protocol_version", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "describes", b"describes", "file_name", b"file_name", "name", b"name", "protocol_version", b"protocol_version", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

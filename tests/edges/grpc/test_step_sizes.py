@@ -1,6 +1,8 @@
 """What the kernel would refuse when a step starts is refused when it is requested, with the size and the limit."""
 
 import subprocess
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from danube._proto import coordinator_pb2 as pb
@@ -42,3 +44,10 @@ def test_the_largest_that_is_taken_can_be_executed() -> None:
 def test_a_shell_that_names_no_program_is_refused(shell: str) -> None:
     with pytest.raises(Invalid, match="the shell of step 1"):
         step_request(request(shell=shell))
+
+
+@pytest.mark.parametrize("leg", [{"leg": "x" * 201}, {"leg": "n=1", "isolation": 65}])
+def test_a_leg_beyond_its_bounds_is_refused(leg: Mapping[str, Any]) -> None:
+    with pytest.raises(Invalid, match="the leg of step 1") as refusal:
+        step_request(pb.RunStepRequest(sequence=1, name="x", command="true", **leg))
+    assert refusal.value.hint

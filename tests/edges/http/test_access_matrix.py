@@ -236,6 +236,7 @@ async def assert_expected(stage: Stage, route: Route) -> None:
             "key": "KEY",
             "badge": "app.svg",
             "artifact": "none",
+            "cache": "none",
             "session": "none",
             "token": "none",
             "user": "none",

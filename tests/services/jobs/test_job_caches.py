@@ -350,8 +350,8 @@ async def test_what_a_job_restored_is_in_its_statement(caches: CacheSetup) -> No
     assert (await caches.restore(second, replace(REQUEST, sequence=2, key="none")))[0] is MISS
     (use,) = await SqliteCacheUses(caches.setup.database).list_uses(second.id)
     assert (use.source_job, use.key, use.ref, use.exact) == (first.id, "k", "refs/heads/main", True)
-    statement = (await caches.setup.statements.signed(second)).payload.decode()
+    statement = (await caches.setup.statements.signed(second))[0].payload.decode()
     assert f'"uri":"urn:danube:job:{first.id}"' in statement
     assert use.sha256 in statement
     assert "urn:danube:job" in statement
-    assert '"name":"cache"' not in (await caches.setup.statements.signed(first)).payload.decode()
+    assert '"name":"cache"' not in (await caches.setup.statements.signed(first))[0].payload.decode()

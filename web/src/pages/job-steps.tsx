@@ -1,10 +1,11 @@
 /** The steps of a job, as a list that is a timeline too. */
-import { For, Show } from "solid-js";
+import { For, Index, Show } from "solid-js";
 import type { JobDetail, Step } from "../api/types";
 import { now } from "../kit/clock";
 import { useList } from "../kit/keys";
 import { duration, secondsBetween } from "../kit/time";
 import { StatusIcon } from "../parts/icons";
+import { groupLegs, nameInLeg } from "./job-legs";
 import { stepFacts, stepSpan, type JobTimes } from "./job-timeline";
 
 export interface JobStepsProps {
@@ -25,21 +26,32 @@ export function JobSteps(props: JobStepsProps) {
         fallback={<p class="quiet">{props.job.status === "pending" ? "The steps start with the job." : "No steps yet."}</p>}
       >
         <ol class="steps">
-          <For each={props.job.steps.map((step) => step.sequence)}>
-            {(sequence) => (
-              <Show when={props.job.steps.find((step) => step.sequence === sequence)}>
-                {(step) => (
-                  <StepRow
-                    step={step()}
-                    job={props.job}
-                    only={props.only === sequence}
-                    onShow={() => props.onStep(sequence)}
-                    onOnly={() => props.onOnly(props.only === sequence ? undefined : sequence)}
-                  />
-                )}
-              </Show>
+          <Index each={groupLegs(props.job.steps)}>
+            {(group) => (
+              <>
+                <Show when={group().leg}>
+                  <li class="step-leg">
+                    <StatusIcon status={group().status} /> <span class="step-name">{group().leg}</span>
+                  </li>
+                </Show>
+                <For each={group().sequences}>
+                  {(sequence) => (
+                    <Show when={props.job.steps.find((step) => step.sequence === sequence)}>
+                      {(step) => (
+                        <StepRow
+                          step={step()}
+                          job={props.job}
+                          only={props.only === sequence}
+                          onShow={() => props.onStep(sequence)}
+                          onOnly={() => props.onOnly(props.only === sequence ? undefined : sequence)}
+                        />
+                      )}
+                    </Show>
+                  )}
+                </For>
+              </>
             )}
-          </For>
+          </Index>
         </ol>
       </Show>
     </section>
@@ -48,10 +60,10 @@ export function JobSteps(props: JobStepsProps) {
 
 function StepRow(props: { step: Step; job: JobDetail; only: boolean; onShow: () => void; onOnly: () => void }) {
   return (
-    <li class="step">
+    <li class="step" classList={{ "in-leg": props.step.leg !== "" }}>
       <button type="button" class="step-link" onClick={() => props.onShow()} title={stepFacts(props.step)}>
         <StatusIcon status={props.step.status} />
-        <span class="step-name">{props.step.name}</span>
+        <span class="step-name">{nameInLeg(props.step)}</span>
         <span class="step-time">{props.step.started_at ? duration(secondsBetween(props.step.started_at, props.step.finished_at, now())) : ""}</span>
       </button>
       <button

@@ -31,6 +31,14 @@ from danube_pkg.kit.records import replace
 SUPERVISOR_PATH = "/.danube/danube-step"
 """Where the supervisor is mounted in every container."""
 
+LEGS = "/.danube/legs"
+"""Where the coordinator reads the workspaces of isolated legs."""
+
+COPIER, COPY_SOURCE = "copy of the workspace", "/.danube/workspace"
+"""The container that copies the pod's workspace for a leg, in the place of an image's name, and what it reads."""
+
+NOT_STARTED = ProcessMark(0, 0)
+
 SHARED_NOTICE = (
     "workspace: files cannot be shown with other owners on this machine, so that the image's user writes to it by its"
     " group, with the umask 002"
@@ -59,10 +67,11 @@ class SandboxContainers:
         self._watch = watch
         self._notify = notify
 
-    def running(self, pod: PodDirectory, role: ContainerRole, image: str) -> Container | None:
+    def running(self, pod: PodDirectory, role: ContainerRole, image: str, isolation: int = 0) -> Container | None:
         """The running container of that role and image, watched from now on."""
+        wanted = (role, image, isolation)
         for known in pod.containers():
-            if (known.container.role, known.container.image) == (role, image) and known.init.lives():
+            if (known.container.role, known.container.image, known.isolation) == wanted and known.init.lives():
                 self._watch.add(known)
                 return known.container
         return None
@@ -74,9 +83,11 @@ class SandboxContainers:
         mounts = [
             Mount(write_secret(directory, "token", token), "/.danube/token"),
             Mount(pod.sockets, "/.danube/run"),
+            Mount(pod.legs, LEGS),
             *(Mount(source, target) for source, target in self._settings.program.mounts),
         ]
-        environment = tuple(self._settings.program.environment.items())
+        pod.legs.mkdir(exist_ok=True)
+        environment = (*self._settings.program.environment.items(), ("DANUBE_LEGS", LEGS))
         return await self._create(pod, record, container, mounts, environment, None)
 
     async def create_worker(
@@ -86,14 +97,24 @@ class SandboxContainers:
         image: str,
         held: HeldImage | None,
         files: Sequence[ContainerFile] = (),
+        isolation: int = 0,
     ) -> Container:
-        """A new worker. held: the image; None for the machine's own programs. files: mounted into it alone."""
+        """A new worker. held: the image; None for the machine's own programs. files: mounted into it alone. isolation:
+        the number of the isolated leg that it belongs to, as which record shows the pod; 0 for none."""
         container = Container(pod.pod_id, max([0, *pod.numbers()]) + 1, ContainerRole.WORKER, image)
         directory = await self._make_directory(pod, record, container)
         mounts = [
             Mount(write_secret(directory, f"file-{number}", one.content), one.path) for number, one in enumerate(files)
         ]
-        return await self._create(pod, record, container, mounts, (), held)
+        return await self._create(pod, record, container, mounts, (), held, isolation)
+
+    async def create_copier(self, pod: PodDirectory, record: PodRecord, isolation: int) -> Container:
+        """A container of the machine's own programs in which the pod's workspace can be copied to a leg's. No step gets
+        it: its image is none."""
+        container = Container(pod.pod_id, max([0, *pod.numbers()]) + 1, ContainerRole.WORKER, COPIER)
+        await self._make_directory(pod, record, container)
+        source = Mount(pod.workspace, COPY_SOURCE)
+        return await self._create(pod, record, container, [source], (), None, isolation)
 
     async def _make_directory(self, pod: PodDirectory, record: PodRecord, container: Container) -> Path:
         directory = pod.container(container.number)
@@ -111,11 +132,12 @@ class SandboxContainers:
         own_mounts: Sequence[Mount],
         own_environment: Sequence[tuple[str, str]],
         held: HeldImage | None,
+        isolation: int = 0,
     ) -> Container:
         """own_mounts, own_environment: what this container has and others of the pod have not."""
         directory = pod.container(container.number)
         supervisor = await asyncio.to_thread(self._supervisor_copy)
-        workspace = Mount(pod.workspace, WORKSPACE, writable=True)
+        workspace = Mount(pod.legs / str(isolation) if isolation else pod.workspace, WORKSPACE, writable=True)
         mounts = [
             Mount(supervisor, SUPERVISOR_PATH),
             *(scratch_mounts(directory) if held is None else ()),
@@ -140,7 +162,8 @@ class SandboxContainers:
             user=root.program_user(record),
             umask=SHARED_UMASK if record.shares_by_group else OWN_UMASK,
         )
-        await self._start(pod, record, container, plan, held.image.digest if held is not None else "")
+        digest = held.image.digest if held is not None else ""
+        await self._start(pod, record, ContainerRecord(container, record.job_id, NOT_STARTED, digest, isolation), plan)
         return container
 
     def _host_root(self, record: PodRecord, user: int) -> ContainerRoot:
@@ -167,16 +190,16 @@ class SandboxContainers:
             notify(SHARED_NOTICE)
         return root
 
-    async def _start(
-        self, pod: PodDirectory, record: PodRecord, container: Container, plan: ContainerPlan, image_digest: str
-    ) -> None:
+    async def _start(self, pod: PodDirectory, record: PodRecord, new: ContainerRecord, plan: ContainerPlan) -> None:
+        container = new.container
+
         def write_record(init: ProcessMark) -> None:
-            known = ContainerRecord(container, record.job_id, init, image_digest)
+            known = replace(new, init=init)
             pod.write_container(known)
             self._watch.add(known)
 
         await start_container(
-            self._settings.namespaces,
+            self._settings.lasting_command,
             record.holder,
             plan,
             pod.container(container.number),

@@ -25,7 +25,8 @@ once they are complete."""
 def written_directories(pod: PodDirectory) -> Sequence[Path]:
     """Every directory on the disk that programs of a pod write to."""
     containers = (pod.container(number) for number in pod.numbers())
-    return [pod.workspace, *(container / name for container in containers for name in WRITTEN_IN_A_CONTAINER)]
+    legs = [pod.legs] if pod.legs.is_dir() else []
+    return [pod.workspace, *legs, *(container / name for container in containers for name in WRITTEN_IN_A_CONTAINER)]
 
 
 def disk_usage(directories: Iterable[Path], processes: Collection[int], most: TreeSize) -> TreeSize:

@@ -33,9 +33,16 @@ _log = logging.getLogger("danube.sandbox")
 class PodEgress:
     """Hands pods to the egress proxies, and hands them over again when a proxy has ended."""
 
-    def __init__(self, namespaces: Path, proxies: EgressProxies) -> None:
+    def __init__(
+        self,
+        namespaces: Path,
+        proxies: EgressProxies,
+        legs_of: Callable[[PodRecord], Sequence[PodRecord]] = lambda record: (),
+    ) -> None:
+        """legs_of: a pod as each of its isolated legs has it."""
         self._namespaces = namespaces
         self._proxies = proxies
+        self._legs_of = legs_of
         self._lock = asyncio.Lock()
         """Held while pods are handed over: a new pod, the repeated creation of one and the restoration of all run side
         by side, and a second hand-over would find the pod's address in use."""
@@ -58,6 +65,19 @@ class PodEgress:
             learn = record.network is Network.LEARN
             await self._proxies.serve(record.job_id, record.allowlist, sockets, learn=learn)
         self._handed.add(record.pod_id)
+        for leg in self._legs_of(record):
+            await self._join(leg)
+
+    async def open_leg(self, leg: PodRecord) -> None:
+        """Have the network of an isolated leg served as its pod is. leg: the pod as the leg has it; once for each
+        holder. Raises Unavailable."""
+        if leg.network.through_proxy:
+            async with self._lock:
+                await self._join(leg)
+
+    async def _join(self, leg: PodRecord) -> None:
+        with contextlib.ExitStack() as stack:
+            await self._proxies.join(leg.job_id, await self._sockets(leg, stack))
 
     async def restore(self, records: Sequence[PodRecord]) -> None:
         """Open what no proxy serves. All are tried before the first failure is raised."""

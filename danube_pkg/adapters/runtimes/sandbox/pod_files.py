@@ -7,8 +7,9 @@ A record names the data directory that made it. In a copy of that directory it d
 processes are not the copy's: such a record is not read, so the pod has ended for the copy, and only its files are
 removed.
 
-State files are written atomically after what they describe exists. A process is identified by its id and its start
-time, so that a reused id is never taken for a pod's process.
+State files are written atomically after what they describe exists. They outlive the server and not the machine, as the
+processes that they describe do, so that writing them does not wait for the disk. A process is identified by its id and
+its start time, so that a reused id is never taken for a pod's process.
 """
 
 import contextlib
@@ -113,6 +114,16 @@ class ContainerRecord(Record):
     job_id: str
     init: ProcessMark
     image_digest: str = ""
+    isolation: int = 0
+    """The number of the isolated leg that it belongs to; 0 for none."""
+
+
+class LegRecord(Record):
+    """An isolated leg of a matrix: the process that holds its network, and whether its workspace is complete."""
+
+    number: int
+    holder: ProcessMark
+    is_complete: bool
 
 
 class PodDirectory:
@@ -126,12 +137,14 @@ class PodDirectory:
         self._data_id = data_id
         self.workspace = self.path / "workspace"
         self.sockets = self.path / "run"
+        self.legs = self.path / "legs"
+        """Workspaces of isolated legs by number. Only the server creates entries in it, so none is a link."""
 
     def container(self, number: int) -> Path:
         return self.path / "c" / str(number)
 
     def write_pod(self, record: PodRecord) -> None:
-        write_atomically(self.path / "pod.json", json.dumps(to_builtins(record)).encode())
+        _write(self.path / "pod.json", to_builtins(record))
 
     def read_pod(self) -> PodRecord | None:
         return _readable(self.path / "pod.json", self._pod_record)
@@ -169,7 +182,8 @@ class PodDirectory:
         container = record.container
         state = {"pid": record.init.pid, "start": record.init.start, "image": container.image, "role": container.role}
         state["image_digest"] = record.image_digest
-        write_atomically(self.container(container.number) / "container.json", json.dumps(state).encode())
+        state["isolation"] = record.isolation
+        _write(self.container(container.number) / "container.json", state)
 
     def containers(self) -> Iterator[ContainerRecord]:
         """Every instance that was ever started, oldest first, running or not."""
@@ -182,7 +196,9 @@ class PodDirectory:
             def record(data: dict[str, Any], number: int = number) -> ContainerRecord:
                 container = Container(self.pod_id, number, ContainerRole(data["role"]), data["image"])
                 mark = ProcessMark(data["pid"], data["start"])
-                return ContainerRecord(container, job_id, mark, data.get("image_digest", ""))
+                return ContainerRecord(
+                    container, job_id, mark, data.get("image_digest", ""), int(data.get("isolation", 0))
+                )
 
             found = _readable(self.container(number) / "container.json", record)
             if found is not None:
@@ -195,9 +211,23 @@ class PodDirectory:
             return []
         return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal())
 
+    def write_leg(self, record: LegRecord) -> None:
+        _write(self.path / f"leg-{record.number}.json", to_builtins(record))
+
+    def leg_records(self) -> list[LegRecord]:
+        """Every isolated leg that was ever begun, running or not."""
+        if self._read_own() is None:
+            return []
+
+        def record(data: dict[str, Any]) -> LegRecord:
+            return LegRecord(data["number"], ProcessMark(**data["holder"]), data["is_complete"])
+
+        found = (_readable(path, record) for path in sorted(self.path.glob("leg-*.json")))
+        return [one for one in found if one is not None]
+
     def write_copied(self, number: int, size_bytes: int) -> None:
         """Record the size of a container's copy of its image, which does not count as the job's."""
-        write_atomically(self.container(number) / "copied.json", json.dumps({"bytes": size_bytes}).encode())
+        _write(self.container(number) / "copied.json", {"bytes": size_bytes})
 
     def copied_bytes(self) -> int:
         """The size of the copies of all containers."""
@@ -218,6 +248,10 @@ class PodDirectory:
                 cause=error.strerror or str(error),
                 hint=f"find out what keeps them, then remove them: rm -rf {self.path}",
             ) from error
+
+
+def _write(path: Path, record: object) -> None:
+    write_atomically(path, json.dumps(record).encode(), survives_power_failure=False)
 
 
 def _readable(path: Path, made: Callable[[dict[str, Any]], Made]) -> Made | None:

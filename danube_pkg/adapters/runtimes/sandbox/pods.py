@@ -16,7 +16,7 @@ from danube_pkg.adapters.runtimes.sandbox.id_ranges import IdRanges, has_ids_for
 from danube_pkg.adapters.runtimes.sandbox.launch import start_holder
 from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
 from danube_pkg.adapters.runtimes.sandbox.pod_disks import PodDisks
-from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord, ProcessMark
+from danube_pkg.adapters.runtimes.sandbox.pod_files import LegRecord, PodDirectory, PodRecord, ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.workspace_owners import (
     OWN_MODE,
@@ -27,6 +27,8 @@ from danube_pkg.adapters.runtimes.sandbox.workspace_owners import (
 )
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.runtimes.pods import Container, Network, PodSpec
+from danube_pkg.kit.records import replace
+from danube_pkg.kit.trees import remove_tree
 
 
 class SandboxPods:
@@ -40,6 +42,7 @@ class SandboxPods:
         self._directory = settings.data_dir / "pods"
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._namespaces = settings.namespaces
+        self._lasting_command = settings.lasting_command
         self.disks = PodDisks(settings.data_dir)
         self.disks.restore()
         self._limits = limits
@@ -69,6 +72,11 @@ class SandboxPods:
         """The pods whose namespaces are held."""
         records = [pod.read_pod() for pod in self.all()]
         return [record for record in records if record is not None and record.holder.lives()]
+
+    def running_legs(self, record: PodRecord) -> list[PodRecord]:
+        """The pod as its isolated legs have it, whose networks are held."""
+        legs = self.directory(record.pod_id).leg_records()
+        return [replace(record, holder=leg.holder) for leg in legs if leg.holder.lives()]
 
     def running_record(self, pod: PodDirectory) -> PodRecord:
         """Raises Permanent `pod-lost` for a pod that does not run."""
@@ -108,7 +116,7 @@ class SandboxPods:
             made.append(record)
 
         await start_holder(
-            self._namespaces,
+            self._lasting_command,
             write_record,
             ids,
             label=f"{self._data_id}/{spec.pod_id}",
@@ -119,12 +127,50 @@ class SandboxPods:
         )
         return made[0], unlimited
 
+    async def hold_leg(self, pod: PodDirectory, record: PodRecord, number: int) -> PodRecord:
+        """Start the process that holds the network of an isolated leg, and make its workspace, which is empty.
+
+        Returns the pod as the leg's containers have it: with that process in the place of the pod's own.
+        """
+        holders: list[ProcessMark] = []
+
+        def write_record(holder: ProcessMark) -> None:
+            pod.write_leg(LegRecord(number, holder, is_complete=False))
+            holders.append(holder)
+
+        workspace = pod.legs / str(number)
+        workspace.mkdir()
+        workspace.chmod(SHARED_MODE if record.shares_by_group else OWN_MODE)
+        await give(workspace, record.tree_owner, record.user_base, self.chown_command)
+        await start_holder(
+            self._lasting_command,
+            write_record,
+            map_of_pod(record.user_base) if record.user_base else self.shared_ids,
+            label=f"{self._data_id}/{pod.pod_id}",
+            user_base=record.user_base,
+            host_network=record.host_network,
+            cgroup_files=self._limits.holder_groups(pod.pod_id, record.limits),
+            log=pod.path / "holder.log",
+        )
+        return replace(record, holder=holders[0])
+
+    async def remove_leg(self, pod: PodDirectory, leg: LegRecord | None, number: int) -> None:
+        """End what an interrupted creation has left of an isolated leg. Raises Unavailable."""
+        await self._end(pod.pod_id, [leg.holder] if leg is not None else [])
+        try:
+            await asyncio.to_thread(remove_tree, pod.legs / str(number), self.userns_command)
+        except OSError as error:
+            what = f"the workspace of leg {number} of pod {pod.pod_id} cannot be removed"
+            raise Unavailable("leg-not-removed", what, cause=str(error), hint=f"rm -rf {pod.legs}") from error
+
     async def _make_workspace(self, pod: PodDirectory, ids: IdMap, user_base: int) -> bool:
         """Whether each image's user can see it as its own."""
         pod.workspace.mkdir(exist_ok=True)
         problem = await mount_problem(self._namespaces, pod.workspace, user_base) if user_base else "not root"
         pod.workspace.chmod(SHARED_MODE if ids.is_full and problem else OWN_MODE)
         await give(pod.workspace, TREE_OWNER, user_base, self.chown_command)
+        pod.legs.mkdir(exist_ok=True)
+        pod.legs.chmod(OWN_MODE)
         return not problem
 
     def processes(self, pod: PodDirectory) -> Collection[int]:
@@ -137,8 +183,9 @@ class SandboxPods:
         self._watch.forget(pod.pod_id)
         record = pod.read_pod()
         await self._limits.end_pod(pod.pod_id)
-        holder = [record.holder] if record is not None else []
-        await self._end(pod.pod_id, [*(known.init for known in pod.containers()), *holder])
+        holders = [leg.holder for leg in pod.leg_records()]
+        holders += [record.holder] if record is not None else []
+        await self._end(pod.pod_id, [*(known.init for known in pod.containers()), *holders])
         self._limits.remove(pod.pod_id)
         try:
             await self._remove_files(pod)

@@ -11,6 +11,7 @@ from danube_pkg.adapters.runtimes.sandbox.containers import SandboxContainers
 from danube_pkg.adapters.runtimes.sandbox.coordinator_sockets import CoordinatorSockets
 from danube_pkg.adapters.runtimes.sandbox.exec_stream import PipeStream, open_exec
 from danube_pkg.adapters.runtimes.sandbox.image_root import overlay_of
+from danube_pkg.adapters.runtimes.sandbox.isolated_legs import IsolatedLegs
 from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
 from danube_pkg.adapters.runtimes.sandbox.pod_egress import PodEgress
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord
@@ -73,7 +74,8 @@ class SandboxRuntime:
             self._watch.publish,
             Timing(SystemClock()),
         )
-        self._egress = PodEgress(settings.namespaces, proxies)
+        self._egress = PodEgress(settings.namespaces, proxies, self._pods.running_legs)
+        self._legs = IsolatedLegs(self._pods, self._containers, self._egress)
         self._sockets = CoordinatorSockets(settings.grpc_directory)
 
     def _lock(self, pod_id: str) -> asyncio.Lock:
@@ -116,22 +118,29 @@ class SandboxRuntime:
             known = self._containers.running(pod, ContainerRole.COORDINATOR, HOST_IMAGE)
             return known or await self._containers.create_coordinator(pod, record, spec.token)
 
-    async def ensure_container(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
+    async def ensure_container(
+        self, pod_id: str, image: str, files: Sequence[ContainerFile] = (), isolation: int = 0
+    ) -> Container:
         pod, held = self._pods.directory(pod_id), None
         async with self._lock(pod_id), self._full_disk_waits():
             record = self._pods.running_record(pod)
-            if (known := self._containers.running(pod, ContainerRole.WORKER, image)) is not None:
+            if (known := self._containers.running(pod, ContainerRole.WORKER, image, isolation)) is not None:
                 return known
             if image == HOST_IMAGE and not self.settings.host_image:
                 raise _host_refused()
+            if isolation:
+                record = await self._legs.open(pod, record, isolation)
             if image == HOST_IMAGE:
-                return await self._containers.create_worker(pod, record, image, held, files)
+                return await self._containers.create_worker(pod, record, image, held, files, isolation)
         # A pull may take minutes, in which the pod can be deleted: everything is checked again afterwards.
         held = await self.roots.hold(image, pod.path, record, partial(self._notify, record))
         async with self._lock(pod_id), self._full_disk_waits():
             record = self._pods.running_record(pod)
-            known = self._containers.running(pod, ContainerRole.WORKER, image)
-            return known or await self._containers.create_worker(pod, record, image, held, files)
+            if (known := self._containers.running(pod, ContainerRole.WORKER, image, isolation)) is not None:
+                return known
+            if isolation:
+                record = await self._legs.open(pod, record, isolation)
+            return await self._containers.create_worker(pod, record, image, held, files, isolation)
 
     # --- using
 

@@ -66,6 +66,8 @@ class StepView(Record):
     name: Annotated[str, about("The name that the danubefile gives it.")]
     image: Annotated[str, about("The image of its container.")]
     shell: Annotated[str, about("The program that runs its command, with options; empty for /bin/sh -e.")]
+    leg: Annotated[str, about("The leg of a matrix that it belongs to, as `python=3.12`; empty for none.")]
+    is_isolated: Annotated[bool, about("Whether that leg has a network and a workspace of its own.")]
     status: Annotated[Status, about("How the step is, or how it ended.")]
     reason: Annotated[str, about("Why it ended so, as a stable word.")]
     message: Annotated[str, about("The reason in one sentence.")]
@@ -192,6 +194,8 @@ def step_view(step: Step) -> StepView:
         name=step.name,
         image=step.image,
         shell=step.shell,
+        leg=step.leg,
+        is_isolated=step.isolation > 0,
         status=step.status,
         reason=end.reason if end else "",
         message=end.message if end else "",

@@ -303,6 +303,25 @@ async def test_a_restarted_server_keeps_served_pods_and_serves_the_others(out: E
         await restarted.close()
 
 
+async def test_isolated_legs_have_the_egress_of_their_pod(out: EgressPods) -> None:
+    """By the same allowlist and into the same ledger, also after the proxy was replaced."""
+    worker = await out.worker()
+    leg = await out.pods.runtime.ensure_container(worker.pod_id, HOST_IMAGE, (), 1)
+    program = (
+        CONNECT
+        + f"for host in ('files.test:{out.port}', 'other.test:443'):\n print(connect(host)[0].split()[1].decode())"
+    )
+    async with out.pods.runtime.watch():
+        assert await out.python(leg, program) == "200\n403\n"
+        (process,) = out.setup.processes()
+        os.kill(process, signal.SIGKILL)
+        await wait_until_async(lambda: out.setup.processes() not in ([process], []), SECONDS, "another proxy")
+        assert await out.python(leg, program) == "200\n403\n"
+        assert await out.python(worker, program) == "200\n403\n"
+    verdicts = [contact.verdict for contact in out.ledger(worker)]
+    assert verdicts == [Verdict.ALLOWED, Verdict.REFUSED] * 3
+
+
 async def test_a_creation_that_was_interrupted_before_its_egress_is_completed(out: EgressPods) -> None:
     spec = spec_of(
         new_pod_id(), network=Network.ALLOWLIST, allowlist=[f"files.test:{out.port}", f"127.0.0.1:{out.port}"]
