@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.runs import danube_run
+
+pytestmark = pytest.mark.long
 
 DANUBEFILE = """
 from danube import cache, hash_files, pipeline, step

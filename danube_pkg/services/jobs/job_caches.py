@@ -79,8 +79,10 @@ class JobCaches:
         _check_running(active)
         checked = checked_request(request)
         text = JobText(await self._resources.log(active))
-        what = f"the name, the key or a path of cache {request.sequence}"
-        text.refuse_secret(what, " ".join((request.name, request.key, *request.fallback, *request.paths)))
+        what = f"the name, the key, a path or the image of cache {request.sequence}"
+        text.refuse_secret(
+            what, " ".join((request.name, request.key, request.image, *request.fallback, *request.paths))
+        )
         return checked
 
     async def _guarded(

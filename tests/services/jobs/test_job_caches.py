@@ -334,7 +334,7 @@ async def test_a_repository_that_does_not_answer_costs_a_miss(caches: CacheSetup
 async def test_what_no_cache_can_have_is_refused(caches: CacheSetup) -> None:
     await caches.setup.secrets.set(SecretName(None, "TOKEN"), b"a-secret-value", "me")
     job = await caches.start(MAIN)
-    for changes in ({"paths": ("/",)}, {"key": "has a-secret-value"}, {"name": ".x"}):
+    for changes in ({"paths": ("/",)}, {"key": "has a-secret-value"}, {"image": "a-secret-value"}, {"name": ".x"}):
         with pytest.raises(Invalid):
             await caches.restore(job, replace(REQUEST, **changes))
     await caches.setup.coordination.finish(job.id, ScriptFailure(Reason.SCRIPT_ERROR, "x", 0))
