@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from danube import (
+    Cache,
     DanubeError,
     Leg,
     LegResult,
@@ -16,7 +17,9 @@ from danube import (
     StepHandle,
     StepResult,
     artifacts,
+    cache,
     ctx,
+    hash_files,
     pipeline,
     secrets,
     step,
@@ -43,12 +46,15 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("secrets.get", secrets.get),
     ("secrets.get_bytes", secrets.get_bytes),
     ("artifacts.upload", artifacts.upload),
+    ("cache", cache),
+    ("hash_files", hash_files),
 )
 """In the order in which authors meet them."""
 
 TYPES: tuple[type[Any], ...] = (
     StepResult,
     StepHandle,
+    Cache,
     type(ctx),
     Leg,
     LegResult,

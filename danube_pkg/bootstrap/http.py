@@ -155,6 +155,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         engine=jobs.engine,
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
+        caches=jobs.caches,
         builds=jobs.builds,
         statements=jobs.statements,
         exports=jobs.exports,

@@ -11,6 +11,7 @@ _RUN = f"(command: str, *, {_STEP}, timeout_seconds: int | None = None, retries:
 
 SDK: Mapping[str, Mapping[str, str]] = {
     "danube": {
+        "Cache": "",
         "Context": "",
         "DanubeError": "",
         "Leg": "",
@@ -20,7 +21,10 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "StepHandle": "",
         "StepResult": "",
         "artifacts": "",
+        "cache": "(name: str, *, paths: Sequence[str], key: str, fallback: str | Sequence[str] | None = None, "
+        "image: str | None = None) -> Cache",
         "ctx": "",
+        "hash_files": "(*patterns: str) -> str",
         "pipeline": "(*, name: str, shell: str = '', env: Mapping[str, str] | None = None)",
         "secrets": "",
         "step": "",
@@ -74,6 +78,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "sequence": "",
         "status": "",
     },
+    "Cache": {"hit": "", "restored_key": ""},
     "StepHandle": {
         "done": "",
         "name": "",

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
+from danube._caches import save_unsaved
 from danube._errors import DanubeError
 from danube._open_steps import steps_without_end
 from danube._pipeline import ENVIRONMENT, MARK, REFUSED, SHELL, check_function, check_result, marked
@@ -67,6 +68,7 @@ def _import_and_call(code: Any, module: ModuleType, script: str) -> Outcome:
     for sequence, name in steps_without_end():
         message = f"step {sequence} {name!r} was still open when the pipeline function returned"
         return Outcome("step-open", message, sequence)
+    save_unsaved()
     return Outcome()
 
 

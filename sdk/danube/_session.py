@@ -28,6 +28,18 @@ class StepCall:
     isolation: int = 0
 
 
+@dataclass(frozen=True)
+class CacheCall:
+    """A validated call of `cache`; the same for its restore and its save."""
+
+    sequence: int
+    name: str
+    key: str
+    paths: tuple[str, ...]
+    fallback: tuple[str, ...]
+    image: str
+
+
 class Session(Protocol):
     """What the SDK calls, implemented by the coordinator. `sequence` identifies a call when it is repeated."""
 
@@ -45,6 +57,8 @@ class Session(Protocol):
     def stop_step(self, sequence: int) -> None: ...
     def read_secret(self, sequence: int, key: str) -> bytes: ...
     def id_token(self, sequence: int, audience: str) -> str: ...
+    def restore_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
+    def save_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
     def upload(self, sequence: int, name: str, file_name: str, chunks: "Chunks", describes: str = "") -> None: ...
 
 

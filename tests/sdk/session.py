@@ -8,7 +8,7 @@ from typing import Any
 
 from danube._errors import DanubeError
 from danube._results import StepResult
-from danube._session import Chunks, StepCall
+from danube._session import CacheCall, Chunks, StepCall
 
 CONTEXT: Mapping[str, Any] = {
     "branch": "main",
@@ -41,6 +41,9 @@ class RecordingSession:
         self.unknown_stops = 0
         self.leg_workspaces = ""
         self._stopped: dict[int, threading.Event] = {}
+        self.cached: dict[str, str] = {}
+        self.restored: list[CacheCall] = []
+        self.saved: list[CacheCall] = []
         self.uploads: dict[str, tuple[str, Chunks]] = {}
         self.described: dict[str, str] = {}
 
@@ -85,6 +88,15 @@ class RecordingSession:
 
     def id_token(self, sequence: int, audience: str) -> str:
         return f"token {sequence} for {audience}"
+
+    def restore_cache(self, call: CacheCall) -> tuple[str, str, int]:
+        """`cached` has how it ends, by the cache's name."""
+        self.restored.append(call)
+        return self.cached.get(call.name, "miss"), call.key, 0
+
+    def save_cache(self, call: CacheCall) -> tuple[str, str, int]:
+        self.saved.append(call)
+        return "stored", call.key, 1
 
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks, describes: str = "") -> None:
         self.uploads[name] = (file_name, chunks)

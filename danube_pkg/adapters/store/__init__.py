@@ -3,6 +3,7 @@
 from danube_pkg.adapters.store.access import SqliteAccess
 from danube_pkg.adapters.store.artifacts import SqliteArtifacts
 from danube_pkg.adapters.store.audit import SqliteAudit
+from danube_pkg.adapters.store.caches import SqliteCaches, SqliteCacheUses
 from danube_pkg.adapters.store.configuration import SqliteConfiguration
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.idempotency import SqliteIdempotency
@@ -24,6 +25,8 @@ __all__ = [
     "SqliteAccess",
     "SqliteArtifacts",
     "SqliteAudit",
+    "SqliteCacheUses",
+    "SqliteCaches",
     "SqliteConfiguration",
     "SqliteHooks",
     "SqliteIdempotency",

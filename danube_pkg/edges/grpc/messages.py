@@ -4,6 +4,8 @@ import json
 
 from danube._proto import coordinator_pb2 as pb
 
+from danube_pkg.core.caches.cache import MAX_FALLBACKS, MAX_KEY_LENGTH, MAX_PATH_BYTES, MAX_PATHS, CacheRequest
+from danube_pkg.core.caches.outcome import CacheResult
 from danube_pkg.core.errors import Invalid, TooLarge
 from danube_pkg.core.jobs.coordination import (
     MAX_ARGUMENT_BYTES,
@@ -79,6 +81,31 @@ def id_token_request(request: pb.IdTokenRequest) -> str:
     """The audience. Raises TooLarge."""
     _check_name("the audience", request.audience)
     return request.audience
+
+
+def cache_request(request: pb.CacheRequest) -> CacheRequest:
+    """Raises TooLarge, Invalid; `checked_request` has the other rules."""
+    cache = f"of cache {request.sequence}"
+    _check_name(f"the name {cache}", request.name)
+    for text in (request.key, *request.fallback):
+        _check_bytes(f"a key {cache}", text, 4 * MAX_KEY_LENGTH, "key=hash_files(PATTERN)")
+    for path in request.paths:
+        _check_bytes(f"a path {cache}", path, MAX_PATH_BYTES, "name a shorter path")
+    _check_bytes(f"the image {cache}", request.image, MAX_IMAGE_BYTES, "for example: node:20")
+    if request.sequence < 1 or len(request.paths) > MAX_PATHS or len(request.fallback) > MAX_FALLBACKS:
+        raise Invalid(
+            "cache-paths-invalid",
+            f"a cache has 1 to {MAX_PATHS} paths, and at most {MAX_FALLBACKS} fallbacks",
+            hint='paths=["~/.cache/pip"]',
+        )
+    return CacheRequest(
+        request.sequence, request.name, request.key, tuple(request.paths), tuple(request.fallback), request.image
+    )
+
+
+def cache_reply(result: CacheResult) -> pb.CacheReply:
+    """The answer to RestoreCache and SaveCache."""
+    return pb.CacheReply(outcome=result.outcome, key=result.key, size_bytes=result.size_bytes)
 
 
 def artifact_upload(first: pb.ArtifactChunk) -> tuple[int, str, str, str]:

@@ -16,6 +16,7 @@ from danube_pkg.edges.http.metrics.server_metrics import HttpMetrics
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Record, field
 from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.caches import Caches
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.egress import Egress
@@ -71,6 +72,7 @@ class Services(Record):
     engine: Engine
     secrets: Secrets
     artifacts: Artifacts
+    caches: Caches
     builds: ImageBuilds
     statements: Statements
     exports: JobExports

@@ -1,4 +1,5 @@
-"""The calls of a coordinator: context, source, steps, secrets, artifacts, end. Each is idempotent by (job, sequence).
+"""The calls of a coordinator: context, source, steps, secrets, caches, artifacts, end. Each is idempotent by (job,
+sequence).
 
 The gRPC edge authenticates a call by its job token, and calls one method here. Text from a pod that is stored (names,
 failure messages) is redacted first.
@@ -10,6 +11,8 @@ from contextlib import aclosing
 from functools import partial
 
 from danube_pkg.core.artifacts.artifact import Artifact
+from danube_pkg.core.caches.cache import CacheRequest
+from danube_pkg.core.caches.outcome import CacheResult
 from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, Unauthenticated
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import JobContext, StepOutcome, StepRequest
@@ -20,10 +23,12 @@ from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status, reason_named
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, ContainerFile
 from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.caches import Caches
 from danube_pkg.services.images.builds import ImageBuilds
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.id_tokens import IdTokens
+from danube_pkg.services.jobs.job_caches import JobCaches
 from danube_pkg.services.jobs.job_text import JobText
 from danube_pkg.services.jobs.log_lines import write_artifact, write_id_token, write_pushed_image
 from danube_pkg.services.jobs.ports import EnginePorts
@@ -53,6 +58,7 @@ class Coordination:
         artifacts: Artifacts,
         id_tokens: IdTokens,
         builds: ImageBuilds,
+        caches: Caches,
     ) -> None:
         self._engine = engine
         self._ports = ports
@@ -62,6 +68,7 @@ class Coordination:
         self._id_tokens = id_tokens
         self._builds = builds
         self._waits = Waits(ports.timing, resources.log, engine.slots)
+        self._caches = JobCaches(ports, resources, self._waits, builds, caches)
 
     def authenticate(self, token: str) -> str:
         """The id of the job that the token is for. Raises Unauthenticated, also for a job that has ended."""
@@ -255,9 +262,18 @@ class Coordination:
         log = await self._resources.log(active)
         JobText(log).refuse_secret("the audience", audience)
         token = await self._id_tokens.issue(active.job, audience)
+        await self._caches.withhold(active.job)
         await self._mask(active, token.encode())
         write_id_token(log, audience)
         return token
+
+    async def restore_cache(self, job_id: str, request: CacheRequest) -> CacheResult:
+        """Put the files of a cache into the container of its image. Raises Conflict, Invalid."""
+        return await self._caches.restore(self._engine.active_job(job_id), request)
+
+    async def save_cache(self, job_id: str, request: CacheRequest) -> CacheResult:
+        """Keep the files of a cache, unless its key is known. Raises Conflict, Invalid."""
+        return await self._caches.save(self._engine.active_job(job_id), request)
 
     async def receive_artifact(
         self,

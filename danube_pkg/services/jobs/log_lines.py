@@ -84,6 +84,11 @@ def write_artifact(log: JobLog, artifact: Artifact) -> None:
     log.note(f"artifact:{artifact.name}", 0, text)
 
 
+def write_cache(log: JobLog, sequence: int, name: str, done: str, text: str) -> None:
+    """What became of a cache. done: `restored` or `stored`; each call has one line."""
+    log.note(f"cache:{sequence}:{done}", 0, f"--- cache {name}: {one_line(text)}")
+
+
 def write_pushed_image(log: JobLog, image: PushedImage) -> None:
     """An image was pushed to the server's own registry, which has confirmed it."""
     log.note(f"image:{image.name}:{image.digest}", 0, f"--- image {image.name}: {image.digest}")

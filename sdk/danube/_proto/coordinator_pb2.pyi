@@ -459,6 +459,78 @@ class IdToken(_message.Message):
 Global___IdToken: _TypeAlias = IdToken  # noqa: Y015
 
 @_typing.final
+class CacheRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    protocol_version: _builtins.int
+    sequence: _builtins.int
+    """of the cache: the same for its restore and its save"""
+    name: _builtins.str
+    key: _builtins.str
+    image: _builtins.str
+    """empty: the pipeline's default"""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """below /workspace, below ~, or absolute"""
+
+    @_builtins.property
+    def fallback(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """beginnings of older keys"""
+
+    def __init__(
+        self,
+        *,
+        protocol_version: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        name: _builtins.str = ...,
+        key: _builtins.str = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+        fallback: _abc.Iterable[_builtins.str] | None = ...,
+        image: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fallback", b"fallback", "image", b"image", "key", b"key", "name", b"name", "paths", b"paths", "protocol_version", b"protocol_version", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CacheRequest: _TypeAlias = CacheRequest  # noqa: Y015
+
+@_typing.final
+class CacheReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    outcome: _builtins.str
+    """hit, fallback, miss, stored, known, off"""
+    key: _builtins.str
+    """of the entry"""
+    size_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        outcome: _builtins.str = ...,
+        key: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "outcome", b"outcome", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CacheReply: _TypeAlias = CacheReply  # noqa: Y015
+
+@_typing.final
 class ArtifactChunk(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -27,6 +27,7 @@ export type Outcome = Schemas["OutcomeView"];
 export type Artifact = Schemas["ArtifactView"];
 export type PushedImage = Schemas["PushedImageView"];
 export type ArtifactList = Schemas["ArtifactList"];
+export type CacheList = Schemas["CacheList"];
 export type Provenance = Schemas["ProvenanceView"];
 export type Explanation = Schemas["Explanation"];
 export type Me = Schemas["MeView"];
