@@ -18,6 +18,7 @@ from danube import (
     artifacts,
     ctx,
     pipeline,
+    reports,
     secrets,
     step,
 )
@@ -43,6 +44,7 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("secrets.get", secrets.get),
     ("secrets.get_bytes", secrets.get_bytes),
     ("artifacts.upload", artifacts.upload),
+    ("reports.junit", reports.junit),
 )
 """In the order in which authors meet them."""
 
@@ -52,6 +54,7 @@ TYPES: tuple[type[Any], ...] = (
     type(ctx),
     Leg,
     LegResult,
+    reports.ReportSummary,
     StepFailed,
     MatrixFailed,
     DanubeError,
@@ -82,7 +85,7 @@ def public_names(module: ModuleType) -> set[str]:
 
 def _signature(call: Callable[..., Any]) -> str:
     text = str(inspect.signature(call)).replace("collections.abc.", "")
-    text = re.sub(r"danube\._[a-z]+\.", "", text)
+    text = re.sub(r"danube\.(_[a-z]+|reports)\.", "", text)
     text = re.sub(r"~?F\b", "function", text.replace("typing.", ""))
     text = text.replace("= ''", '= ""').replace("'", "")
     if len(text) + 20 <= _WIDTH:

@@ -11,6 +11,7 @@ from danube_pkg.adapters.store import (
     SqliteArtifacts,
     SqliteProvenance,
     SqlitePushedImages,
+    SqliteReports,
     SqliteSecrets,
     SqliteServerState,
 )
@@ -181,6 +182,7 @@ def _ports(
         secrets=secrets,
         sources=sources,
         egress=egress,
+        reports=SqliteReports(store.database),
         clock=store.clock,
         timing=store.timing,
         new_id=store.new_id,

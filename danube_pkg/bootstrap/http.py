@@ -8,7 +8,7 @@ from pathlib import Path
 
 import danube_pkg
 from danube_pkg.adapters.dex.upstream import HttpUpstream
-from danube_pkg.adapters.store import SqliteIdempotency, SqliteServerState
+from danube_pkg.adapters.store import SqliteIdempotency, SqliteReports, SqliteServerState
 from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.health import HealthParts
 from danube_pkg.bootstrap.identity import IdentityParts
@@ -142,6 +142,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         engine=jobs.engine,
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
+        reports=SqliteReports(store.database),
         statements=jobs.statements,
         exports=jobs.exports,
         id_tokens=jobs.id_tokens,

@@ -22,6 +22,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "artifacts": "",
         "ctx": "",
         "pipeline": "(*, name: str, shell: str = '', env: Mapping[str, str] | None = None)",
+        "reports": "",
         "secrets": "",
         "step": "",
     },
@@ -45,6 +46,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "get_bytes": "(key: str) -> bytes",
     },
     "artifacts": {"upload": "(path: str, *, name: str) -> None"},
+    "reports": {"junit": "(path: str, *, fail: bool = False, required: bool = True) -> ReportSummary"},
     "ctx": {
         "branch": "",
         "commit_sha": "",

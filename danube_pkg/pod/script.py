@@ -18,7 +18,7 @@ from danube import _process, _session
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
 from danube_pkg.pod.own_process import leave_as_child, say
 
-PASSED_ON = (REFUSED, "infrastructure-lost")
+PASSED_ON = (REFUSED, "infrastructure-lost", "tests-failed")
 """References of errors that are the reason of the job which they end: the cause is not an error of the danubefile."""
 
 

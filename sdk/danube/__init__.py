@@ -12,7 +12,7 @@
 Everything else is Python: loops are matrices, `if` is a condition, functions and modules are templates.
 """
 
-from danube import artifacts, secrets, step
+from danube import artifacts, reports, secrets, step
 from danube._context import Context, ctx
 from danube._errors import DanubeError
 from danube._legs import LegResult
@@ -32,6 +32,7 @@ __all__ = [
     "artifacts",
     "ctx",
     "pipeline",
+    "reports",
     "secrets",
     "step",
 ]

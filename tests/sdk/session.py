@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from danube._errors import DanubeError
+from danube._junit import JunitReport
 from danube._results import StepResult
 from danube._session import Chunks, StepCall
 
@@ -40,6 +41,7 @@ class RecordingSession:
         self.ended: list[str] = []
         self.unknown_stops = 0
         self.leg_workspaces = ""
+        self.reports: dict[int, JunitReport] = {}
         self._stopped: dict[int, threading.Event] = {}
         self.uploads: dict[str, tuple[str, Chunks]] = {}
 
@@ -66,6 +68,9 @@ class RecordingSession:
                 self.unknown_stops -= 1
                 raise DanubeError("step-unknown", f"there is no step {sequence} to stop")
         self.stop_of(sequence).set()
+
+    def report_tests(self, sequence: int, report: JunitReport) -> None:
+        self.reports[sequence] = report
 
     def stop_of(self, sequence: int) -> threading.Event:
         """Set once the step is stopped."""

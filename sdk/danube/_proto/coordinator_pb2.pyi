@@ -459,6 +459,93 @@ class IdToken(_message.Message):
 Global___IdToken: _TypeAlias = IdToken  # noqa: Y015
 
 @_typing.final
+class TestReport(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    CASES_FIELD_NUMBER: _builtins.int
+    protocol_version: _builtins.int
+    sequence: _builtins.int
+    passed: _builtins.int
+    failed: _builtins.int
+    skipped: _builtins.int
+    @_builtins.property
+    def cases(self) -> _containers.RepeatedCompositeFieldContainer[Global___TestCase]: ...
+    def __init__(
+        self,
+        *,
+        protocol_version: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        passed: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        skipped: _builtins.int = ...,
+        cases: _abc.Iterable[Global___TestCase] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "failed", b"failed", "passed", b"passed", "protocol_version", b"protocol_version", "sequence", b"sequence", "skipped", b"skipped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestReport: _TypeAlias = TestReport  # noqa: Y015
+
+@_typing.final
+class TestCase(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    status: _builtins.str
+    """failed, flaky, passed"""
+    seconds: _builtins.float
+    message: _builtins.str
+    """why it failed"""
+    file: _builtins.str
+    line: _builtins.int
+    """0: not known"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        status: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+        message: _builtins.str = ...,
+        file: _builtins.str = ...,
+        line: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "line", b"line", "message", b"message", "name", b"name", "seconds", b"seconds", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestCase: _TypeAlias = TestCase  # noqa: Y015
+
+@_typing.final
+class TestReportReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestReportReply: _TypeAlias = TestReportReply  # noqa: Y015
+
+@_typing.final
 class ArtifactChunk(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
