@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test unit e2e soak fuzz check format bench build self-host proto lock test-packages long-packages web web-types screenshots
+.PHONY: help setup run test unit e2e soak fuzz check format bench profile build self-host proto lock test-packages long-packages web web-types screenshots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ format: $(VENV)/.dev ## put the code into the form that `make check` asks for
 
 bench: long-packages $(VENV)/.dev build/bin/.made build/.web ## measure, into build/bench.json; AGAINST=REVISION compares by turns; ARGS="start steps" for some suites
 	$(PY) -m bench $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
+
+profile: test-packages $(VENV)/.dev build/bin/.made ## show where the processor time of one job goes, as root; ARGS="--jobs 5"
+	$(PY) -m bench.profile $(ARGS)
 
 build: $(VENV)/.dev build/bin/.made ## build what is released, into dist/
 	$(PY) build.py $(ARGS)

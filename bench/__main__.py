@@ -8,7 +8,21 @@ from pathlib import Path
 from bench.compare import compare
 from bench.figures import Figure, print_figures, write_figures
 
-SUITES = ("start", "triggers", "pods", "steps", "logs", "masks", "http", "images", "egress", "git", "web", "kubernetes")
+SUITES = (
+    "start",
+    "triggers",
+    "pods",
+    "steps",
+    "profile",
+    "logs",
+    "masks",
+    "http",
+    "images",
+    "egress",
+    "git",
+    "web",
+    "kubernetes",
+)
 """Modules of this package, each with `measure() -> list[Figure]`."""
 
 RESULT = Path(__file__).resolve().parents[1] / "build" / "bench.json"

@@ -64,6 +64,8 @@ def unpack(archive: str, tree: str) -> None:
         if os.path.isdir(tree):  # another start has unpacked it meanwhile
             return
         shutil.rmtree(made, ignore_errors=True)
+        # Pods have other users, and run programs of the tree; the directory above it is the owner's alone.
+        before = os.umask(0o022)
         os.mkdir(made)
         with zipfile.ZipFile(archive) as outer, zipfile.ZipFile(outer.open("site.zip")) as inner:
             for member in inner.infolist():
@@ -72,6 +74,7 @@ def unpack(archive: str, tree: str) -> None:
                 with inner.open(member) as source, open(file, "wb") as target:
                     shutil.copyfileobj(source, target)
                 os.chmod(file, member.external_attr >> 16)
+        os.umask(before)
         os.sync()  # nothing of a complete tree may be lost with the power
         os.rename(made, tree)
 

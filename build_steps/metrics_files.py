@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.edges.http.metrics.definitions import ALERTS, METRICS, SPECIFIED, Metric, MetricKind
+from danube_pkg.core.metrics.points import MetricKind
+from danube_pkg.edges.http.metrics.definitions import ALERTS, METRICS, SPECIFIED, Metric
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,7 +15,7 @@ from danube_pkg.adapters.store import (
     SqliteSecrets,
     SqliteServerState,
 )
-from danube_pkg.bootstrap.image_builds import build_image_builds
+from danube_pkg.bootstrap.image_builds import build_image_builds, build_job_logins
 from danube_pkg.bootstrap.registry_tokens import build_registry_tokens
 from danube_pkg.bootstrap.runtime import RuntimeParts
 from danube_pkg.bootstrap.store import WORK_BEGAN, Store
@@ -30,6 +30,8 @@ from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress, NetworkEgress
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.images.builds import ImageBuilds
+from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 from danube_pkg.services.jobs.clock_watch import ClockWatch
 from danube_pkg.services.jobs.coordination import Coordination
@@ -62,6 +64,7 @@ class EngineParts(Record):
     resources: JobResources
     secrets: Secrets
     artifacts: Artifacts
+    builds: ImageBuilds
     statements: Statements
     exports: JobExports
     id_tokens: IdTokens
@@ -108,13 +111,13 @@ def build_engine(
     """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
     what is stated about all jobs; the runtime is added. tracer: None for jobs without traces."""
     egress = _egress(store, secrets, runtime)
-    ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
+    logins = build_job_logins(runtime.image_options, store, observer.applied, secrets)
+    ports = _ports(store, secrets, runtime, sources, egress, logs, logins, external_url)
     ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
     kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
-    pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
-    context = replace(context, runtime=runtime.runtime.name)
-    statements = Statements(signed, kept, pushed, reads, store.signing, context)
+    artifacts = _artifacts(store, kept, observer)
+    statements = _statements(store, signed, kept, replace(context, runtime=runtime.runtime.name), artifacts)
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
@@ -126,11 +129,9 @@ def build_engine(
     draining = Draining(SqliteServerState(store.database))
     room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
-    files = BlobDirectory(store.directory / "artifacts", "artifact")
-    artifacts = Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
     id_tokens = _id_tokens(store, external_url)
     tokens = build_registry_tokens(runtime.image_options, store, observer.applied, engine)
-    builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, tokens)
+    builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, logins, tokens)
     coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens, builds)
     exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
@@ -141,6 +142,7 @@ def build_engine(
         resources,
         secrets,
         artifacts,
+        builds,
         statements,
         exports,
         id_tokens,
@@ -159,6 +161,18 @@ def _egress(store: Store, secrets: Secrets, runtime: RuntimeParts) -> Egress:
     return Egress(runtime.proxies, runtime.ledgers, secrets, network)
 
 
+def _artifacts(store: Store, kept: SqliteArtifacts, observer: JobObserver) -> Artifacts:
+    files = BlobDirectory(store.directory / "artifacts", "artifact")
+    return Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
+
+
+def _statements(
+    store: Store, signed: SqliteProvenance, kept: SqliteArtifacts, context: StatementContext, artifacts: Artifacts
+) -> Statements:
+    pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
+    return Statements(signed, kept, pushed, reads, store.signing, context, artifacts)
+
+
 def _id_tokens(store: Store, external_url: str) -> IdTokens:
     keys = IdentityKeyFile(store.directory / "keys", SqliteServerState(store.database))
     return IdTokens(keys, store.clock, store.new_id, external_url)
@@ -171,6 +185,7 @@ def _ports(
     sources: Sources,
     egress: Egress,
     logs: JobLogs,
+    logins: JobLogins,
     external_url: str,
 ) -> EnginePorts:
     return EnginePorts(
@@ -187,6 +202,7 @@ def _ports(
         timing=store.timing,
         new_id=store.new_id,
         external_url=external_url,
+        logins=logins if runtime.images is None else None,
         clock_watch=ClockWatch(SqliteServerState(store.database), store.read_clocks) if store.read_clocks else None,
     )
 

@@ -13,6 +13,7 @@ from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.health import HealthParts
 from danube_pkg.bootstrap.identity import IdentityParts
 from danube_pkg.bootstrap.store import Store
+from danube_pkg.bootstrap.telemetry import TelemetryParts
 from danube_pkg.bootstrap.triggers import TriggerParts
 from danube_pkg.core.repositories.ports import SourceFiles
 from danube_pkg.edges.http.metrics.server_metrics import HttpMetrics, MetricSources
@@ -30,7 +31,6 @@ from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
 from danube_pkg.services.retention import Retention
-from danube_pkg.services.traces import Tracer
 
 _log = EventLog("danube.http")
 
@@ -78,7 +78,7 @@ class ServerParts(Record):
     retention: Retention
     files: SourceFiles
     deploy_key: str
-    tracer: Tracer
+    telemetry: TelemetryParts
     pulled: Tally | None = None
 
 
@@ -100,6 +100,7 @@ async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[H
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
         owner.start("event loop lag", measure_lag(services.metrics.lag.observe))
+        owner.start("metrics push", parts.telemetry.metrics.follow(services.metrics.points))
         server = HttpServer(services, ROUTES, PATTERNS)
         local = parts.store.directory / SOCKET_NAME
         serving = server.serving(local, options.bind_address, options.certificate, options.listening, options.admin)
@@ -143,6 +144,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
         reports=SqliteReports(store.database),
+        builds=jobs.builds,
         statements=jobs.statements,
         exports=jobs.exports,
         id_tokens=jobs.id_tokens,
@@ -172,5 +174,5 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         retention=parts.retention,
         site=site,
         dex=parts.identity.dex,
-        tracer=parts.tracer,
+        tracer=parts.telemetry.tracer,
     )

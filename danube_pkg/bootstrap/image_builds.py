@@ -1,6 +1,6 @@
 """Builds the service of image builds, for a server and for `danube run`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from danube_pkg import __version__
 from danube_pkg.adapters.images.logins import DockerLogins
@@ -12,6 +12,7 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.registry_settings import RegistrySettings
 from danube_pkg.core.images.registries import RegistrySpec, endpoints_of
 from danube_pkg.services.images.builds import BuildSettings, ImageBuilds
+from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registries import Registries
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 from danube_pkg.services.secrets import Secrets
@@ -48,14 +49,28 @@ def build_image_builds(
     store: Store,
     applied: AppliedConfiguration,
     secrets: Secrets,
+    logins: JobLogins,
     tokens: RegistryTokens | None,
 ) -> ImageBuilds:
     """options: None for a runtime without images."""
-    registry = options.registry if options is not None else RegistrySettings()
-
-    def specs() -> Sequence[RegistrySpec]:
-        return (*registry.specs(), *applied.config.registries)
-
+    registry, specs = _registries(options, applied)
     reader = CatalogReader(options, applied, secrets, store) if options is not None and registry.url else None
     settings = BuildSettings(registry.host, registry.default_host, specs)
-    return ImageBuilds(settings, SqlitePushedImages(store.database), store.clock, store.keys, tokens, reader)
+    return ImageBuilds(settings, SqlitePushedImages(store.database), store.clock, logins, tokens, reader)
+
+
+def build_job_logins(
+    options: ImageOptions | None, store: Store, applied: AppliedConfiguration, secrets: Secrets
+) -> JobLogins:
+    """options: None for a runtime without images."""
+    registry, specs = _registries(options, applied)
+    host = registry.host if registry.token_url else ""
+    return JobLogins(host, store.keys, specs, secrets.read_for_server)
+
+
+def _registries(
+    options: ImageOptions | None, applied: AppliedConfiguration
+) -> tuple[RegistrySettings, Callable[[], Sequence[RegistrySpec]]]:
+    """The settings of the server's own registry, and all configured ones."""
+    registry = options.registry if options is not None else RegistrySettings()
+    return registry, lambda: (*registry.specs(), *applied.config.registries)

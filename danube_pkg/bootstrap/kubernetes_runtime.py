@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from danube_pkg.core.configuration.cluster_settings import ClusterSettings, User
 from danube_pkg.core.egress.credentials import NetworkAccess
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.health.subsystems import Part
+from danube_pkg.core.images.builders import is_builder
 from danube_pkg.core.images.coordinator import COORDINATOR_COMMAND, coordinator_reference
+from danube_pkg.core.images.reference import HUB
 from danube_pkg.core.images.registries import configured_targets
 from danube_pkg.core.runtimes.connection import CoordinatorConnection
 from danube_pkg.kit.directory_identity import identify
@@ -41,9 +44,10 @@ _USER_NAMESPACES: Mapping[UserNamespaces, bool | None] = {
 
 
 def kubernetes_settings(
-    cluster: ClusterSettings, instance: str, connection: Callable[[], CoordinatorConnection]
+    cluster: ClusterSettings, instance: str, connection: Callable[[], CoordinatorConnection], default_host: str = HUB
 ) -> KubernetesSettings:
-    """The runtime's settings by danube.toml. instance: the identity of the data directory."""
+    """The runtime's settings by danube.toml. instance: the identity of the data directory. default_host: the
+    registry of images without a host."""
     return KubernetesSettings(
         instance=instance,
         version=__version__,
@@ -52,6 +56,7 @@ def kubernetes_settings(
         namespace=cluster.namespace,
         builds_namespace=cluster.builds_namespace,
         default_image=cluster.default_image,
+        is_builder=partial(is_builder, default_host=default_host),
         image_pull_secrets=cluster.image_pull_secrets,
         node_selector=cluster.node_selector,
         tolerations=tuple(one.as_of_the_api() for one in cluster.tolerations),
@@ -89,12 +94,17 @@ async def open_kubernetes(
             return configured_targets(options.images.registry.default_host, specs)
 
         addresses = network_addresses(options.egress, options.server)
-        launching = sandbox_settings(options.runtime, data)
+        launching = sandbox_settings(options.runtime, data, options.pod_launcher)
         egress = replace(egress_settings(options.egress, launching, registries), network_address=addresses.bind)
         proxies = EgressProxyPool(egress, ledgers, callbacks.host_forms)
         stack.push_async_callback(proxies.close)
         connection = callbacks.connection
-        settings = kubernetes_settings(options.kubernetes, identify(data).id, lambda: resolved(connection(), addresses))
+        settings = kubernetes_settings(
+            options.kubernetes,
+            identify(data).id,
+            lambda: resolved(connection(), addresses),
+            options.images.registry.default_host,
+        )
         own = own_registries(options.images.registry)
         targets = job_targets(addresses, own, options.kubernetes.host_aliases)
         opening = open_cluster_network(options.egress, addresses, targets, settings, proxies, callbacks)

@@ -68,7 +68,8 @@ class SandboxParts(RuntimeParts):
 
 class RuntimeOptions(Record):
     """The sections of danube.toml about the runtime, egress and images, and which runtime was chosen by them.
-    host_image: whether jobs may use the image `host`."""
+    host_image: whether jobs may use the image `host`. pod_launcher: the socket of the unit in which pods and egress
+    proxies start; None where they start from the server."""
 
     images: ImageOptions
     runtime: RuntimeSettings
@@ -77,6 +78,7 @@ class RuntimeOptions(Record):
     kubernetes: ClusterSettings = field(default_factory=ClusterSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     host_image: bool = True
+    pod_launcher: Path | None = None
 
 
 async def _no_host_forms(job_id: str) -> Collection[str]:
@@ -165,8 +167,11 @@ async def open_sandbox(
         )
 
 
-def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
-    """How the sandbox works on a data directory. Raises HostLacks for a missing program."""
+def sandbox_settings(settings: RuntimeSettings, data: Path, pod_launcher: Path | None = None) -> SandboxSettings:
+    """How the sandbox works on a data directory. pod_launcher: see RuntimeOptions.
+
+    Raises HostLacks for a missing program.
+    """
     return SandboxSettings(
         data_dir=data,
         grpc_directory=data / "run" / "grpc",
@@ -175,6 +180,7 @@ def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
         program=coordinator_program(),
         python_prefix=Path(sys.base_prefix).resolve(),
         extra_host_paths=tuple(map(Path, settings.host_paths)),
+        pod_launcher=pod_launcher,
     )
 
 
@@ -184,7 +190,7 @@ def egress_settings(
     """How the egress proxies of a sandbox's data directory are started."""
     return EgressSettings(
         directory=settings.data_dir / "run" / "egress",
-        launcher=settings.namespaces,
+        launcher=settings.lasting_command,
         user=PROXY_USER if has_ids_for_pods() else 0,
         cgroups=lambda: find_cgroups(identify(settings.data_dir).id).make_for_proxies(),
         hosts=egress.hosts,
@@ -197,7 +203,8 @@ def egress_settings(
 async def _open_sandbox(
     options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks
 ) -> AsyncIterator[RuntimeParts]:
-    settings = replace(sandbox_settings(options.runtime, data), host_image=options.host_image)
+    found = sandbox_settings(options.runtime, data, options.pod_launcher)
+    settings = replace(found, host_image=options.host_image)
     async with open_sandbox(settings, options, callbacks) as parts:
         yield parts
 

@@ -13,6 +13,7 @@ from danube_pkg.bootstrap.engine import build_masks, build_secrets, open_engine
 from danube_pkg.bootstrap.health import Observed, open_health
 from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_identity
+from danube_pkg.bootstrap.image_provenance import open_image_provenance
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.registry_tokens import with_own_credentials
 from danube_pkg.bootstrap.repositories import open_repositories
@@ -20,7 +21,7 @@ from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.runtime_choice import choose_runtime
 from danube_pkg.bootstrap.store import Store, load_applied, open_store, wait_lost
-from danube_pkg.bootstrap.traces import open_tracer
+from danube_pkg.bootstrap.telemetry import open_telemetry
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.cluster_settings import effective_cluster
@@ -43,7 +44,7 @@ class ServerOptions(Record):
     """settings: danube.toml, with the command line's flags applied; flags: names of the settings that these replace.
 
     known: gets each secret value, to mask it in the server's log. listening: the socket on which clients wait already.
-    admin: the local administrator's, if the process manager holds it.
+    admin: the local administrator's, if the process manager holds it. pod_launcher: as in RuntimeOptions.
     """
 
     settings: Settings
@@ -52,6 +53,7 @@ class ServerOptions(Record):
     images: ImageOptions
     listening: socket.socket | None = None
     admin: socket.socket | None = None
+    pod_launcher: Path | None = None
 
 
 class RunningServer(Record):
@@ -66,7 +68,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
     """Serves until the block is left; jobs continue, and the next server has them. Raises Conflict, Permanent."""
     settings = options.settings
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(Path(settings.server.data_dir)))
+        enter = stack.enter_async_context
+        store = await enter(open_store(Path(settings.server.data_dir)))
         applied = await load_applied(store, settings.config_repo)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
@@ -74,23 +77,21 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         access = open_coordinator_access(settings.server, store.directory, store.clock)
         wanted = runtime_options(options, store, applied)
         callbacks = _callbacks(store, masks, applied, secrets, access)
-        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
-        cloning = open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
-        repositories = await stack.enter_async_context(cloning)
+        runtime = await enter(open_runtime(wanted, store.directory, callbacks))
+        repositories = await enter(open_repositories(store, applied, secrets, settings.config_repo, settings.sources))
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
-        tracer = await stack.enter_async_context(open_tracer(store, applied, options.known))
+        telemetry = await enter(open_telemetry(store, applied, options.known))
         server, url = configuration.settings.server, configuration.settings.server.external_url
         observer, context = JobObserver(applied, store.clock), StatementContext(configuration=settings.config_repo.url)
-        files = repositories.sources
+        files, tracer = repositories.sources, telemetry.tracer
         opening = open_engine(store, secrets, masks, runtime, files, observer, url, context, tracer, access.listener)
-        jobs = await stack.enter_async_context(opening)
-        sending = open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
-        outbox = await stack.enter_async_context(sending)
-        triggering = open_triggers(store, jobs, repositories.access(url), configuration.sync)
-        triggers = await stack.enter_async_context(triggering)
-        identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
+        jobs = await enter(opening)
+        outbox = await enter(open_notifications(store, jobs, repositories.statuses, repositories.forges, url))
+        attested = await enter(open_image_provenance(store, jobs, wanted.images, secrets.read_for_server))
+        triggers = await enter(open_triggers(store, jobs, repositories.access(url), configuration.sync))
+        identity = await enter(open_identity(store, applied, secrets, settings.dex, url))
         reaping = open_retention(store, applied, audit, jobs.draining, wanted.images, secrets.read_for_server)
-        retention = await stack.enter_async_context(reaping)
+        retention = await enter(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
             store=store,
@@ -101,7 +102,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             audit=audit,
             runtime=runtime,
             retention=retention,
-            sources=(*conditions, jobs.draining, retention, *runtime.conditions, tracer),
+            sources=(*conditions, *attested, jobs.draining, retention, *runtime.conditions, tracer, telemetry.metrics),
         )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
@@ -112,15 +113,15 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             triggers=triggers,
             identity=identity,
             configuration=configuration.sync,
-            health=await stack.enter_async_context(open_health(observed)),
+            health=await enter(open_health(observed)),
             audit=audit,
             retention=retention,
             files=files,
             deploy_key=repositories.deploy_key,
-            tracer=tracer,
+            telemetry=telemetry,
             pulled=runtime.images.pulled if runtime.images is not None else None,
         )
-        opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))
+        opened = await enter(open_http(parts, _http_options(options, server)))
         yield RunningServer(opened.address, parts)
 
 
@@ -139,6 +140,7 @@ def runtime_options(options: ServerOptions, store: Store, applied: AppliedConfig
         kubernetes=cluster,
         server=settings.server,
         host_image=lends_host,
+        pod_launcher=options.pod_launcher,
     )
 
 

@@ -41,6 +41,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("reap", "remove old logs and artifacts now, or list them"),
     ("keys", "print the server's public keys"),
     ("doctor", "check whether this machine can run jobs"),
+    ("selftest", "run real jobs on a server of its own while it is killed, and check what must hold"),
     ("completion", "print a script that lets a shell complete danube's commands"),
     ("version", "print the version"),
 )

@@ -2,9 +2,11 @@
 
 import hashlib
 import tarfile
+from collections.abc import Sequence
 from typing import IO
 
 from danube_pkg.core.errors import Permanent
+from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, SealedRecord
 from danube_pkg.core.provenance.envelope import MAX_ENVELOPE_BYTES, read_envelopes
 from danube_pkg.core.provenance.sealed_job import (
     EGRESS_MEMBER,
@@ -14,6 +16,7 @@ from danube_pkg.core.provenance.sealed_job import (
     RECORDS_MEMBER,
     ExportedJob,
     decode_records,
+    sealed_sizes,
 )
 from danube_pkg.kit.digests import Digest
 
@@ -24,6 +27,8 @@ def read_exported_job(name: str) -> ExportedJob:
     """The job in an archive. Raises Permanent for a file that cannot be read or is not such an archive."""
     small: dict[str, bytes] = {}
     digests: dict[str, Digest] = {}
+    seals: dict[str, dict[int, str]] = {}
+    records: Sequence[SealedRecord] = ()
     try:
         with tarfile.open(name, "r|") as archive:
             for member in archive:
@@ -31,11 +36,17 @@ def read_exported_job(name: str) -> ExportedJob:
                 if file is None or member.name not in MEMBERS or member.name in {*small, *digests}:
                     raise ValueError(f"it has a member {member.name!r}")
                 if member.name in (LOG_MEMBER, EGRESS_MEMBER):
-                    digests[member.name] = _digest(file)
+                    if RECORDS_MEMBER not in small:
+                        raise ValueError(f"{member.name} comes before its records")
+                    sizes = sealed_sizes(records, LOG if member.name == LOG_MEMBER else EGRESS)
+                    digests[member.name], seals[member.name] = _digest(file, sizes)
                 else:
                     small[member.name] = _whole(file, member)
-        envelopes, records = read_envelopes(small[PROVENANCE_MEMBER]), decode_records(small[RECORDS_MEMBER])
-        return ExportedJob(envelopes[0], records, digests[LOG_MEMBER], digests[EGRESS_MEMBER])
+                    if member.name == RECORDS_MEMBER:
+                        records = decode_records(small[RECORDS_MEMBER])
+        envelope = read_envelopes(small[PROVENANCE_MEMBER])[0]
+        log, egress = (digests[one] for one in (LOG_MEMBER, EGRESS_MEMBER))
+        return ExportedJob(envelope, records, log, egress, seals[LOG_MEMBER], seals[EGRESS_MEMBER])
     except OSError as error:
         cause = error.strerror or str(error)
         raise Permanent(
@@ -56,9 +67,13 @@ def _whole(file: IO[bytes], member: tarfile.TarInfo) -> bytes:
     return file.read()
 
 
-def _digest(file: IO[bytes]) -> Digest:
-    hash_, size = hashlib.sha256(), 0
-    while part := file.read(_PART_BYTES):
-        hash_.update(part)
-        size += len(part)
-    return Digest(size, hash_.hexdigest())
+def _digest(file: IO[bytes], sizes: Sequence[int]) -> tuple[Digest, dict[int, str]]:
+    """The digest of a file, and the SHA-256 of its first bytes at each of these ascending sizes that it reaches."""
+    hash_, size, seals = hashlib.sha256(), 0, {}
+    for wanted in (*sizes, None):
+        while part := file.read(_PART_BYTES if wanted is None else min(_PART_BYTES, wanted - size)):
+            hash_.update(part)
+            size += len(part)
+        if wanted == size:
+            seals[size] = hash_.copy().hexdigest()
+    return Digest(size, hash_.hexdigest()), seals

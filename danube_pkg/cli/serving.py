@@ -7,8 +7,10 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from danube_pkg.adapters.configuration import find_settings, read_settings
+from danube_pkg.adapters.programs import find_program
 from danube_pkg.bootstrap.serve import ServerOptions, serve
 from danube_pkg.bootstrap.trial import try_start
 from danube_pkg.cli.image_settings import image_options
@@ -35,11 +37,19 @@ def run_server(
     server = replace(settings.server, **flags)
     settings = replace(settings, server=server)
     images = image_options(server.data_dir, settings)
-    prepared = ServerOptions(settings, frozenset(flags), known, images, listening, admin)
+    launcher = os.environ.get("DANUBE_POD_LAUNCHER")
+    pod_launcher = Path(launcher) if launcher else None
+    prepared = ServerOptions(settings, frozenset(flags), known, images, listening, admin, pod_launcher)
     if options.trial:
         return _try(prepared)
     asyncio.run(_serve(prepared))
     return 0
+
+
+def launch_pods() -> NoReturn:
+    """Become the launcher of pods, on the socket that systemd passed. Raises HostLacks for a missing program."""
+    program = find_program("danube-ns")
+    os.execv(program, [str(program), "launcher"])
 
 
 def _try(options: ServerOptions) -> int:

@@ -31,7 +31,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "start": f"{_RUN} -> StepHandle",
         "build_image": "(*, destination: str | None, context: str = '.', dockerfile: str = 'Dockerfile', "
         "build_args: Mapping[str, str] | None = None, target: str | None = None, cache: bool = True, "
-        "name: str | None = None, image: str = 'ghcr.io/osscontainertools/kaniko:latest', "
+        "sbom: str | None = None, name: str | None = None, image: str = 'ghcr.io/osscontainertools/kaniko:latest', "
         "timeout_seconds: int | None = None, retries: int = 0) -> str",
         "matrix": "(body: Callable[[Leg], object], *, exclude: Sequence[Mapping[str, str]] = (), "
         "isolated: bool = False, fail_fast: bool = False, max_parallel: int = 4, **axes: Sequence[str]) "
@@ -45,7 +45,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "get": "(key: str, default: str | None = None) -> str",
         "get_bytes": "(key: str) -> bytes",
     },
-    "artifacts": {"upload": "(path: str, *, name: str) -> None"},
+    "artifacts": {"upload": "(path: str, *, name: str, sbom: str | None = None) -> None"},
     "reports": {"junit": "(path: str, *, fail: bool = False, required: bool = True) -> ReportSummary"},
     "ctx": {
         "branch": "",

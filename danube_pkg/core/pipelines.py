@@ -25,6 +25,8 @@ class PipelineSettings(Record):
     """Variables of each step, by name."""
     run_as_root: bool = False
     """Steps in the image `host` are run by root of the job's own user ids."""
+    builds_images: bool = False
+    """Whether it names images that it pushes. A cluster must know before the pod is made that steps build images."""
     placement: Placement = Placement()
     trusts_members: bool = False
     """Untrusted requests whose head a member of the repository pushed need no approval."""

@@ -14,12 +14,13 @@ from danube_pkg.kit.records import Record
 ROOT_USER = "root"
 
 HTTP_SOCKET, ADMIN_SOCKET, SERVICE = "danube.socket", "danube-admin.socket", "danube.service"
+PODS_SOCKET, PODS_SERVICE = "danube-pods.socket", "danube-pods.service"
 """The sockets are started first and stopped last, so that connections always wait for the server."""
 
 SLICE = "danube.slice"
-"""systemd makes it with the first unit that is in it."""
+"""systemd makes it with the first unit that is in it, and the one of the pods inside of it."""
 
-UNITS = (HTTP_SOCKET, ADMIN_SOCKET, SERVICE)
+UNITS = (HTTP_SOCKET, ADMIN_SOCKET, PODS_SOCKET, PODS_SERVICE, SERVICE)
 
 
 class Before(Record):

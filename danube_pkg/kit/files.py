@@ -1,24 +1,30 @@
-"""Atomic writing of files: written to a temporary file, fsynced, renamed."""
+"""Atomic writing of files: written to a temporary file, synced, renamed."""
 
 import os
 import tempfile
 from pathlib import Path
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Replace a file's content, so that after a crash at any time it has either the old or the new content."""
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, survives_power_failure: bool = True) -> None:
+    """Replace a file's content, so that after a crash at any time it has either the old or the new content.
+
+    survives_power_failure: False for what describes running processes, which no power failure leaves. Then nothing
+    waits for the disk: the end of this process cannot harm the file, but after a power failure it may be empty.
+    """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
+            if survives_power_failure:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    if survives_power_failure:
+        sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:

@@ -200,12 +200,18 @@ class CoordinatorClient:
         with self._secrets:
             return self._repeat(lambda: self._stub.IssueIdToken(request, metadata=self._metadata)).value
 
-    def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks) -> None:
+    def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks, describes: str = "") -> None:
         """Raises what `chunks` raises, such as DanubeError for a file that cannot be read."""
         failed: list[Exception] = []
 
         def messages() -> Iterator[pb.ArtifactChunk]:
-            yield pb.ArtifactChunk(protocol_version=PROTOCOL_VERSION, sequence=sequence, name=name, file_name=file_name)
+            yield pb.ArtifactChunk(
+                protocol_version=PROTOCOL_VERSION,
+                sequence=sequence,
+                name=name,
+                file_name=file_name,
+                describes=describes,
+            )
             try:
                 for data in chunks():
                     yield pb.ArtifactChunk(data=data)

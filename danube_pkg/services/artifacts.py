@@ -3,12 +3,14 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from hashlib import sha256
 
 from danube_pkg.core.artifacts.artifact import MAX_ARTIFACT_BYTES, MAX_NAME_LENGTH, Artifact, ArtifactBounds
 from danube_pkg.core.artifacts.ports import ArtifactStore
-from danube_pkg.core.blobs.ports import JobBlobs
-from danube_pkg.core.errors import Conflict, Invalid, NotFound, TooLarge
+from danube_pkg.core.blobs.ports import JobBlobs, ReceivedBlob
+from danube_pkg.core.errors import Conflict, Invalid, NotFound, Permanent, TooLarge
 from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.provenance.sbom import MAX_JOB_SBOM_BYTES, MAX_SBOM_BYTES, Sbom, read_sbom
 from danube_pkg.kit.clock import Clock
 
 _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.@+-]{{0,{MAX_NAME_LENGTH - 1}}}")
@@ -48,28 +50,66 @@ class Artifacts:
         Raises Conflict for other content under that name or file name, which changes nothing; Invalid, TooLarge,
         StorageFull.
         """
-        if not _NAME.fullmatch(name) or file_name not in (name, f"{name}.tar.gz"):
-            raise Invalid(
-                "artifact-name-invalid",
-                f"{name!r} cannot name an artifact",
-                cause=f"a name is 1 to {MAX_NAME_LENGTH} letters, digits and _.@+- and does not begin with a dot",
-                hint='artifacts.upload("dist/", name="packages")',
-            )
+        _check_name(name, file_name)
         bounds = self._bounds()
         _check_bounds(await self._store.list_artifacts(job.id), name, 0, bounds)
         limit_bytes = min(MAX_ARTIFACT_BYTES, bounds.total_bytes)
         async with self._blobs.receive(job.id, file_name, chunks, limit_bytes) as received, self._naming:
             check_wanted()
+            await self._keep(job, name, file_name, received, "")
+        return await self.find(job.id, name)
+
+    async def receive_sbom(
+        self,
+        job: Job,
+        name: str,
+        describes: str,
+        chunks: AsyncIterator[bytes],
+        check_wanted: Callable[[], None],
+        *,
+        is_image: bool = False,
+    ) -> Artifact:
+        """Keeps the SBOM of an artifact, or of a pushed image, as `receive` does. describes: the subject's name.
+        is_image: a pushed image of the job has it.
+
+        Raises Invalid also for a document that is neither CycloneDX nor SPDX, and for a subject that the job does not
+        have; TooLarge for one that is too large to be signed.
+        """
+        _check_name(name, name)
+        _check_bounds(await self._store.list_artifacts(job.id), name, 0, self._bounds())
+        parts: list[bytes] = []
+        kept = _collected(chunks, parts)
+        async with self._blobs.receive(job.id, name, kept, MAX_SBOM_BYTES) as received, self._naming:
+            check_wanted()
             known = await self._store.list_artifacts(job.id)
-            _check_file_is_free(known, name, file_name)
-            _check_bounds(known, name, received.size_bytes, bounds)
-            if all(one.name != name for one in known):
-                await received.keep()
-            artifact = Artifact(
-                self._new_id(), job.id, name, file_name, received.size_bytes, received.sha256, self._clock.now()
-            )
-            await self._store.add_artifact(artifact)
-        return await self._store.load_artifact(job.id, name) or artifact
+            if not is_image and all(one.name != describes or one.describes for one in known):
+                raise Invalid(
+                    "sbom-without-subject",
+                    f"the job has neither an artifact nor a pushed image {describes!r} that an SBOM could describe",
+                    cause="an SBOM is signed as a statement about something that the job itself has made",
+                    hint='artifacts.upload("dist/app", name="app", sbom="bom.json")',
+                )
+            others = sum(one.size_bytes for one in known if one.describes and one.name != name)
+            if others + received.size_bytes > MAX_JOB_SBOM_BYTES:
+                raise TooLarge(
+                    "sboms-too-large",
+                    f"the SBOMs of the job have more than {MAX_JOB_SBOM_BYTES} bytes together",
+                    hint="leave the files of each component out of them, or upload an SBOM as an ordinary artifact",
+                )
+            await asyncio.to_thread(read_sbom, b"".join(parts))
+            await self._keep(job, name, name, received, describes)
+        return await self.find(job.id, name)
+
+    async def _keep(self, job: Job, name: str, file_name: str, received: ReceivedBlob, describes: str) -> None:
+        """Give a received file its name and its record; under the lock of names."""
+        known = await self._store.list_artifacts(job.id)
+        _check_file_is_free(known, name, file_name)
+        _check_bounds(known, name, received.size_bytes, self._bounds())
+        if all(one.name != name for one in known):
+            await received.keep()
+        size, digest = received.size_bytes, received.sha256
+        artifact = Artifact(self._new_id(), job.id, name, file_name, size, digest, self._clock.now(), describes)
+        await self._store.add_artifact(artifact)
 
     async def list(self, job_id: str) -> Sequence[Artifact]:
         return await self._store.list_artifacts(job_id)
@@ -86,9 +126,45 @@ class Artifacts:
         """Whether the artifact's file still exists; an operator may have removed it."""
         return self._blobs.has(artifact.job_id, artifact.file_name)
 
+    async def read_sbom(self, artifact: Artifact) -> Sbom:
+        """The document of an SBOM. Raises Permanent where its file is gone or is another."""
+        try:
+            data = b"".join([part async for part in self.read(artifact, 0, MAX_SBOM_BYTES)])
+        except OSError as error:
+            raise _changed(artifact, error.strerror or str(error)) from error
+        if sha256(data).hexdigest() != artifact.sha256:
+            raise _changed(artifact, "its hash is not the recorded one")
+        return await asyncio.to_thread(read_sbom, data)
+
     def read(self, artifact: Artifact, begin: int, end: int) -> AsyncIterator[bytes]:
         """The bytes from offset `begin` up to `end`, in pieces."""
         return self._blobs.read(artifact.job_id, artifact.file_name, begin, end)
+
+
+def _changed(artifact: Artifact, cause: str) -> Permanent:
+    return Permanent(
+        "sbom-changed",
+        f"the SBOM {artifact.file_name} of the job cannot be signed",
+        cause=cause,
+        hint=f"was its file changed on the server? Run the job again: danube rerun {artifact.job_id}",
+    )
+
+
+async def _collected(chunks: AsyncIterator[bytes], parts: list[bytes]) -> AsyncIterator[bytes]:
+    """The chunks, which are added to `parts` as well."""
+    async for chunk in chunks:
+        parts.append(chunk)
+        yield chunk
+
+
+def _check_name(name: str, file_name: str) -> None:
+    if not _NAME.fullmatch(name) or file_name not in (name, f"{name}.tar.gz"):
+        raise Invalid(
+            "artifact-name-invalid",
+            f"{name!r} cannot name an artifact",
+            cause=f"a name is 1 to {MAX_NAME_LENGTH} letters, digits and _.@+- and does not begin with a dot",
+            hint='artifacts.upload("dist/", name="packages")',
+        )
 
 
 def _check_bounds(known: Sequence[Artifact], name: str, size_bytes: int, bounds: ArtifactBounds) -> None:

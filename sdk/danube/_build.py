@@ -42,6 +42,12 @@ def build_command(
     return shlex.join([*words, f"--destination={destination}", *(["--cache=true"] if cache else [])])
 
 
+def sbom_name(destination: str) -> str:
+    """The name of the artifact that an image's SBOM is: `app-web-1.0.sbom.json` for `HOST/app/web:1.0`."""
+    path = destination.partition("/")[2]
+    return f"{path.replace('/', '-').replace(':', '-')}.sbom.json"
+
+
 def built_image(destination: str | None, result: StepResult) -> str:
     """The image's name with its digest, the last one in the build's output; "" for one that was not pushed."""
     if destination is None:

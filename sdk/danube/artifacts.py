@@ -1,166 +1,21 @@
 """Artifacts: files of the workspace that are kept after the job."""
 
-import glob
-import gzip
-import io
-import os
-import tarfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-
-from danube._errors import DanubeError
-from danube._legs import current_leg
-from danube._session import current
-from danube._texts import check_texts
-
-CHUNK_BYTES = 256 * 1024
-
-MAX_SHOWN = 200
-"""Characters of a path in a message."""
+from danube._uploads import attach_sbom, keep
 
 
-def upload(path: str, *, name: str) -> None:
+def upload(path: str, *, name: str, sbom: str | None = None) -> None:
     """Keep a file, a directory, or what a pattern matches, as an artifact of the job.
 
     path: relative to `/workspace`, that of the leg in an isolated leg of a matrix; may be a pattern (`dist/*.whl`).
     name: unique in the job.
+    sbom: a CycloneDX or SPDX 2 document in JSON, of at most 4 MiB, which lists what is in it; relative to
+        `/workspace`. It is kept as the artifact `<name>.sbom.json`, and the server signs a statement that ties it to
+        this one.
 
     A single file is kept as it is; anything else as `<name>.tar.gz`, with sorted members and no owners, so that the
     same files give the same bytes. Pipes, sockets and devices in a directory are left out. Raises DanubeError where
     the path matches nothing that can be kept, and where it leads out of the workspace.
     """
-    session = current()
-    check_texts("artifact-invalid", {"the name of an artifact": name})
-    leg = current_leg()
-    workspace = Path(session.workspace if leg is None else leg.workspace)
-    found = sorted(glob.glob(str(workspace / path), recursive=True))
-    if not found:
-        raise DanubeError(
-            "artifact-missing",
-            f"no file or directory matches {path!r}",
-            hint="the path is relative to /workspace; list it in a step: ls -la",
-        )
-    if not any(os.path.isfile(file) or os.path.isdir(file) or os.path.islink(file) for file in found):
-        raise DanubeError(
-            "artifact-no-file",
-            f"{path!r} is neither a file nor a directory",
-            cause="pipes, sockets and devices cannot be kept",
-            hint="write the artifact's content to a file in a step",
-        )
-    single = len(found) == 1 and os.path.isfile(found[0])
-    _refuse_outside(workspace, [Path(file) for file in found], followed=single)
-
-    def chunks() -> Iterator[bytes]:
-        return _file_chunks(found[0]) if single else _archive_chunks(workspace, found)
-
-    file_name = name if single else f"{name}.tar.gz"
-    session.upload(session.next_sequence("artifact"), name, file_name, chunks)
-
-
-def _refuse_outside(workspace: Path, found: Sequence[Path], *, followed: bool) -> None:
-    """A link that a step left in the workspace must not disclose a file that only the coordinator can read.
-
-    followed: whether the content is read through a link; an archive keeps a link as a link, wherever it leads.
-    """
-    inside = workspace.resolve()
-    for path in found:
-        kept = path.is_symlink() and not followed
-        if not (path.parent.resolve() / path.name if kept else path.resolve()).is_relative_to(inside):
-            raise DanubeError(
-                "artifact-outside",
-                f"{os.path.relpath(path, workspace)!r} leads out of the workspace",
-                hint="copy the files into the workspace in a step",
-            )
-
-
-def _file_chunks(path: str) -> Iterator[bytes]:
-    try:
-        with open(path, "rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-class _Buffer(io.RawIOBase):
-    """A file that the archive is written to; `take` removes and returns what was written so far."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
-        self._data += data
-        return len(data)
-
-    def take(self, at_least: int) -> Iterator[bytes]:
-        while len(self._data) >= max(1, at_least):
-            yield bytes(self._data[:CHUNK_BYTES])
-            del self._data[:CHUNK_BYTES]
-
-
-def _archive_chunks(workspace: Path, found: Sequence[str]) -> Iterator[bytes]:
-    buffer = _Buffer()
-    base = found[0] if len(found) == 1 else str(workspace)
-    with (
-        gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
-    ):
-        for member in _members(found):
-            try:
-                _add(archive, member, os.path.relpath(member, base))
-            except OSError as error:
-                raise _unreadable(member, error) from error
-            yield from buffer.take(CHUNK_BYTES)
-    yield from buffer.take(1)
-
-
-def _add(archive: tarfile.TarFile, member: str, name: str) -> None:
-    """Add a file, a directory or a link, and nothing else. Raises OSError."""
-    # typeshed does not know that the result is None for a socket.
-    info: tarfile.TarInfo | None = archive.gettarinfo(member, arcname=name)
-    if info is None:
-        return
-    info.uid = info.gid = 0
-    info.uname = info.gname = ""
-    if info.isreg():
-        with open(member, "rb") as file:
-            archive.addfile(info, file)
-    elif info.isdir() or info.issym() or info.islnk():
-        archive.addfile(info)
-
-
-def _unreadable(path: str, error: OSError) -> DanubeError:
-    return DanubeError(
-        "artifact-unreadable",
-        f"{path if len(path) <= MAX_SHOWN else path[:MAX_SHOWN] + '...'!r} cannot be read",
-        cause=error.strerror or str(error),
-        hint="let the danubefile's user read it, or pack it in a step",
-    )
-
-
-def _members(found: Sequence[str]) -> Iterator[str]:
-    """Every file below these paths, each directory before what is in it. Raises DanubeError for what cannot be read: an
-    artifact that lacks files must not look complete."""
-    for top in found:
-        ahead = [top]
-        while ahead:
-            path = ahead.pop()
-            yield path
-            if path == top and (os.path.islink(path) or not os.path.isdir(path)):
-                continue
-            files, directories = _entries(path)
-            yield from files
-            ahead += reversed(directories)
-
-
-def _entries(directory: str) -> tuple[list[str], list[str]]:
-    """What is in a directory, sorted: files and links, and directories."""
-    try:
-        with os.scandir(directory) as entries:
-            known = sorted((entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries)
-    except OSError as error:
-        raise _unreadable(directory, error) from error
-    return [path for path, is_directory in known if not is_directory], [path for path, inner in known if inner]
+    keep(path, name)
+    if sbom is not None:
+        attach_sbom(sbom, name, f"{name}.sbom.json")

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from danube import _open_steps
-from danube._build import BUILDER_IMAGE, build_command, built_image
+from danube._build import BUILDER_IMAGE, build_command, built_image, sbom_name
 from danube._errors import DanubeError
 from danube._legs import current_leg
 from danube._matrix import matrix as matrix
@@ -15,6 +15,7 @@ from danube._pipeline import check_shell, checked_environment
 from danube._results import StepFailed, StepHandle, StepResult, wait_for_one
 from danube._session import StepCall, current, default_environment, default_shell
 from danube._texts import check_texts, check_whole_numbers
+from danube._uploads import attach_sbom
 
 matrix.__module__ = __name__  # where authors find it
 _groups = threading.local()
@@ -83,6 +84,7 @@ def build_image(
     build_args: Mapping[str, str] | None = None,
     target: str | None = None,
     cache: bool = True,
+    sbom: str | None = None,
     name: str | None = None,
     image: str = BUILDER_IMAGE,
     timeout_seconds: int | None = None,
@@ -101,15 +103,24 @@ def build_image(
     build_args: values for `ARG`. They are part of the image's history: no secrets.
     target: the last stage to build, of a Dockerfile with several.
     cache: keep layers of `RUN` commands in the registry, below the destination, and use them again.
+    sbom: a CycloneDX or SPDX 2 document of the image in JSON, which exists once the build has ended; relative to
+        `/workspace`. As of `artifacts.upload`; for a destination in the server's own registry.
     image: the builder. The others as in `run`. A build that fails raises StepFailed and fails the job.
     """
     texts = {"destination": destination or "", "context": context, "dockerfile": dockerfile, "target": target or ""}
     check_texts("step-invalid", texts)
     command = build_command(context, dockerfile, destination, checked_environment(build_args), target, cache=cache)
+    if sbom is not None and destination is None:
+        raise DanubeError(
+            "step-invalid", "an image that is not pushed has no SBOM", hint="name a destination, or leave sbom= out"
+        )
     title = name or (f"Build {destination}" if destination else f"Build {dockerfile}")
-    return built_image(
+    built = built_image(
         destination, _start(command, title, image, None, None, None, timeout_seconds, retries, True).wait()
     )
+    if sbom is not None and destination is not None:
+        attach_sbom(sbom, destination, sbom_name(destination))
+    return built
 
 
 @contextlib.contextmanager

@@ -24,6 +24,10 @@
  *       Becomes PROGRAM, and joins no namespace; its process id is written into FILE, which exists.
  *   danube-ns tied PARENT PROGRAM ARGUMENT...
  *       Becomes PROGRAM, which the kernel kills when PARENT, the process that started this, ends in any way.
+ *   danube-ns launcher
+ *       Serves `launch` on the socket that systemd passed: programs start in the launcher's unit, with what that allows.
+ *   danube-ns launch SOCKET -- PROGRAM ARGUMENT...
+ *       Lets the launcher at SOCKET start PROGRAM with this process' descriptors, environment and umask, and ends as it does.
  *
  * `hold`, `enter` and `detach` leave the caller at once: the process that remains is not its child and has a session of its own,
  * so it outlives the server. */
@@ -33,6 +37,7 @@
 #include "detach.h"
 #include "enter.h"
 #include "hold.h"
+#include "launcher.h"
 #include "listen.h"
 #include "overlay.h"
 #include "owners.h"
@@ -53,6 +58,8 @@ static const struct {
     {"listen", 3, 3, listen_inside},
     {"detach", 2, -1, detach_program},
     {"tied", 2, -1, tied_program},
+    {"launcher", 0, 0, launcher},
+    {"launch", 3, -1, launch},
 };
 
 int main(int argc, char **argv) {
@@ -60,6 +67,6 @@ int main(int argc, char **argv) {
     for (size_t i = 0; given >= 0 && i < sizeof verbs / sizeof *verbs; i++)
         if (strcmp(argv[1], verbs[i].name) == 0 && given >= verbs[i].least && (verbs[i].most < 0 || given <= verbs[i].most))
             return verbs[i].run(argv + 2);
-    fputs("usage: danube-ns hold | within | enter | overlay | map | listen | detach | tied ...\n", stderr);
+    fputs("usage: danube-ns hold | within | enter | overlay | map | listen | detach | tied | launcher | launch ...\n", stderr);
     return 2;
 }

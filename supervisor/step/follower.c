@@ -78,13 +78,14 @@ static int next_frame(struct follower *f) {
     return 0;
 }
 
-/* Everything was sent. The reader gets the end of the stream; its last acknowledgements are still read for a while. */
+/* Everything was sent; the last acknowledgements are still read for a while. Until then the reader gets no end of the
+ * stream, and the client's process lives: a cluster passes no more input on once either has ended, and input that comes
+ * nevertheless cuts the connection with the output that is still on its way. */
 static void finish(struct follower *f) {
-    end_connection(f, FOLLOWER_ENDED);
-    watch_end(&f->out);
+    watch_change(&f->out, EPOLLERR);
     f->finished = 1;
     f->deadline_ms = now_ms() + LINGER_MS;
-    if (spool_is_acknowledged(&f->step->spool) || f->in.events == 0)
+    if (f->is_kill || spool_is_acknowledged(&f->step->spool) || f->in.events == 0)
         follower_end(f, FOLLOWER_ENDED);
 }
 
@@ -205,7 +206,7 @@ void follower_acknowledge(struct follower *f) {
 static void out_ready(struct watch *w, uint32_t events) {
     struct follower *f = w->owner;
     if (events & (EPOLLERR | EPOLLHUP))
-        follower_end(f, FOLLOWER_LOST);
+        follower_end(f, f->finished ? FOLLOWER_ENDED : FOLLOWER_LOST);
     else
         flush(f);
 }

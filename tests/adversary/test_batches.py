@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from build_steps.supervisor import build_supervisor
+from danube_pkg.adapters.runtimes.sandbox.leftovers import leftovers
+from danube_pkg.kit.process_figures import descriptors_of, memory_mb
 from tests.adversary.jobs import HONEST, LINES, NUMBERS, HostileJob, hostile_job
-from tests.adversary.leftovers import descriptors_of, leftovers, memory_mb
 from tests.support.server import FILES_TEST, Installation
 from tests.support.waiting import wait_until
 

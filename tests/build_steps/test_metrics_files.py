@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from build_steps.metrics_files import ROOT, expression, files
-from danube_pkg.edges.http.metrics.definitions import ALERTS, METRICS, SPECIFIED, MetricKind
+from danube_pkg.core.metrics.points import MetricKind
+from danube_pkg.edges.http.metrics.definitions import ALERTS, METRICS, SPECIFIED
 from tests.edges.http.api import open_api
 
 DEPLOY = ROOT / "deploy"

@@ -110,6 +110,14 @@ def test_its_cache_is_closed_to_other_users(zipapp: Path, tmp_path: Path) -> Non
     assert stat.S_IMODE((tmp_path / "danube").stat().st_mode) == 0o700
 
 
+def test_the_umask_of_a_unit_does_not_close_the_tree_to_the_users_of_pods(zipapp: Path, tmp_path: Path) -> None:
+    """The server's unit has the umask 0077, and pods of other users run programs of the tree."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, str(zipapp), "--version"], env=environment, umask=0o077, check=True)
+    (tree,) = unpacked(tmp_path)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tree, *tree.rglob("*/"))} == {0o755}
+
+
 def test_a_place_that_cannot_be_used_is_named_with_what_to_set(zipapp: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run(zipapp, "--version", cwd=tmp_path, cache=tmp_path / "file", check=False)

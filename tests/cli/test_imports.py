@@ -32,6 +32,7 @@ NEED_THEM = {
     "restore",
     "migrate",
     "check-upgrade",
+    "selftest",
 }
 """Commands that work on data themselves. `serve` imports the server after it has read its settings; every other command
 asks a server."""

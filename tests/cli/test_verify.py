@@ -15,12 +15,14 @@ import pytest
 from danube_pkg.adapters.keys.signing import SigningKeys, is_signed_by
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, pre_authentication_encoding, read_envelopes
+from danube_pkg.core.provenance.sbom import read_sbom, sbom_statement
 from danube_pkg.core.provenance.statement import statement_of
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.records import replace
 from tests.cli.shell import Shell
 from tests.core.provenance.facts import ARTIFACT, a_job, facts_of
+from tests.core.provenance.test_sbom import CYCLONEDX
 
 
 class Release:
@@ -107,6 +109,19 @@ async def test_a_failed_job_is_refused_unless_it_is_allowed(release: Release) ->
     await release.sign(replace(a_job(), outcome=Status.FAILURE, reason=Reason.STEP_FAILED))
     await release.verify(code=1)
     assert "job 01kc0: failure" in await release.verify("--allow-failed")
+
+
+async def test_a_signed_sbom_is_shown_and_may_be_required(release: Release) -> None:
+    assert "sbom" not in await release.verify()
+    await release.verify("--require-sbom", code=1)
+    for digest, found in ((sha256(ARTIFACT).hexdigest(), True), ("0" * 64, False)):
+        await release.sign()
+        payload = sbom_statement("package.tar.gz", digest, read_sbom(json.dumps(CYCLONEDX).encode()))
+        signature = await release.keys.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
+        with release.provenance.open("ab") as file:
+            file.write(Envelope(payload, PAYLOAD_TYPE, (signature,)).encode() + b"\n")
+        shown = await release.verify("--require-sbom", code=0 if found else 1)
+        assert ("CycloneDX 1.6, 1 components" in shown) is found
 
 
 async def test_a_policy(release: Release) -> None:

@@ -5,17 +5,21 @@ A suite writes a command once, for a shell; `COMMANDS` has the script that the f
 
 import asyncio
 import os
+import secrets
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from danube_pkg.adapters.runtimes.kubernetes import names
+from danube_pkg import __version__
+from danube_pkg.adapters.runtimes.kubernetes import ClusterAccess, KubernetesRuntime, names
+from danube_pkg.core.images.coordinator import coordinator_reference
+from danube_pkg.core.runtimes.choice import ClusterLocation
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, PodEvent
 from danube_pkg.core.runtimes.ports import Runtime
 from tests.adapters.images.containers import open_image_pods
-from tests.adapters.runtimes.kubernetes.clusters import NAMESPACE, new_cluster_runtime
+from tests.adapters.runtimes.kubernetes.clusters import NAMESPACE, cluster_settings, new_cluster_runtime
 from tests.adapters.runtimes.sandbox.pods import (
     EVENT_SECONDS,
     HEARTBEAT_SECONDS,
@@ -29,6 +33,7 @@ from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Behaviour, Exit, Hang, IgnoreTerm, Print, Signal, Wait, copy_input, plays
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.supervisor import Bounds
+from tests.support.kubernetes_api import open_client
 from tests.support.waiting import wait_until_true
 
 LINES = b"".join(b"line %d\n" % number for number in range(300))
@@ -152,6 +157,46 @@ class KubernetesPods(ContractPods):
         return KubernetesPods(self.cluster)
 
 
+class RealClusterPods(ContractPods):
+    """The same over a real cluster. instance: the identity under which its objects are made."""
+
+    def __init__(self, kubeconfig: Path, instance: str) -> None:
+        self._kubeconfig = kubeconfig
+        self._instance = instance
+        changes = {
+            "instance": instance,
+            "coordinator_image": coordinator_reference(__version__),
+            "default_image": os.environ["DANUBE_TEST_IMAGE"],
+            "pull_seconds": 10.0,
+        }
+        self.runtime = KubernetesRuntime(cluster_settings(**changes), ClusterAccess(ClusterLocation(kubeconfig)))
+
+    async def kill(self, container: Container) -> None:
+        """From outside of Danube: another client of the API orders PID 1 to exit."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{names.object_name(container.pod_id)}"
+        async with open_client(self._kubeconfig) as client:
+            await client.exec(path, [names.SUPERVISOR_PATH, "end"], container=names.container_name(container))
+
+    def restarted(self) -> "RealClusterPods":
+        return RealClusterPods(self._kubeconfig, self._instance)
+
+
+@asynccontextmanager
+async def open_real_cluster() -> AsyncIterator[ContractPods]:
+    """Pods in the cluster that KUBECONFIG names, whose nodes have the coordinator image of this version. All of them
+    are removed at the end."""
+    kubeconfig, instance = Path(os.environ["KUBECONFIG"]), secrets.token_hex(8)
+    pods = RealClusterPods(kubeconfig, instance)
+    try:
+        yield pods
+    finally:
+        await pods.runtime.close()
+        last = RealClusterPods(kubeconfig, instance)
+        for state in await last.runtime.list_pods():
+            await last.runtime.delete_pod(state.pod_id)
+        await last.runtime.close()
+
+
 @asynccontextmanager
 async def open_contract_pods(name: str, data: Path) -> AsyncIterator[ContractPods]:
     """The runtime of that name; its pods are removed at the end."""
@@ -167,6 +212,10 @@ async def open_contract_pods(name: str, data: Path) -> AsyncIterator[ContractPod
                 yield pods
             finally:
                 await pods.runtime.close()
+        return
+    if name == "real-cluster":
+        async with open_real_cluster() as real:
+            yield real
         return
     machine = FakeMachine(bounds=Bounds(heartbeat_seconds=HEARTBEAT_SECONDS))
     machine.commands.update(COMMANDS)

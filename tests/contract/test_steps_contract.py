@@ -79,8 +79,9 @@ class Follow:
         await self._stream.write(encode_ack(offset))
 
     async def to_end(self) -> list[Frame]:
+        """All frames. A supervisor ends the stream some time after the last one, should nothing be acknowledged."""
         found: list[Frame] = []
-        while some := await self.frames():
+        while not any(isinstance(one, Ended) for one in found) and (some := await self.frames()):
             found += some
         await self._stream.close()
         return found

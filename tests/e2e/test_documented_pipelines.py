@@ -34,6 +34,7 @@ def test_the_page_has_a_danubefile_for_each_of_its_parts() -> None:
         "Failures",
         "Secrets",
         "Artifacts",
+        "Components",
         "Reports",
         "Parallel",
         "Matrix",

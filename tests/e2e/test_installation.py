@@ -157,6 +157,12 @@ def assert_whole(system: DebianSystem, job: str) -> None:
     assert re.findall(r"line-(\d+)\n", log(system, job)) == [str(number) for number in range(300)]
 
 
+def processes_in(system: DebianSystem, unit: str, *words: str) -> list[str]:
+    """The command lines of the processes of a unit, with one of the words if there are any."""
+    found = system.run("systemd-cgls", "--no-pager", "--full", f"/danube.slice/{unit}").stdout.splitlines()
+    return [line for line in found if re.match(r"\W*\d+ ", line) and (not words or any(one in line for one in words))]
+
+
 def documented_commands(name: str) -> list[str]:
     """The blocks of shell commands in a document."""
     return re.findall(r"^```sh\n(.*?)^```$", (DOCUMENTS / name).read_text(), re.MULTILINE | re.DOTALL)
@@ -190,9 +196,12 @@ def test_restarts_and_kills_lose_no_job_and_refuse_no_delivery(system: DebianSys
     job = trigger(system)
     wait_until(lambda: "line-20\n" in log(system, job), 300, "the job to print")
     kill = ("kill", "--signal=KILL", "--kill-whom=main")
-    for words in (("restart",), kill, ("restart",), kill):
-        system.run("systemctl", *words, "danube.service")
-        system.run("danube", "health", check=False)
+    assert len(processes_in(system, "danube-pods.slice/danube-pods.service")) > len({"coordinator", "worker", "proxy"})
+    for unit in ("danube.service", "danube-pods.service"):
+        for words in (("restart",), kill, ("restart",), kill):
+            system.run("systemctl", *words, unit)
+            system.run("danube", "health", check=False)
+    assert not processes_in(system, "danube.service", "coordinator", "egress", "danube-step")
     assert_whole(system, job)
     output, _ = client.communicate(timeout=300)
     answered, _, refused = output.strip().partition(" ")
@@ -284,4 +293,7 @@ def test_each_option_that_is_left_out_is_explained(system: DebianSystem) -> None
     lacking = [line.split()[1] for line in report.splitlines() if line.startswith("✗")]
     assert lacking
     for option in lacking:
-        assert f"`{option.partition('=')[0]}=" in explained, option
+        name, _, value = option.partition("=")
+        assert f"`{name}=" in explained, option
+        for capability in re.findall(r"[A-Z][A-Z_]+", value) if name == "CapabilityBoundingSet" else ():
+            assert capability in explained, option

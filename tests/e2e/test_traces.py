@@ -1,4 +1,5 @@
-"""A real job's trace at a real receiver, over a restart of the server; its steps and their children join it."""
+"""A real job's trace and the metrics at a real receiver, over a restart of the server; its steps and their children
+join the trace."""
 
 import json
 import threading
@@ -31,13 +32,17 @@ class Received(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.spans: list[Mapping[str, Any]] = []
+        self.metrics: set[str] = set()
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         assert isinstance(self.server, Received)
-        for resource in body["resourceSpans"]:
+        for resource in body.get("resourceMetrics", ()):
+            for scope in resource["scopeMetrics"]:
+                self.server.metrics |= {one["name"] for one in scope["metrics"]}
+        for resource in body.get("resourceSpans", ()):
             for scope in resource["scopeSpans"]:
                 self.server.spans += scope["spans"]
         self.send_response(200)
@@ -60,6 +65,7 @@ def receiver() -> Iterator[Received]:
 
 def test_a_job_is_one_trace_over_a_restart(danube: Installation, receiver: Received) -> None:
     observability = {"traces_enabled": True, "otel_endpoint": f"http://127.0.0.1:{receiver.server_port}"}
+    observability |= {"metrics_push_enabled": True, "metrics_push_interval": 5}
     document = {"apiVersion": "danube.dev/v1", "kind": "Config", "metadata": {"name": "global"}}
     (danube.config / "config.yaml").write_text(json.dumps({**document, "spec": {"observability": observability}}))
     danube.pipeline("app", DANUBEFILE)
@@ -82,3 +88,4 @@ def test_a_job_is_one_trace_over_a_restart(danube: Installation, receiver: Recei
         line = next(one for one in log.splitlines() if f"{printed} 00-" in one)
         assert line.split(f"{printed} 00-")[1].split("-")[:2] == [spans[name]["traceId"], spans[name]["spanId"]]
     assert spans["step Print"]["parentSpanId"] == spans["danubefile"]["spanId"]
+    wait_until(lambda: "danube_jobs_total" in receiver.metrics, 60, "the metrics of the ended job")

@@ -44,6 +44,7 @@ class RecordingSession:
         self.reports: dict[int, JunitReport] = {}
         self._stopped: dict[int, threading.Event] = {}
         self.uploads: dict[str, tuple[str, Chunks]] = {}
+        self.described: dict[str, str] = {}
 
     @property
     def workspace(self) -> str:
@@ -90,8 +91,9 @@ class RecordingSession:
     def id_token(self, sequence: int, audience: str) -> str:
         return f"token {sequence} for {audience}"
 
-    def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks) -> None:
+    def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks, describes: str = "") -> None:
         self.uploads[name] = (file_name, chunks)
+        self.described[name] = describes
 
     def uploaded(self, name: str) -> bytes:
         """The artifact's bytes; each call streams them anew, as after a lost connection."""

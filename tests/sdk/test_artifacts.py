@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from danube import DanubeError, artifacts
+from danube import DanubeError, StepResult, artifacts, step
 from danube_pkg.kit.trees import remove_tree
 from tests.sdk.session import RecordingSession
 from tests.support.trees import make_deep
@@ -48,6 +48,27 @@ def test_a_single_file_is_kept_as_it_is(session: RecordingSession, tree: Path) -
     artifacts.upload("dist/sub/c.bin", name="program")
     assert session.uploads["program"][0] == "program"
     assert same(session.uploaded("program"), (tree / "sub" / "c.bin").read_bytes())
+
+
+def test_an_sbom_is_uploaded_behind_its_subject(session: RecordingSession, tree: Path) -> None:
+    (tree.parent / "bom.json").write_text("{}")
+    artifacts.upload("dist", name="dist", sbom="bom.json")
+    assert list(session.uploads) == ["dist", "dist.sbom.json"]
+    assert session.described == {"dist": "", "dist.sbom.json": "dist"}
+    assert session.uploaded("dist.sbom.json") == b"{}"
+    with pytest.raises(DanubeError, match="is not one file"):
+        artifacts.upload("dist", name="other", sbom="dist")
+
+
+def test_the_sbom_of_an_image_is_named_after_it(session: RecordingSession, tree: Path) -> None:
+    (tree.parent / "bom.json").write_text("{}")
+    session.ends["Build registry.test:5000/app/web:1.0"] = lambda call: StepResult(
+        call.name, "success", 0, 0.1, sequence=call.sequence, raw_output=b"sha256:" + b"ab" * 32
+    )
+    step.build_image(destination="registry.test:5000/app/web:1.0", sbom="bom.json")
+    assert session.described == {"app-web-1.0.sbom.json": "registry.test:5000/app/web:1.0"}
+    with pytest.raises(DanubeError, match="not pushed has no SBOM"):
+        step.build_image(destination=None, sbom="bom.json")
 
 
 def test_a_directory_that_cannot_be_read_is_refused_and_not_left_out(session: RecordingSession, tree: Path) -> None:

@@ -11,7 +11,8 @@ import pytest_asyncio
 from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.store import SqliteArtifacts
 from danube_pkg.core.artifacts.artifact import ArtifactBounds
-from danube_pkg.core.errors import Conflict, Invalid, NotFound, TooLarge
+from danube_pkg.core.errors import Conflict, Invalid, NotFound, Permanent, TooLarge
+from danube_pkg.core.provenance.sbom import MAX_SBOM_BYTES
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.services.artifacts import Artifacts
 from tests.services.stores import UnrulyJobs, a_job, open_database
@@ -36,6 +37,13 @@ class ArtifactSetup:
                 raise Conflict("job-ending", "the job is ending")
 
         await self.artifacts.receive(JOB, name, file_name or name, chunks(), check_wanted)
+
+    async def upload_sbom(self, content: bytes, describes: str = "report", *, is_image: bool = False) -> None:
+        async def chunks() -> AsyncIterator[bytes]:
+            for at in range(0, len(content), 1024):
+                yield content[at : at + 1024]
+
+        await self.artifacts.receive_sbom(JOB, "bom.json", describes, chunks(), lambda: None, is_image=is_image)
 
     async def kept(self, name: str = "report") -> bytes:
         """The artifact's bytes, after a check against its record."""
@@ -65,6 +73,34 @@ async def test_the_same_upload_twice_is_one_artifact(setup: ArtifactSetup) -> No
     assert await setup.artifacts.find(JOB.id, "report") == first
     assert await setup.kept() == b"content"
     assert list(await setup.artifacts.list(JOB.id)) == [first]
+
+
+BOM = b'{"bomFormat": "CycloneDX", "specVersion": "1.6"}'
+
+
+async def test_an_sbom_is_an_artifact_that_names_its_subject(setup: ArtifactSetup) -> None:
+    await setup.upload(b"content")
+    await setup.upload_sbom(BOM)
+    await setup.upload_sbom(BOM)
+    found = await setup.artifacts.find(JOB.id, "bom.json")
+    assert (found.describes, found.file_name) == ("report", "bom.json")
+    assert (await setup.artifacts.read_sbom(found)).title == "CycloneDX 1.6"
+    with pytest.raises(Conflict):
+        await setup.upload(BOM, "bom.json")
+    (setup.path / "artifacts" / JOB.id / "bom.json").write_bytes(BOM + b" ")
+    with pytest.raises(Permanent, match=r"bom\.json of the job cannot be signed"):
+        await setup.artifacts.read_sbom(found)
+
+
+async def test_an_sbom_needs_a_subject_of_its_job_and_a_known_form(setup: ArtifactSetup) -> None:
+    with pytest.raises(Invalid, match="neither an artifact nor a pushed image 'report'"):
+        await setup.upload_sbom(BOM)
+    await setup.upload_sbom(BOM, "registry.test/app:1", is_image=True)
+    await setup.upload(b"content")
+    with pytest.raises(Invalid, match="neither a CycloneDX"):
+        await setup.upload_sbom(b"{}")
+    with pytest.raises(TooLarge):
+        await setup.upload_sbom(BOM.ljust(MAX_SBOM_BYTES + 1))
 
 
 async def test_other_content_under_the_same_name_is_refused(setup: ArtifactSetup) -> None:

@@ -60,15 +60,15 @@ def no_groups() -> Sequence[Path]:
 class EgressSettings(Record):
     """How proxies are started.
 
-    directory: of the control sockets and the proxies' log. launcher: danube-ns. user: the proxy's user id, 0 for the
-    server's. cgroups: returns the `cgroup.procs` files that the proxy joins, outside of the server's unit. hosts: IP
-    address by host name, in place of the resolver's. registries: host and port of the configured ones, which an
-    allowlist that names one allows as they are. network_address: `HOST:PORT` on which pods of a network are served, ""
-    for none. translated: networks from which a pod's connections may come beside its own addresses.
+    directory: of the control sockets and the proxies' log. launcher: the command of danube-ns. user: the proxy's user
+    id, 0 for the server's. cgroups: returns the `cgroup.procs` files that the proxy joins, outside of the server's
+    unit. hosts: IP address by host name, in place of the resolver's. registries: host and port of the configured ones,
+    which an allowlist that names one allows as they are. network_address: `HOST:PORT` on which pods of a network are
+    served, "" for none. translated: networks from which a pod's connections may come beside its own addresses.
     """
 
     directory: Path
-    launcher: Path
+    launcher: Sequence[str]
     generation: str = danube_pkg.__version__
     command: Sequence[str] = field(default_factory=proxy_command)
     user: int = 0
@@ -325,7 +325,7 @@ class EgressProxyPool:
             pid_file.write_text("")
             with (settings.directory / "proxy.log").open("ab") as log:
                 process = await asyncio.create_subprocess_exec(
-                    str(settings.launcher), "detach", *groups, "--pid", str(pid_file), "--", *settings.command,
+                    *settings.launcher, "detach", *groups, "--pid", str(pid_file), "--", *settings.command,
                     str(listening.fileno()), str(settings.user),
                     stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                     env=_environment(), cwd="/", pass_fds=(listening.fileno(),),

@@ -17,7 +17,8 @@ class SqliteArtifacts:
     async def add_artifact(self, artifact: Artifact) -> None:
         def work(connection: sqlite3.Connection) -> None:
             known = connection.execute(
-                "SELECT sha256 FROM artifacts WHERE job_id = ? AND name = ?", (artifact.job_id, artifact.name)
+                "SELECT sha256, describes FROM artifacts WHERE job_id = ? AND name = ?",
+                (artifact.job_id, artifact.name),
             ).fetchone()
             if known is not None and known["sha256"] != artifact.sha256:
                 raise Conflict(
@@ -25,9 +26,16 @@ class SqliteArtifacts:
                     f"this job already has an artifact {artifact.name!r} with other content",
                     hint="give each artifacts.upload() of a job its own name=",
                 )
+            if known is not None and known["describes"] != artifact.describes:
+                raise Conflict(
+                    "artifact-exists",
+                    f"this job already has an artifact {artifact.name!r}, and not as the SBOM of the same subject",
+                    hint="give each artifacts.upload() of a job its own name=",
+                )
             if known is None:
                 connection.execute(
-                    "INSERT INTO artifacts (id, job_id, name, path, size_bytes, created_at, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO artifacts (id, job_id, name, path, size_bytes, created_at, sha256, describes)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         artifact.id,
                         artifact.job_id,
@@ -36,6 +44,7 @@ class SqliteArtifacts:
                         artifact.size_bytes,
                         artifact.created_at,
                         artifact.sha256,
+                        artifact.describes,
                     ),
                 )
 
@@ -54,5 +63,12 @@ class SqliteArtifacts:
 
 def _artifact(row: sqlite3.Row) -> Artifact:
     return Artifact(
-        row["id"], row["job_id"], row["name"], row["path"], row["size_bytes"], row["sha256"], row["created_at"]
+        row["id"],
+        row["job_id"],
+        row["name"],
+        row["path"],
+        row["size_bytes"],
+        row["sha256"],
+        row["created_at"],
+        row["describes"],
     )

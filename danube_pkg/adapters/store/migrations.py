@@ -269,6 +269,14 @@ CREATE TABLE pushed_images (
 ) STRICT, WITHOUT ROWID;
 """,
     """
+ALTER TABLE artifacts ADD COLUMN describes TEXT NOT NULL DEFAULT '';
+""",
+    """
+ALTER TABLE pushed_images ADD COLUMN attestation TEXT NOT NULL DEFAULT 'pending';
+ALTER TABLE pushed_images ADD COLUMN problem TEXT NOT NULL DEFAULT '';
+CREATE INDEX pushed_images_pending ON pushed_images (pushed_at) WHERE attestation = 'pending';
+""",
+    """
 ALTER TABLE steps ADD COLUMN leg TEXT NOT NULL DEFAULT '';
 ALTER TABLE steps ADD COLUMN isolation INTEGER NOT NULL DEFAULT 0;
 """,

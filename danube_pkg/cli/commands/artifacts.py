@@ -52,13 +52,21 @@ def main(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     client = ApiClient(options)
-    artifacts = client.get(f"/api/v1/jobs/{quote(job_id(client, options.job))}/artifacts")["artifacts"]
-    return show(artifacts, options, _print)
+    found = client.get(f"/api/v1/jobs/{quote(job_id(client, options.job))}/artifacts")
+    if options.json:
+        return show(found["artifacts"], options, _print)
+    _print(found["artifacts"])
+    if found["images"]:
+        rows = [(one["name"], one["digest"], one["attestation"], one["problem"]) for one in found["images"]]
+        print_table(("IMAGE", "DIGEST", "PROVENANCE", "WHY"), rows)
+    return 0
 
 
 def _print(artifacts: Sequence[Mapping[str, Any]]) -> None:
-    rows = [(one["name"], one["file_name"], size(one["size_bytes"]), one["sha256"]) for one in artifacts]
-    print_table(("NAME", "FILE", "SIZE", "SHA256"), rows)
+    rows = [
+        (one["name"], one["file_name"], size(one["size_bytes"]), one["sha256"], one["describes"]) for one in artifacts
+    ]
+    print_table(("NAME", "FILE", "SIZE", "SHA256", "SBOM OF"), rows)
 
 
 def _download(options: argparse.Namespace) -> int:

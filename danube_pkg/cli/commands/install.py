@@ -151,16 +151,21 @@ def _document(findings: Sequence[CheckResult], plan: Sequence[Step]) -> dict[str
 def _print_next(chosen: InstallOptions, deploy_key: str, *, is_changed: bool) -> None:
     say(f"\nDanube serves http://{chosen.listen}" + ("" if is_changed else "; nothing was changed"))
     say("\nNext:")
-    say(
-        "1. The configuration. A starter is in /etc/danube/config; better is a Git repository:\n"
-        "     danube init --config danube-config     # then commit it and push it to your forge\n"
-        "   name it as [config_repo] url in /etc/danube/danube.toml, and: systemctl restart danube"
+    for number, text in enumerate(_next_steps(chosen, deploy_key), 1):
+        say(f"{number}. {text}")
+    say("\nState: danube health    Log: journalctl -u danube    Remove: danube uninstall")
+
+
+def _next_steps(chosen: InstallOptions, deploy_key: str) -> Sequence[str]:
+    images = (
+        "Images. Jobs run in images from registries, or from files where there is no internet:\n"
+        "     danube image load FILE"
     )
-    say(f"2. The deploy key. Let it read that repository and those of your pipelines:\n     {deploy_key}")
-    if not chosen.host_images:
-        say(
-            "3. Images. Jobs run in images from registries, or from files where there is no internet:\n"
-            "     danube image load FILE"
-        )
-    say("4. TLS. Put a reverse proxy in front, and name its address as [server] external_url: docs/operating.md\n")
-    say("State: danube health    Log: journalctl -u danube    Remove: danube uninstall")
+    return [
+        "The configuration. A starter is in /etc/danube/config; better is a Git repository:\n"
+        "     danube init --config danube-config     # then commit it and push it to your forge\n"
+        "   name it as [config_repo] url in /etc/danube/danube.toml, and: systemctl restart danube",
+        f"The deploy key. Let it read that repository and those of your pipelines:\n     {deploy_key}",
+        *([] if chosen.host_images else [images]),
+        "TLS. Put a reverse proxy in front, and name its address as [server] external_url: docs/operating.md",
+    ]

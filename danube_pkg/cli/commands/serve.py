@@ -24,8 +24,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--trial", action="store_true", help="open everything, accept neither clients nor jobs, and end with 0 or 1"
     )
 
+    parser.add_argument(
+        "--pods", action="store_true", help="start the pods of a server, as its unit danube-pods.service does"
+    )
+
 
 def main(options: argparse.Namespace) -> int:
+    if options.pods:
+        importlib.import_module("danube_pkg.cli.serving").launch_pods()
     named = options.config or os.environ.get("DANUBE_CONFIG")
     inherited = {} if options.trial else inherited_sockets()
     listening = None if options.trial else inherited.get(HTTP_NAME) or _open_socket(options.listen, named)

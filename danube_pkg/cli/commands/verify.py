@@ -47,6 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repository", metavar="URL", help="the repository that it must be built from")
     parser.add_argument("--ref", metavar="REF", help="the ref, as refs/heads/main or refs/tags/v*")
     parser.add_argument("--builder", metavar="ID", help="the builder: a URI, or sandbox, host-image, open-network")
+    parser.add_argument("--require-sbom", action="store_true", help="refuse what has no signed SBOM")
     parser.add_argument("--allow-failed", action="store_true", help="accept artifacts of jobs that failed")
     parser.add_argument("--allow-untrusted", action="store_true", help="accept artifacts of approved forks")
     parser.add_argument("--allow-unknown", action="store_true", help="accept unknown external parameters")
@@ -202,6 +203,7 @@ def _expectations(options: argparse.Namespace) -> Expectations:
         repositories=(options.repository,) if options.repository else expected.repositories,
         refs=(options.ref,) if options.ref else expected.refs,
         builders=(options.builder,) if options.builder else expected.builders,
+        require_sbom=options.require_sbom or expected.require_sbom,
         allow_failed=options.allow_failed or expected.allow_failed,
         allow_untrusted=options.allow_untrusted or expected.allow_untrusted,
         allow_unknown=options.allow_unknown or expected.allow_unknown,

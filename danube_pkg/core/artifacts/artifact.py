@@ -18,7 +18,8 @@ class ArtifactBounds(Record):
 
 
 class Artifact(Record):
-    """`file_name` is `<name>.tar.gz` for a directory and `<name>` for a file, below `artifacts/<job_id>/`."""
+    """`file_name` is `<name>.tar.gz` for a directory and `<name>` for a file, below `artifacts/<job_id>/`.
+    describes: of an SBOM, the name of the artifact or pushed image that it lists the components of; else ""."""
 
     id: str
     job_id: str
@@ -27,3 +28,4 @@ class Artifact(Record):
     size_bytes: int
     sha256: str
     created_at: float
+    describes: str = ""

@@ -149,8 +149,8 @@ class ObservabilitySpec(Record):
     otel_endpoint: Annotated[
         str,
         rule(
-            "The server that receives traces by OTLP over HTTP (port 4318 of most collectors); `/v1/traces` is added to "
-            "an address without a path.",
+            "The server that receives traces and metrics by OTLP over HTTP (port 4318 of most collectors); `/v1/traces` and "
+            "`/v1/metrics` are added to an address without a path.",
             **(patterns.web_url | {"example": "http://localhost:4318"}),
         ),
     ] = ""
@@ -162,6 +162,18 @@ class ObservabilitySpec(Record):
             "summed as `(private)`."
         ),
     ] = False
+    metrics_push_enabled: Annotated[
+        bool, rule("Whether metrics are sent to otel_endpoint too, with the names of all pipelines and images.")
+    ] = False
+    metrics_push_interval: Annotated[
+        int,
+        rule(
+            "The time between two of these. A minute, as Prometheus' own default.",
+            at_least=5,
+            at_most=86400,
+            unit="seconds",
+        ),
+    ] = 60
     traces_enabled: Annotated[bool, rule("Whether traces are sent, and steps get a TRACEPARENT.")] = False
     traces_sample_ratio: Annotated[
         float, rule("The share of traces that is sent: 1 for all of them, 0.1 for a tenth.", at_least=0, at_most=1)

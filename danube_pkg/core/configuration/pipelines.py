@@ -303,7 +303,7 @@ class PipelineSpec(Record):
         tuple[str, ...],
         rule(
             "Names in the server's own registry that its jobs may push to, beside all below its own name. A name belongs"
-            " to one pipeline, with all that is below it.",
+            " to one pipeline, with all that is below it. In a cluster only pipelines that name one build images.",
             pattern=r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
             expects="the name of a repository, without host and tag",
             example="myorg/app",

@@ -132,6 +132,7 @@ def pipeline_of(definition: PipelineDefinition, config: ConfigSpec, pipeline_id:
             egress_allowlist=spec.egress_allowlist,
             environment=spec.env,
             run_as_root=spec.run_as_root,
+            builds_images=bool(spec.images),
             placement=Placement(
                 spec.node_selector, tuple(one.as_of_the_api() for one in spec.tolerations), spec.runtime_class
             ),

@@ -3,6 +3,8 @@
 Plain http is used only if the configuration allows it, since it exposes credentials and tags.
 """
 
+import base64
+import json
 from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -10,6 +12,7 @@ from urllib.parse import urlsplit
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.reference import HUB, HUB_ENDPOINT, HUB_LOGIN
+from danube_pkg.core.runtimes.pods import RegistryLogin
 from danube_pkg.kit.records import HIDDEN, Record
 
 
@@ -82,3 +85,13 @@ def configured_targets(default_host: str, specs: Sequence[RegistrySpec]) -> froz
 def login_names(host: str) -> Sequence[str]:
     """The names under which other tools may store a host's credentials."""
     return (host, HUB_LOGIN, HUB_ENDPOINT) if host == HUB else (host,)
+
+
+def docker_config(logins: Sequence[RegistryLogin]) -> str:
+    """The content of a `config.json` of Docker, as clients and the kubelet read it."""
+    auths = {
+        name: {"auth": base64.b64encode(f"{one.username}:{one.password}".encode()).decode()}
+        for one in logins
+        for name in login_names(one.host)
+    }
+    return json.dumps({"auths": auths})

@@ -178,6 +178,13 @@ class LogClosed(JobEvent):
     egress: Digest = EMPTY
 
 
+class FilesSealed(JobEvent):
+    """What the log and the egress ledger of a running job are so far: both only grow."""
+
+    log: Digest
+    egress: Digest
+
+
 class ProvenanceSigned(JobEvent):
     """A statement about the job was signed. envelope: a DSSE envelope as JSON."""
 

@@ -17,7 +17,7 @@ from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import Decision, IllegalEvent, owing
 from danube_pkg.core.jobs.effects import EffectKind
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, Provenance
-from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, file_record, with_record
+from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, file_record, sealed_bytes, with_record
 from danube_pkg.core.jobs.steps import describe_failure
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import replace
@@ -42,6 +42,15 @@ def conclude(job: Job, status: Status, reason: Reason, message: str) -> Decision
         job, phase=Phase.CONCLUDING, outcome=status, reason=reason, message=message, generation=job.generation + 1
     )
     return owing(concluded, *EFFECTS_OF_THE_END)
+
+
+def files_sealed(job: Job, event: ev.FilesSealed, now: float) -> Decision:
+    """Log and ledger so far become records where they have grown, so that no part of them can be changed later."""
+    records = job.records
+    for kind, digest in ((LOG, event.log), (EGRESS, event.egress)):
+        if digest.size_bytes > sealed_bytes(records, kind):
+            records = with_record(job.id, records, file_record(kind, digest))
+    return replace(job, records=records), ()
 
 
 def log_closed(job: Job, event: ev.LogClosed, now: float) -> Decision:

@@ -1,9 +1,10 @@
 """Sealed records: what a job's server recorded, as a chain of hashes that grows while the job runs.
 
-Each ended attempt of a step is a record; the last two are the log and the egress ledger. A record is JSON text with
-sorted keys. Its hash is SHA-256 over the previous hash and its bytes, so that the last hash covers them all; the first
-previous hash is that of the job's id. Provenance has the last hash: a record that is changed, removed or moved later
-does not fit to it.
+Each ended attempt of a step is a record. The log and the egress ledger are sealed again and again while they grow: each
+of their records has the size and the hash of the file up to then, and the last two those of the whole files. A record
+is JSON text with sorted keys. Its hash is SHA-256 over the previous hash and its bytes, so that the last hash covers
+them all; the first previous hash is that of the job's id. Provenance has the last hash: a record that is changed,
+removed or moved later does not fit to it.
 """
 
 import json
@@ -83,6 +84,12 @@ def attempt_record(step: Step, end: StepEnd, now: float) -> dict[str, Any]:
 def file_record(kind: str, digest: Digest) -> dict[str, Any]:
     """The record of the log or of the egress ledger."""
     return {"kind": kind, "sizeBytes": digest.size_bytes, "sha256": digest.sha256}
+
+
+def sealed_bytes(records: Iterable[SealedRecord], kind: str) -> int:
+    """How much of the log or of the ledger is sealed."""
+    contents = (json.loads(record.content) for record in records)
+    return max((int(one["sizeBytes"]) for one in contents if one["kind"] == kind), default=0)
 
 
 def first_break(job_id: str, records: Iterable[SealedRecord]) -> int:

@@ -68,6 +68,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.RUNNING, ev.Finished): outcome.finished,
     (Phase.RUNNING, ev.CancelRequested): outcome.cancelled,
     (Phase.RUNNING, ev.DeadlinePassed): outcome.deadline_passed,
+    (Phase.RUNNING, ev.FilesSealed): outcome.files_sealed,
     (Phase.RUNNING, ev.ClockMoved): clock_jumps.clock_moved,
     #
     (Phase.CONCLUDING, ev.Approved): start_transitions.no_approval,
@@ -108,6 +109,8 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.Finished: _DECIDED,
     # A report that comes while the job ends; its call is refused before.
     ev.ReportAdded: _DECIDED,
+    # The files were read while the outcome was decided; they are sealed once more when the log is closed.
+    ev.FilesSealed: _DECIDED,
     # A job that is ending stops its steps by itself.
     ev.StepStopRequested: _DECIDED,
     # CREATE_POD returned at the moment when its generation ended.

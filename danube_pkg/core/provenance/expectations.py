@@ -25,6 +25,7 @@ class Expectations(Record):
     parameters: Annotated[
         Mapping[str, str] | None, rule("All parameters that the job may have had, with their values; else any.")
     ] = None
+    require_sbom: Annotated[bool, rule("A signed SBOM must be attached.")] = False
     allow_failed: Annotated[bool, rule("Accept artifacts of jobs that did not succeed.")] = False
     allow_untrusted: Annotated[bool, rule("Accept artifacts of untrusted proposals (forks) that were approved.")] = (
         False

@@ -21,12 +21,15 @@ MEMBERS = (PROVENANCE_MEMBER, RECORDS_MEMBER, LOG_MEMBER, EGRESS_MEMBER)
 
 
 class ExportedJob(Record):
-    """What an export has. log, egress: what these files are."""
+    """What an export has. log, egress: what these files are. log_seals, egress_seals: the SHA-256 of their first bytes,
+    by how many, at each size that a record names."""
 
     envelope: Envelope
     records: Sequence[SealedRecord]
     log: Digest
     egress: Digest
+    log_seals: Mapping[int, str] = {}
+    egress_seals: Mapping[int, str] = {}
 
 
 def encode_records(records: Sequence[SealedRecord]) -> bytes:
@@ -71,11 +74,30 @@ def _checks(job: ExportedJob, keys: Sequence[SigningKey], is_signed_by: Checker)
     contents = [json.loads(one.content) for one in job.records]
     steps = sum(one.get("kind") == STEP for one in contents)
     yield Verification("steps", True, f"{steps} ended attempts of job {job_id}: {details.get('status')}")
-    for name, kind, found in (("log", LOG, job.log), ("egress ledger", EGRESS, job.egress)):
-        sealed: Mapping[str, Any] = next((one for one in reversed(contents) if one.get("kind") == kind), {})
-        same = (found.size_bytes, found.sha256) == (sealed.get("sizeBytes"), sealed.get("sha256"))
-        detail = f"{found.size_bytes} bytes" if same else f"its {found.size_bytes} bytes are not those that were sealed"
-        yield Verification(name, same, detail)
+    files = (("log", LOG, job.log, job.log_seals), ("egress ledger", EGRESS, job.egress, job.egress_seals))
+    for name, kind, found, seals in files:
+        yield _file(name, [one for one in contents if one.get("kind") == kind], found, seals)
+
+
+def _file(name: str, sealed: Sequence[Mapping[str, Any]], found: Digest, seals: Mapping[int, str]) -> Verification:
+    """Whether a file is what was sealed of it: while it grew, and at its end."""
+    last = sealed[-1] if sealed else {}
+    if (found.size_bytes, found.sha256) != (last.get("sizeBytes"), last.get("sha256")):
+        return Verification(name, False, f"its {found.size_bytes} bytes are not those that were sealed")
+    for one in sealed[:-1]:
+        if seals.get(one.get("sizeBytes", 0)) != one.get("sha256"):
+            what = f"its first {one.get('sizeBytes')} bytes are not those that were sealed while the job ran"
+            return Verification(name, False, what)
+    return Verification(name, True, f"{found.size_bytes} bytes, sealed {len(sealed)} times")
+
+
+def sealed_sizes(records: Sequence[SealedRecord], kind: str) -> list[int]:
+    """The sizes at which a file was sealed, ascending. Raises ValueError."""
+    try:
+        contents = [json.loads(one.content) for one in records]
+        return sorted({int(one["sizeBytes"]) for one in contents if one["kind"] == kind})
+    except (LookupError, TypeError) as error:
+        raise ValueError("a record is not one of a job") from error
 
 
 def _details(statement: Mapping[str, Any]) -> dict[str, Any]:

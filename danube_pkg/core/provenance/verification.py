@@ -11,6 +11,7 @@ from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope
 from danube_pkg.core.provenance.expectations import Expectations
 from danube_pkg.core.provenance.keys import SigningKey
 from danube_pkg.core.provenance.release import RELEASE_EXTERNAL
+from danube_pkg.core.provenance.sbom import sbom_of
 from danube_pkg.core.provenance.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from danube_pkg.core.repositories.globs import matches, matches_across
 from danube_pkg.core.repositories.urls import canonical
@@ -54,13 +55,41 @@ def verify_envelopes(
     expected: Expectations,
 ) -> FileVerdict:
     """The verdict about content with that hash: that of the first envelope that verifies it, else of the one that came
-    furthest."""
+    furthest. Statements of SBOMs about the same content are named behind it."""
     verdicts = [(one, FileVerdict(tuple(_checks(one, sha256, keys, is_signed_by, expected)))) for one in envelopes]
-    envelope, verdict = max(verdicts, key=lambda one: (one[1].verified, len(one[1].checks)))
+    envelope, verdict = max(verdicts, key=lambda one: (one[1].verified, _is_of_type(one[1]), len(one[1].checks)))
+    if not verdict.verified:
+        return verdict
+    verdict = FileVerdict((*verdict.checks, *_sboms(envelopes, sha256, keys, is_signed_by, expected)))
     if not verdict.verified:
         return verdict
     predicate = _object(_statement(envelope) or {}, "predicate")
     return replace(verdict, builder=_text(predicate, "runDetails", "builder", "id"))
+
+
+def _is_of_type(verdict: FileVerdict) -> bool:
+    """Not refused for being a statement of another kind."""
+    return all(one.passed for one in verdict.checks if one.name == "type")
+
+
+def _sboms(
+    envelopes: Sequence[Envelope],
+    sha256: str,
+    keys: Sequence[SigningKey],
+    is_signed_by: Checker,
+    expected: Expectations,
+) -> Iterator[Verification]:
+    found = 0
+    for envelope in envelopes:
+        _, statement = signed_statement(envelope, keys, is_signed_by)
+        if statement is None or not _subject(statement, sha256).passed:
+            continue
+        sbom = sbom_of(_object(statement, "predicate"))
+        if sbom is not None and statement.get("predicateType") == sbom.predicate_type:
+            found += 1
+            yield Verification("sbom", True, f"{sbom.title}, {sbom.components} components")
+    if not found and expected.require_sbom:
+        yield Verification("sbom", False, "no SBOM of it is signed")
 
 
 def signed_statement(

@@ -167,7 +167,8 @@ def _with_what_belongs_to_them(
     """Each chosen image, then the manifests of its index that no other names, then attestations of what is gone."""
     gone = {digest for repository, digest in chosen if repository == name}
     stays = {one.digest for one in manifests if one.tags and not one.attached_to and one.digest not in gone}
-    in_use = {child for one in manifests if one.digest in stays for child in one.children} | stays
+    attached = {one.digest for one in manifests if one.attached_to in stays}
+    in_use = {child for one in manifests if one.digest in stays | attached for child in one.children} | stays
     for one in manifests:
         if one.digest in gone:
             yield ImageRemoval(name, one.digest, one.tags, chosen[name, one.digest])

@@ -73,6 +73,21 @@ class Placement(Record):
     runtime_class: str = ""
 
 
+class ContainerFile(Record):
+    """A file that one container has and its image has not. path: absolute. Every user of the container may read it."""
+
+    path: str
+    content: Annotated[str, HIDDEN]
+
+
+class RegistryLogin(Record):
+    """What images of a registry are pulled with."""
+
+    host: str
+    username: str
+    password: Annotated[str, HIDDEN]
+
+
 class PodSpec(Record):
     """All that a runtime needs to create a pod; everything but the token may be logged."""
 
@@ -94,6 +109,12 @@ class PodSpec(Record):
     placement: Placement = Placement()
     run_as_root: bool = False
     """Root of the pod's own ids, who is not the machine's, runs the steps in the image `host`."""
+    builds_images: bool = False
+    """Root of the pod's own ids runs the steps in a builder's image, where a runtime must know that beforehand."""
+    builder_files: tuple[ContainerFile, ...] = ()
+    """The files that `ensure_container` will be given for builders, where a runtime must know them beforehand."""
+    pull_logins: tuple[RegistryLogin, ...] = ()
+    """For runtimes whose images are pulled by others, such as the nodes of a cluster."""
 
 
 class PodSockets(Record):
@@ -119,13 +140,6 @@ class Container(Record):
     number: int
     role: ContainerRole
     image: str
-
-
-class ContainerFile(Record):
-    """A file that one container has and its image has not. path: absolute. Every user of the container may read it."""
-
-    path: str
-    content: Annotated[str, HIDDEN]
 
 
 class PodState(Record):

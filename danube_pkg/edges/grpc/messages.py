@@ -93,11 +93,12 @@ def id_token_request(request: pb.IdTokenRequest) -> str:
     return request.audience
 
 
-def artifact_upload(first: pb.ArtifactChunk) -> tuple[int, str, str]:
-    """Sequence, name and file name. Raises TooLarge."""
+def artifact_upload(first: pb.ArtifactChunk) -> tuple[int, str, str, str]:
+    """Sequence, name, file name, and what an SBOM describes. Raises TooLarge."""
     _check_name("the name of the artifact", first.name)
     _check_name("the file name of the artifact", first.file_name)
-    return first.sequence, first.name, first.file_name
+    _check_bytes("the subject of the SBOM", first.describes, MAX_IMAGE_BYTES, "give the artifact a shorter name")
+    return first.sequence, first.name, first.file_name, first.describes
 
 
 def tests_reported(request: pb.TestReport) -> JobReport:

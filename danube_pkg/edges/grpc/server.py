@@ -194,8 +194,8 @@ class CoordinatorServer:
         async def kept() -> pb.Artifact:
             job_id = self._caller(context)
             with self._calls.counted(job_id, "UploadArtifact") as calls:
-                upload = artifact_upload(_checked(await received(context, calls)))
-                artifact = await self._service.receive_artifact(job_id, *upload, chunks())
+                sequence, name, file, describes = artifact_upload(_checked(await received(context, calls)))
+                artifact = await self._service.receive_artifact(job_id, sequence, name, file, chunks(), describes)
                 return pb.Artifact(name=artifact.name, size_bytes=artifact.size_bytes, sha256=artifact.sha256)
 
         try:

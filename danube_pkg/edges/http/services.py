@@ -27,6 +27,7 @@ from danube_pkg.services.identity.access import Access
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.logins import Logins
+from danube_pkg.services.images.builds import ImageBuilds
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
@@ -70,6 +71,7 @@ class Services(Record):
     secrets: Secrets
     artifacts: Artifacts
     reports: ReportStore
+    builds: ImageBuilds
     statements: Statements
     exports: JobExports
     id_tokens: IdTokens

@@ -5,13 +5,11 @@ has a credential of the server's own registry, and the digest in its output is c
 before the image becomes an output of the job.
 """
 
-import base64
-import json
+import asyncio
 from collections.abc import Callable, Sequence
 
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.builders import (
-    CONFIG_PATH,
     cache_of,
     completed,
     digest_in,
@@ -20,16 +18,13 @@ from danube_pkg.core.images.builders import (
 )
 from danube_pkg.core.images.pushed import MAX_PUSHED_IMAGES, OwnRegistry, PushedImage, PushedImageStore
 from danube_pkg.core.images.registries import RegistrySpec
-from danube_pkg.core.images.registry_tokens import CredentialKind, RegistryCredential, RegistryPasswords
 from danube_pkg.core.jobs.coordination import StepRequest
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.runtimes.pods import ContainerFile
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Record, replace
+from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registry_tokens import RegistryTokens
-
-USER = "danube"
-"""The user of the credential; the registry's log shows the job, which its token names."""
 
 
 class BuildSettings(Record):
@@ -49,14 +44,17 @@ class ImageBuilds:
         settings: BuildSettings,
         store: PushedImageStore,
         clock: Clock,
-        passwords: RegistryPasswords,
+        logins: JobLogins,
         tokens: RegistryTokens | None,
         registry: OwnRegistry | None,
     ) -> None:
+        self.added = asyncio.Event()
+        """Set when an image was recorded."""
+
         self._settings = settings
         self._store = store
         self._clock = clock
-        self._passwords = passwords
+        self._logins = logins
         self._tokens = tokens
         self._registry = registry
 
@@ -80,19 +78,21 @@ class ImageBuilds:
 
     def password(self, job: Job) -> str:
         """The credential of a job's builds; "" where the registry takes no tokens of this server."""
-        if self._tokens is None:
-            return ""
-        kind = CredentialKind.PULL if job.trigger.is_untrusted else CredentialKind.PUSH
-        return self._passwords.registry_password(RegistryCredential(kind, job.id))
+        return self._logins.password(job)
 
     def files(self, job: Job) -> Sequence[ContainerFile]:
-        """The files of a builder's container, in the form of `docker login`."""
-        password = self.password(job)
-        if not password:
-            return ()
-        basic = base64.b64encode(f"{USER}:{password}".encode()).decode()
-        content = json.dumps({"auths": {self._settings.host: {"auth": basic}}})
-        return (ContainerFile(CONFIG_PATH, content),)
+        """The files of a builder's container."""
+        return self._logins.builder_files(job)
+
+    async def list_pushed(self, job_id: str) -> Sequence[PushedImage]:
+        """The recorded images of a job, by name."""
+        return await self._store.list_pushed(job_id)
+
+    async def pushed_name(self, job: Job, name: str) -> str:
+        """The recorded name of an image that the job has pushed; "" where it has pushed none of that name. name: with
+        or without its tag."""
+        pushed = {one.name for one in await self._store.list_pushed(job.id)} if name else set()
+        return next((one for one in (name, f"{name}:latest") if one in pushed), "")
 
     async def record(self, job: Job, request: StepRequest, output: bytes) -> Sequence[PushedImage]:
         """Record what a successful build has pushed to the server's own registry, once the registry confirms it. May be
@@ -119,4 +119,5 @@ class ImageBuilds:
             raise Permanent("images-too-many", what, hint="build the others in a job of their own")
         for image in found:
             await self._store.add_pushed(image)
+        self.added.set()
         return found

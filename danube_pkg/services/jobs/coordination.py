@@ -259,9 +259,16 @@ class Coordination:
         return token
 
     async def receive_artifact(
-        self, job_id: str, sequence: int, name: str, file_name: str, chunks: AsyncIterator[bytes]
+        self,
+        job_id: str,
+        sequence: int,
+        name: str,
+        file_name: str,
+        chunks: AsyncIterator[bytes],
+        describes: str = "",
     ) -> Artifact:
-        """Store an artifact; the same content under the same name is the same artifact."""
+        """Store an artifact; the same content under the same name is the same artifact. describes: of an SBOM, the
+        artifact or pushed image that it is about."""
         active = self._engine.active_job(job_id)
 
         def check_wanted() -> None:
@@ -272,7 +279,13 @@ class Coordination:
 
         check_wanted()
         JobText(await self._resources.log(active)).refuse_secret("the name of an artifact", f"{name} {file_name}")
-        artifact = await self._artifacts.receive(active.job, name, file_name, chunks, check_wanted)
+        if image := await self._builds.pushed_name(active.job, describes):
+            received = self._artifacts.receive_sbom(active.job, name, image, chunks, check_wanted, is_image=True)
+        elif describes:
+            received = self._artifacts.receive_sbom(active.job, name, describes, chunks, check_wanted)
+        else:
+            received = self._artifacts.receive(active.job, name, file_name, chunks, check_wanted)
+        artifact = await received
         write_artifact(await self._resources.log(active), artifact)
         return artifact
 

@@ -22,6 +22,7 @@ from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.follower import StepFollower
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
+from danube_pkg.services.jobs.sealing import seal_while_running
 from danube_pkg.services.jobs.supervisor_calls import coordinator_request
 
 PAUSES = Pauses(0.1, 30.0)
@@ -117,6 +118,8 @@ class JobTasks:
             self.ensure(active, "source", partial(self._prepare_source, active))
         if job.deadline_at is not None and job.phase in (Phase.PREPARING, Phase.RUNNING):
             self.ensure(active, "deadline", partial(self._deadline, active))
+        if job.phase is Phase.RUNNING:
+            self.ensure(active, "seals", partial(seal_while_running, active, self._ports))
         for step in job.steps:
             if step.phase in FOLLOWED:
                 self.ensure(active, f"step {step.sequence}.{step.attempt}", partial(self._follow, active, step))

@@ -16,6 +16,7 @@ from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import Record, field
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.egress import Egress
+from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.jobs.clock_watch import ClockWatch
 
 
@@ -45,5 +46,7 @@ class EnginePorts(Record):
     """The environment variables that join a step's own spans to the job's trace; the step by its sequence."""
     clock_watch: ClockWatch | None = None
     """None where the clock cannot be set."""
+    logins: JobLogins | None = None
+    """The credentials of pods whose images are pulled by others; None where this server pulls them."""
     reconnects: Tally = field(default_factory=Tally)
     """Connections to steps that broke and are made again."""

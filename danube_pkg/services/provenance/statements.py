@@ -1,14 +1,18 @@
 """Signs what the server states about a job, and finds what was signed."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Protocol
 
 from danube_pkg import __version__
+from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.artifacts.ports import ArtifactStore
 from danube_pkg.core.errors import Conflict, NotFound
 from danube_pkg.core.images.pushed import PushedImageStore
 from danube_pkg.core.jobs.job import Job, Provenance
 from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, pre_authentication_encoding
 from danube_pkg.core.provenance.ports import ProvenanceStore, Signer
+from danube_pkg.core.provenance.sbom import Sbom, sbom_statement
 from danube_pkg.core.provenance.statement import JobFacts, statement_of
 from danube_pkg.core.secrets.ports import SecretReads
 from danube_pkg.kit.records import Record
@@ -23,11 +27,18 @@ class StatementContext(Record):
     is_local: bool = False
 
 
+class SbomFiles(Protocol):
+    """Reads the documents of SBOMs; `services.artifacts.Artifacts`."""
+
+    async def read_sbom(self, artifact: Artifact) -> Sbom: ...
+
+
 NO_CONTEXT = StatementContext()
 
 
 class Statements:
-    """Statements about jobs. artifacts, images, reads: what the server recorded of a job beside its state."""
+    """Statements about jobs. artifacts, images, reads: what the server recorded of a job beside its state. files: its
+    SBOMs."""
 
     def __init__(
         self,
@@ -37,6 +48,7 @@ class Statements:
         reads: SecretReads,
         signer: Signer,
         context: StatementContext,
+        files: SbomFiles,
     ) -> None:
         self._store = store
         self._artifacts = artifacts
@@ -44,9 +56,11 @@ class Statements:
         self._reads = reads
         self._signer = signer
         self._context = context
+        self._files = files
 
-    async def signed(self, job: Job) -> Envelope:
-        """The signed statement about a job whose log is whole. Nothing is stored. Raises as `Signer.sign` does."""
+    async def signed(self, job: Job) -> Sequence[Envelope]:
+        """The signed statement about a job whose log is whole, then those of its SBOMs. Nothing is stored. Raises as
+        `Signer.sign` does, and Permanent for an SBOM that is gone."""
         context = self._context
         facts = JobFacts(
             job=job,
@@ -59,7 +73,17 @@ class Statements:
             is_local=context.is_local,
         )
         # A job of thousands of steps has a statement of a megabyte.
-        payload = await asyncio.to_thread(statement_of, facts)
+        found = [await self._envelope(await asyncio.to_thread(statement_of, facts))]
+        digests = {one.name: (one.file_name, one.sha256) for one in facts.artifacts if not one.describes}
+        digests |= {one.name: (one.name, one.digest.partition(":")[2]) for one in facts.images}
+        for artifact in facts.artifacts:
+            if artifact.describes:
+                sbom = await self._files.read_sbom(artifact)
+                name, sha256 = digests[artifact.describes]
+                found.append(await self._envelope(await asyncio.to_thread(sbom_statement, name, sha256, sbom)))
+        return found
+
+    async def _envelope(self, payload: bytes) -> Envelope:
         signature = await self._signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
         return Envelope(payload, PAYLOAD_TYPE, (signature,))
 

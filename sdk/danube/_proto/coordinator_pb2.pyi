@@ -554,13 +554,16 @@ class ArtifactChunk(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     FILE_NAME_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    DESCRIBES_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
-    """in the first chunk, as are the next three"""
+    """in the first chunk, as are the next three and `describes`"""
     sequence: _builtins.int
     name: _builtins.str
     file_name: _builtins.str
     data: _builtins.bytes
     """at most 256 KiB"""
+    describes: _builtins.str
+    """of an SBOM: the artifact or pushed image that it is about"""
     def __init__(
         self,
         *,
@@ -569,10 +572,11 @@ class ArtifactChunk(_message.Message):
         name: _builtins.str = ...,
         file_name: _builtins.str = ...,
         data: _builtins.bytes = ...,
+        describes: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file_name", b"file_name", "name", b"name", "protocol_version", b"protocol_version", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "describes", b"describes", "file_name", b"file_name", "name", b"name", "protocol_version", b"protocol_version", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -36,7 +36,7 @@ def proxy_settings(directory: Path, *, generation: str = "test", user: int = 0) 
     command = (first, "-X", f"danube-test={directory}", *rest)  # so that a test finds the process
     return EgressSettings(
         directory=directory / "run" / "egress",
-        launcher=build_supervisor("danube-ns"),
+        launcher=(str(build_supervisor("danube-ns")),),
         generation=generation,
         command=command,
         user=user,

@@ -137,6 +137,17 @@ async def test_images_go_by_age_and_what_belongs_to_them_goes_and_stays_with_the
     assert await cleaned.images.conditions() == []
 
 
+async def test_the_manifests_of_an_attached_index_stay_as_long_as_their_image(cleaned: Cleaned) -> None:
+    """Provenance is a manifest without a tag, in an index that is named after the image's digest."""
+    push = cleaned.push
+    image = await push.image("app", "1", "content")
+    statement = await push.image("app", "", "its provenance")
+    await push.index("app", f"sha256-{image.partition(':')[2]}", statement)
+    await cleaned.after(0)
+    assert await cleaned.after(5) == {}
+    assert await cleaned.catalog.manifest("app", statement) is not None
+
+
 async def test_a_tag_that_moves_leaves_an_untagged_manifest_which_goes_after_a_day(cleaned: Cleaned) -> None:
     before = await cleaned.push.image("app", "main", "one")
     assert await cleaned.after(0) == {}

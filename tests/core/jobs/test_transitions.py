@@ -21,6 +21,7 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import HINTS, Reason, Status, run_hint
 from danube_pkg.core.repositories.revisions import Revision
+from danube_pkg.kit.digests import EMPTY, Digest
 from danube_pkg.kit.records import replace
 
 NOW = 1_800_000_000.0
@@ -265,6 +266,7 @@ EVENTS = st.one_of(
     st.just(ev.Finished(ev.ScriptFailure(Reason.SCRIPT_ERROR, "x"))),
     st.just(ev.StepsStopped()),
     st.just(ev.LogClosed({})),
+    st.just(ev.FilesSealed(Digest(5, "ab" * 32), EMPTY)),
     st.sampled_from([ev.ProvenanceSigned(b"{}", "key"), ev.SigningFailed("why")]),
     st.just(ev.PodDeleted()),
     st.just(ev.ReportAdded(ReportCounts(1, 0, 1, 0))),

@@ -5,18 +5,24 @@ that its nodes have), DANUBE_TEST_ADDRESS (the address of this machine as pods r
 this version in its nodes.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from danube_pkg.kit.directory_identity import identify
 from tests.e2e.conftest import closing
 from tests.fakes.kubernetes.cluster import FakeCluster
 from tests.fakes.kubernetes.thread import ClusterThread, cluster_thread
+from tests.support.kubernetes_api import open_client
 from tests.support.ports import free_port
 from tests.support.server import Installation
+from tests.support.waiting import wait_until
 
 JOBS = "danube-jobs"
 
@@ -98,19 +104,65 @@ def on_fake(danube: Installation, fake: ClusterThread) -> OnFake:
     return OnFake(danube, fake)
 
 
+class ClusterOfRun:
+    """The cluster that the tests of this run use: a real one by KUBECONFIG, or the fake."""
+
+    def __init__(self, kubeconfig: Path, image: str, address: str) -> None:
+        self._kubeconfig = kubeconfig
+        self._image = image
+        self._address = address
+
+    def install(self, danube: Installation) -> None:
+        """Settings by which an installation uses the cluster."""
+        install(danube, self._kubeconfig, self._image, self._address)
+
+    def objects(self, danube: Installation) -> dict[str, list[dict[str, Any]]]:
+        """What an installation has made, by its kind: pods, secrets, networkpolicies."""
+        return asyncio.run(self._objects(f"danube.dev/instance={identify(danube.data).id}"))
+
+    async def _objects(self, selector: str) -> dict[str, list[dict[str, Any]]]:
+        found = {}
+        async with open_client(self._kubeconfig) as client:
+            for base, kind in KINDS:
+                path = f"/{base}/namespaces/{JOBS}/{kind}"
+                found[kind] = (await client.get(path, labelSelector=selector)).document["items"]
+        return found
+
+    def wait_empty(self, danube: Installation) -> None:
+        """Returns when nothing of an installation without jobs is left."""
+        wait_until(lambda: not any(self.objects(danube).values()), 60, "the objects of all jobs to be removed")
+
+
+KINDS = (("api/v1", "pods"), ("api/v1", "secrets"), ("apis/networking.k8s.io/v1", "networkpolicies"))
+
+
+@contextmanager
+def cluster_of_run(directory: Path) -> Iterator[ClusterOfRun]:
+    """The cluster; directory: for the fake's state."""
+    if "KUBECONFIG" in os.environ:
+        environment = os.environ
+        yield ClusterOfRun(
+            Path(environment["KUBECONFIG"]), environment["DANUBE_TEST_IMAGE"], environment["DANUBE_TEST_ADDRESS"]
+        )
+        return
+    with cluster_thread(directory) as opened:
+        yield ClusterOfRun(opened.cluster.kubeconfig, "programs:1", "127.0.0.1")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ClusterOfRun]:
+    """The cluster of this run; the fake is one of the test's own."""
+    with cluster_of_run(tmp_path / "cluster") as opened:
+        yield opened
+
+
 @pytest.fixture(scope="module")
 def on_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A running server on the cluster of this run. Each test adds pipelines of its own."""
     made = Installation(tmp_path_factory.mktemp("cluster"))
-    if "KUBECONFIG" in os.environ:
-        environment = os.environ
-        install(made, environment["KUBECONFIG"], environment["DANUBE_TEST_IMAGE"], environment["DANUBE_TEST_ADDRESS"])
+    with cluster_of_run(made.path / "cluster") as opened:
+        opened.install(made)
         made.serve()
-        yield from closing(made)
-        return
-    with cluster_thread(made.path / "cluster") as opened:
-        install(made, opened.cluster.kubeconfig, "programs:1", "127.0.0.1")
-        made.serve()
-        yield from closing(made)
-        left = opened.call(lambda cluster: [pod["metadata"]["name"] for pod in cluster.pods()])
-        assert not left, f"pods are left: {left}"
+        for one in closing(made):
+            yield one
+            opened.wait_empty(made)

@@ -39,7 +39,7 @@ with step.parallel():
     step.start("cat file", name="again", image="tools:2")
 """
 SERVICE = """
-serve = "exec python3 -m http.server 8137 --bind 127.0.0.1"
+serve = "exec python3 -c 'import socket; s = socket.create_server((\\"127.0.0.1\\", 8137))\\nwhile s: s.accept()'"
 probe = "python3 -c 'import socket; socket.create_connection((\\"127.0.0.1\\", 8137))'"
 with step.service("web", serve, ready=probe):
     step.run(f"{probe} && echo reached", name="reach")

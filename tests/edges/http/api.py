@@ -29,7 +29,7 @@ from danube_pkg.bootstrap.http import HttpOptions, HttpParts, ServerParts, open_
 from danube_pkg.bootstrap.identity import build_audit, open_logins
 from danube_pkg.bootstrap.retention import build_retention
 from danube_pkg.bootstrap.store import Store, open_store
-from danube_pkg.bootstrap.traces import open_tracer
+from danube_pkg.bootstrap.telemetry import open_telemetry
 from danube_pkg.bootstrap.triggers import ForgeAccess, build_triggers
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository
@@ -328,7 +328,7 @@ async def open_api(
             retention=build_retention(store, applied, audit, jobs.draining),
             files=sources,
             deploy_key="ssh-ed25519 AAAA danube",
-            tracer=await stack.enter_async_context(open_tracer(store, applied, secrets.known)),
+            telemetry=await stack.enter_async_context(open_telemetry(store, applied, secrets.known)),
         )
         opened = await stack.enter_async_context(open_http(parts, HttpOptions("127.0.0.1:0", **settings)))
         api = Api(parts, path, opened)

@@ -1,13 +1,9 @@
 """Traces reach a receiver of OTLP over HTTP, without secrets and addresses, and cost nothing where they are off."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
 
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Phase
 from danube_pkg.core.jobs.steps import Step, StepPhase
@@ -16,62 +12,15 @@ from danube_pkg.core.traces.spans import trace_id_of
 from danube_pkg.kit.records import replace
 from danube_pkg.services.traces import BATCH_SPANS, WAITING_SPANS
 from tests.edges.http.api import Api
+from tests.support.otlp_receiver import OtlpReceiver, otlp_receiver
 
 SECRET = b"a-secret-value-of-the-server"
 
 
-class Receiver:
-    """A receiver of OTLP over HTTP, which reads what it gets by the specification's field names."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.resources: list[Mapping[str, Any]] = []
-        self.spans: list[Mapping[str, Any]] = []
-        self.raw = b""
-
-    async def receive(self, request: web.Request) -> web.Response:
-        assert (request.path, request.content_type) == ("/v1/traces", "application/json")
-        body = await request.read()
-        if self.status != 200:
-            return web.Response(status=self.status, text="not now")
-        self.raw += body
-        for resource in json.loads(body)["resourceSpans"]:
-            self.resources.append(resource["resource"])
-            for scope in resource["scopeSpans"]:
-                self.spans += map(checked, scope["spans"])
-        return web.json_response({})
-
-
-def checked(span: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A span whose fields have the forms that OTLP's JSON requires."""
-    assert (len(bytes.fromhex(span["traceId"])), len(bytes.fromhex(span["spanId"]))) == (16, 8)
-    assert int(span["startTimeUnixNano"]) <= int(span["endTimeUnixNano"])
-    assert span["kind"] in (1, 2)
-    for attribute in span["attributes"]:
-        (kind,) = attribute["value"]
-        assert kind in ("stringValue", "intValue")
-        assert isinstance(attribute["value"][kind], str)
-    return span
-
-
 @pytest.fixture
-async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
-    made, app = Receiver(), web.Application()
-    app.router.add_post("/v1/traces", made.receive)
-    async with serving(app) as address:
-        yield made, address
-
-
-@asynccontextmanager
-async def serving(app: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+async def receiver() -> AsyncIterator[tuple[OtlpReceiver, str]]:
+    async with otlp_receiver() as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +34,7 @@ async def configure(api: Api, observability: str) -> None:
     assert (await api.parts.configuration.sync()).ok
 
 
-async def test_a_job_and_requests_are_received_without_secrets(api: Api, receiver: tuple[Receiver, str]) -> None:
+async def test_a_job_and_requests_are_received_without_secrets(api: Api, receiver: tuple[OtlpReceiver, str]) -> None:
     made, address = receiver
     await configure(api, f"traces_enabled: true, otel_endpoint: '{address}'")
     await api.services.secrets.known.hold("token", SECRET)
@@ -125,7 +74,7 @@ async def test_nothing_is_kept_or_sent_without_the_setting(api: Api) -> None:
 
 
 async def test_a_receiver_that_is_unreachable_is_a_condition_and_nothing_is_lost(
-    api: Api, receiver: tuple[Receiver, str]
+    api: Api, receiver: tuple[OtlpReceiver, str]
 ) -> None:
     made, address = receiver
     await configure(api, f"traces_enabled: true, otel_endpoint: '{address}'")

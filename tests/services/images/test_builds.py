@@ -10,13 +10,14 @@ import pytest
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.keys.registry_key import RegistryKeyFile
 from danube_pkg.core.errors import Permanent
-from danube_pkg.core.images.pushed import MAX_PUSHED_IMAGES, PushedImage
+from danube_pkg.core.images.pushed import MAX_PUSHED_IMAGES, AttestationStatus, DueImage, PushedImage
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.images.registry_tokens import CredentialKind
 from danube_pkg.core.jobs.coordination import StepRequest
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.services.images.builds import BuildSettings, ImageBuilds
+from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 from tests.edges.http.test_registry_tokens import job_of_pipeline
 
@@ -38,8 +39,18 @@ class MemoryImages:
     async def list_pushed(self, job_id: str) -> Sequence[PushedImage]:
         return list(self.kept.values())
 
+    async def list_due(self, limit: int) -> Sequence[DueImage]:
+        raise AssertionError(f"builds attach no provenance ({limit})")
+
+    async def set_attestation(self, job_id: str, name: str, status: AttestationStatus, problem: str) -> None:
+        raise AssertionError(f"builds attach no provenance ({job_id} {name} {status} {problem})")
+
     async def digest_of(self, repository: str, tag: str) -> str:
         return self.tags.get(f"{repository}:{tag}", "")
+
+
+async def no_secret(key: str, user: str) -> bytes:
+    raise Permanent("secret-not-set", f"{user} needs the secret {key!r}, which is not set")
 
 
 def builds_with(memory: MemoryImages, directory: Path, *, tokens: bool = True) -> ImageBuilds:
@@ -55,7 +66,8 @@ def builds_with(memory: MemoryImages, directory: Path, *, tokens: bool = True) -
     key = RegistryKeyFile(directory)
     issued = RegistryTokens(HOST, keys, key, clock, lambda: "id", job_of, images_of) if tokens else None
     settings = BuildSettings(HOST, "docker.io", lambda: (RegistrySpec(HOST, insecure=True), RegistrySpec("other.test")))
-    return ImageBuilds(settings, memory, clock, keys, issued, memory)
+    logins = JobLogins(HOST if tokens else "", keys, settings.specs, no_secret)
+    return ImageBuilds(settings, memory, clock, logins, issued, memory)
 
 
 def request(command: str) -> StepRequest:

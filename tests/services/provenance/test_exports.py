@@ -13,7 +13,7 @@ from danube_pkg.adapters.keys.signing import SigningKeys
 from danube_pkg.core.egress.ledger import Contact, Way
 from danube_pkg.core.egress.policy import EgressReason, Verdict
 from danube_pkg.core.errors import Conflict
-from danube_pkg.core.jobs.sealed_records import SealedRecord, first_hash, next_hash
+from danube_pkg.core.jobs.sealed_records import LOG, SealedRecord, first_hash, next_hash, sealed_bytes
 from danube_pkg.core.provenance.envelope import read_envelopes
 from danube_pkg.core.provenance.sealed_job import (
     EGRESS_MEMBER,
@@ -25,12 +25,14 @@ from danube_pkg.core.provenance.sealed_job import (
 )
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.records import replace
+from danube_pkg.services.jobs import sealing
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Exit, Print, plays
 from tests.services.jobs.test_coordination import asked, running_job
 from tests.services.provenance.test_statements import ended
 from tests.support.command_line import run_command
-from tests.support.engine import open_engine_setup
+from tests.support.engine import EngineSetup, open_engine_setup
+from tests.support.waiting import wait_until_async
 
 Members = dict[str, bytes]
 
@@ -140,6 +142,33 @@ def test_one_change_is_found(export: Export, change: Callable[[Members], None], 
     refused = [line for line in export.verify(members, 1).splitlines() if line.startswith("REFUSED")]
     assert len(refused) == 1
     assert refused[0].removeprefix("REFUSED").strip().startswith(check)
+
+
+async def test_the_log_is_sealed_while_the_job_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that is changed before the job ends is in the signed hash of the whole log, and is found nevertheless."""
+    monkeypatch.setattr(sealing, "SHORTEST_SECONDS", 0.02)
+    machine = FakeMachine()
+    machine.commands["make"] = plays(Print(b"made\n"))
+    for number, changed in enumerate((False, True)):
+        path = tmp_path / str(number)
+        path.mkdir()
+        async with open_engine_setup(path, machine) as setup:
+            job_id = await running_job(setup)
+            await setup.coordination.run_step(job_id, asked("make"))
+
+            def is_sealed(id_: str = job_id, setup: EngineSetup = setup) -> bool:
+                records = setup.engine.active_job(id_).job.records
+                return sealed_bytes(records, LOG) == setup.logs.size(id_) > 0
+
+            await wait_until_async(is_sealed, 20, "the log to be sealed")
+            if changed:
+                log = setup.logs.path(job_id)
+                log.write_bytes(log.read_bytes().replace(b"made", b"MADE"))
+            job = await ended(setup, job_id)
+            archive = b"".join([part async for part in await setup.exports.export(job)])
+            export = Export(path, unpacked(archive), setup.signing)
+            shown = export.verify(export.members, 1 if changed else 0)
+            assert ("not those that were sealed while the job ran" in shown) is changed, shown
 
 
 def test_another_key_is_refused(export: Export) -> None:

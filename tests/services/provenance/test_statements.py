@@ -16,10 +16,12 @@ from danube_pkg.core.errors import Conflict, Permanent, Unauthenticated, Unavail
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.provenance.envelope import Signature, read_envelopes
+from danube_pkg.core.provenance.sbom import CYCLONEDX_TYPE
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.records import replace
+from tests.core.provenance.test_sbom import CYCLONEDX
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Exit, Print, plays
 from tests.fakes.runtime import fake_digest
@@ -106,6 +108,27 @@ async def test_a_green_job_is_stated_with_all_that_was_recorded(tmp_path: Path) 
     ]
     assert [one["name"] for one in byproducts["secrets"]["annotations"]["reads"]] == ["TOKEN"]
     assert "a secret value" not in json.dumps(statement)
+
+
+async def test_an_sbom_is_stated_about_its_subject_and_released_with_it(tmp_path: Path) -> None:
+    async with open_engine_setup(tmp_path, FakeMachine()) as setup:
+        job_id = await running_job(setup)
+        await upload(setup, job_id, 1, "report")
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield json.dumps(CYCLONEDX).encode()
+
+        await setup.coordination.receive_artifact(job_id, 2, "report.sbom.json", "", chunks(), "report")
+        job = await ended(setup, job_id)
+        assert job.status is Status.SUCCESS
+        envelopes = read_envelopes((await setup.statements.of(job)).envelope)
+        keys = setup.signing.public_keys()
+    statements = [json.loads(one.payload) for one in envelopes]
+    assert [one["predicateType"] for one in statements] == ["https://slsa.dev/provenance/v1", CYCLONEDX_TYPE]
+    assert [one["name"] for one in statements[0]["subject"]] == ["report", "report.sbom.json"]
+    assert statements[1]["subject"] == [{"name": "report", "digest": {"sha256": sha256(CONTENT).hexdigest()}}]
+    assert statements[1]["predicate"] == CYCLONEDX
+    assert all(is_signed_by(keys[0], one.signatures[0].value, one.signed_bytes) for one in envelopes)
 
 
 async def test_the_artifacts_of_a_red_job_are_signed_with_its_status(tmp_path: Path) -> None:

@@ -2367,6 +2367,8 @@ export interface components {
             provenance: components["schemas"]["ProvenanceView"] | null;
             /** @description In the order of their upload. */
             artifacts: components["schemas"]["ArtifactView"][];
+            /** @description The images that it pushed to the server's registry, by name. */
+            images: components["schemas"]["PushedImageView"][];
         };
         /** @description Whether a signed statement about a job exists. */
         ProvenanceView: {
@@ -2390,6 +2392,29 @@ export interface components {
              * @description When it was uploaded.
              */
             created_at: string;
+            /** @description Of an SBOM: the artifact or pushed image that it describes; else empty. */
+            describes: string;
+        };
+        /** @description An image that a job pushed to the server's own registry. */
+        PushedImageView: {
+            /** @description Host, repository and tag. */
+            name: string;
+            /** @description The digest of its manifest. */
+            digest: string;
+            /** @description The step that built it. */
+            step: number;
+            /**
+             * Format: date-time
+             * @description When it was recorded.
+             */
+            pushed_at: string;
+            /**
+             * @description `attested`: the registry has the signed statement about it. `unattested`: it never will.
+             * @enum {string}
+             */
+            attestation: "pending" | "attested" | "unattested";
+            /** @description Why it is unattested; else empty. */
+            problem: string;
         };
         /** @description The secrets that a job has read. */
         UsedSecrets: {

@@ -26,6 +26,7 @@ export type Outcome = Schemas["OutcomeView"];
 export type Artifact = Schemas["ArtifactView"];
 export type ReportedTest = Schemas["ReportedTestView"];
 export type ReportedTests = Schemas["ReportedTests"];
+export type PushedImage = Schemas["PushedImageView"];
 export type ArtifactList = Schemas["ArtifactList"];
 export type Provenance = Schemas["ProvenanceView"];
 export type Explanation = Schemas["Explanation"];

@@ -1,7 +1,7 @@
 /** The column beside the log: steps, artifacts, provenance, network, secrets, details. */
 import { For, Show } from "solid-js";
 import { jobPath } from "../api/client";
-import type { Artifact, JobDetail, Provenance } from "../api/types";
+import type { Artifact, JobDetail, Provenance, PushedImage } from "../api/types";
 import { bytes } from "../kit/sizes";
 import { exact } from "../kit/time";
 import { Fact } from "../parts/facts";
@@ -13,6 +13,7 @@ import { JobTests } from "./job-tests";
 
 export interface JobSideProps extends JobStepsProps {
   artifacts: readonly Artifact[];
+  images: readonly PushedImage[];
   provenance: Provenance | null;
   /** Names of the secrets that the job has read. */
   secrets: readonly string[];
@@ -23,7 +24,7 @@ export function JobSide(props: JobSideProps) {
     <aside class="job-side" aria-label="Steps and artifacts">
       <JobTests job={props.job} />
       <JobSteps job={props.job} only={props.only} onStep={props.onStep} onOnly={props.onOnly} />
-      <Artifacts job={props.job} artifacts={props.artifacts} />
+      <Artifacts job={props.job} artifacts={props.artifacts} images={props.images} />
       <Signed job={props.job} provenance={props.provenance} />
       <JobEgress job={props.job} />
       <Secrets keys={props.secrets} />
@@ -32,7 +33,7 @@ export function JobSide(props: JobSideProps) {
   );
 }
 
-function Artifacts(props: { job: JobDetail; artifacts: readonly Artifact[] }) {
+function Artifacts(props: { job: JobDetail; artifacts: readonly Artifact[]; images: readonly PushedImage[] }) {
   return (
     <section>
       <h2>Artifacts</h2>
@@ -53,6 +54,25 @@ function Artifacts(props: { job: JobDetail; artifacts: readonly Artifact[] }) {
                   <span class="artifact-name">{one.name}</span>
                 </a>
                 <span class="quiet">{bytes(one.size_bytes)}</span>
+                <Show when={one.describes}>
+                  <span class="quiet">SBOM of {one.describes}</span>
+                </Show>
+              </li>
+            )}
+          </For>
+        </ul>
+      </Show>
+      <Show when={props.images.length > 0}>
+        <ul class="artifacts">
+          <For each={props.images}>
+            {(one) => (
+              <li>
+                <span class="artifact-name" title={one.digest}>
+                  {one.name}
+                </span>
+                <span class="quiet" title={one.problem}>
+                  {one.attestation}
+                </span>
               </li>
             )}
           </For>

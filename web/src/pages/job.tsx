@@ -55,6 +55,7 @@ function OneJob(props: { id: string }) {
               <JobSide
                 job={one()}
                 artifacts={data.artifacts.value()?.artifacts ?? []}
+                images={data.artifacts.value()?.images ?? []}
                 provenance={data.artifacts.value()?.provenance ?? null}
                 secrets={data.secrets.value()?.keys ?? []}
                 only={step()}

@@ -14,6 +14,7 @@ from typing import Annotated
 
 from danube_pkg.adapters.runtimes.kubernetes import names
 from danube_pkg.adapters.runtimes.kubernetes.api import Body, ClusterApi
+from danube_pkg.adapters.runtimes.kubernetes.manifests import namespace_of
 from danube_pkg.adapters.runtimes.kubernetes.network import Execute, PodNetwork
 from danube_pkg.adapters.runtimes.kubernetes.settings import KubernetesSettings
 from danube_pkg.adapters.runtimes.kubernetes.status import PodStatus
@@ -135,14 +136,11 @@ class ClusterNetwork(PodNetwork):
     # --- a pod's life
 
     async def before_pod(self, spec: PodSpec) -> None:
-        namespace = self._namespace(spec)
+        namespace = namespace_of(spec, self._settings)
         try:
             await self._api.post(_path(namespace), self._policy(spec, namespace))
         except Conflict:  # an interrupted creation has made it
             return
-
-    def _namespace(self, spec: PodSpec) -> str:
-        return self._settings.builds_namespace if spec.run_as_root else self._settings.namespace
 
     def _policy(self, spec: PodSpec, namespace: str) -> Body:
         labels = names.labels(self._settings.instance, spec.pod_id)

@@ -9,12 +9,14 @@ The pods keep to the Pod Security Standard `restricted`, those with `run_as_root
 """
 
 import math
+import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from danube_pkg.adapters.runtimes.kubernetes import names
 from danube_pkg.adapters.runtimes.kubernetes.settings import KubernetesSettings
-from danube_pkg.core.runtimes.pods import Container, ContainerRole, PodSpec
+from danube_pkg.core.images.registries import docker_config
+from danube_pkg.core.runtimes.pods import Container, ContainerFile, ContainerRole, PodSpec
 
 Manifest = dict[str, Any]
 
@@ -41,18 +43,36 @@ _IMAGE_VARIABLE = "DANUBE_IMAGE"
 
 def namespace_of(spec: PodSpec, settings: KubernetesSettings) -> str:
     """Root needs the namespace with the weaker admission."""
-    return settings.builds_namespace if spec.run_as_root else settings.namespace
+    return settings.builds_namespace if _has_root(spec) else settings.namespace
 
 
-def secret_manifest(spec: PodSpec, settings: KubernetesSettings) -> Manifest:
-    """The coordinator's connection: the only place of the job token in the cluster."""
+def _has_root(spec: PodSpec) -> bool:
+    """Whether root may run in some container of the pod."""
+    return spec.run_as_root or spec.builds_images
+
+
+def secret_manifests(spec: PodSpec, settings: KubernetesSettings) -> Sequence[Manifest]:
+    """The coordinator's connection, the only place of the job token in the cluster; what builders push with, which no
+    other container mounts; what the nodes pull with, which no container mounts."""
+    pod, opaque = spec.pod_id, "Opaque"
+    made = [_secret(names.object_name(pod), opaque, settings.connection(spec.token), spec, settings)]
+    if spec.builder_files:
+        files = {posixpath.basename(one.path): one.content for one in spec.builder_files}
+        made.append(_secret(names.build_secret(pod), opaque, files, spec, settings))
+    if spec.pull_logins:
+        config = {".dockerconfigjson": docker_config(spec.pull_logins)}
+        made.append(_secret(names.pull_secret(pod), "kubernetes.io/dockerconfigjson", config, spec, settings))
+    return made
+
+
+def _secret(name: str, kind: str, data: Mapping[str, str], spec: PodSpec, settings: KubernetesSettings) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _metadata(spec, settings),
-        "type": "Opaque",
+        "metadata": {**_metadata(spec, settings), "name": name},
+        "type": kind,
         "immutable": True,
-        "stringData": dict(settings.connection(spec.token)),
+        "stringData": dict(data),
     }
 
 
@@ -99,14 +119,15 @@ def _pod(spec: PodSpec, settings: KubernetesSettings, user_namespaces: bool) -> 
     }
     if spec.deadline_seconds:
         pod["activeDeadlineSeconds"] = spec.deadline_seconds + DEADLINE_MARGIN_SECONDS
-    if user_namespaces or spec.run_as_root:  # root without a user namespace would be the node's: better no pod
+    if user_namespaces or _has_root(spec):  # root without a user namespace would be the node's: better no pod
         pod["hostUsers"] = False
     if selected := {**spec.placement.node_selector, **settings.node_selector}:
         pod["nodeSelector"] = selected  # the server's labels are a border, which a pipeline must not cross
     if runtime_class := settings.runtime_class or spec.placement.runtime_class:
         pod["runtimeClassName"] = runtime_class
-    if settings.image_pull_secrets:
-        pod["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
+    own = [names.pull_secret(spec.pod_id)] if spec.pull_logins else []
+    if pull_secrets := [*own, *settings.image_pull_secrets]:
+        pod["imagePullSecrets"] = [{"name": name} for name in pull_secrets]
     if settings.host_aliases:
         pod["hostAliases"] = [{"ip": ip, "hostnames": [name]} for name, ip in sorted(settings.host_aliases.items())]
     return pod
@@ -119,7 +140,9 @@ def _lost_node_tolerations() -> Sequence[Manifest]:
 
 
 def _volumes(spec: PodSpec) -> Sequence[Manifest]:
+    build = {"secretName": names.build_secret(spec.pod_id), "defaultMode": 0o440}
     return [
+        *([{"name": names.BUILD_VOLUME, "secret": build}] if spec.builder_files else []),
         {"name": "supervisor", "emptyDir": {"sizeLimit": "16Mi"}},
         {"name": "workspace", "emptyDir": {"sizeLimit": str(spec.limits.workspace_bytes)}},
         {
@@ -161,15 +184,24 @@ def _coordinator(spec: PodSpec, settings: KubernetesSettings) -> Manifest:
 
 
 def worker_manifest(
-    container: Container, settings: KubernetesSettings, image: str, *, run_as_root: bool = False
+    container: Container,
+    settings: KubernetesSettings,
+    image: str,
+    *,
+    run_as_root: bool = False,
+    files: Sequence[ContainerFile] = (),
 ) -> Manifest:
-    """An ephemeral container. image: what the nodes pull; `container.image` is what the step names."""
+    """An ephemeral container. image: what the nodes pull; `container.image` is what the step names. files: of a
+    builder; all are in the pod's volume for them, and in one directory."""
     assert container.role is ContainerRole.WORKER
+    directories = {posixpath.dirname(one.path) for one in files}
+    assert len(directories) <= 1
+    build = [{"name": names.BUILD_VOLUME, "mountPath": one, "readOnly": True} for one in directories]
     return {
         **_supervised(names.container_name(container), settings, run_as_root=run_as_root),
         "image": image,
         "env": _environment({_IMAGE_VARIABLE: container.image}),
-        "volumeMounts": _mounts(),
+        "volumeMounts": [*_mounts(), *build],
     }
 
 
@@ -213,6 +245,7 @@ def _security(*, run_as_root: bool) -> Manifest:
     if run_as_root:
         capabilities["add"] = list(ROOT_CAPABILITIES)
     return {
+        **({"runAsUser": 0, "runAsGroup": 0} if run_as_root else {}),
         "allowPrivilegeEscalation": False,
         "privileged": False,
         "runAsNonRoot": not run_as_root,

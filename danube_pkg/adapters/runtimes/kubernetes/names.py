@@ -24,6 +24,7 @@ SUPERVISOR_PATH = f"{SUPERVISOR_DIRECTORY}/danube-step"
 CONNECTION_DIRECTORY = "/.danube/connection"
 WORKSPACE = "/workspace"
 
+BUILD_VOLUME = "builder"
 COORDINATOR = "coordinator"
 INIT = "supervisor"
 _WORKER = "worker-"
@@ -38,6 +39,16 @@ def object_name(pod_id: str) -> str:
         what = f"the pod id {pod_id!r} cannot be the name of an object of Kubernetes"
         raise Invalid("pod-id-invalid", what, hint=f"use 1 to {_LONGEST_POD_ID} lower-case letters, digits and '-'")
     return f"danube-{pod_id}"
+
+
+def build_secret(pod_id: str) -> str:
+    """The Secret with the files of a pod's builders."""
+    return f"{object_name(pod_id)}-build"
+
+
+def pull_secret(pod_id: str) -> str:
+    """The Secret with what the nodes pull a pod's images with."""
+    return f"{object_name(pod_id)}-pull"
 
 
 def selector(instance: str) -> str:

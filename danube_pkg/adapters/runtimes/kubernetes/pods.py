@@ -9,7 +9,7 @@ from danube_pkg.adapters.runtimes.kubernetes.manifests import (
     namespace_of,
     owner_patch,
     pod_manifest,
-    secret_manifest,
+    secret_manifests,
 )
 from danube_pkg.adapters.runtimes.kubernetes.pod_events import PodEvents
 from danube_pkg.adapters.runtimes.kubernetes.pod_watch import PodWatch
@@ -90,17 +90,16 @@ class ClusterPods:
         if found is not None:
             status = self._watch.seen(found)
             if not status.has_ended and status.deleted_at is None:
-                await self._own_secret(spec, status)
+                await self._own_secrets(spec, status)
                 return status
             await self.remove(spec.pod_id)
-        await self._post(
-            f"/api/v1/namespaces/{namespace}/secrets", secret_manifest(spec, self._settings), replaces=True
-        )
+        for secret in secret_manifests(spec, self._settings):
+            await self._post(f"/api/v1/namespaces/{namespace}/secrets", secret, replaces=True)
         namespaces = await self._features.user_namespaces()
         manifest = pod_manifest(spec, self._settings, user_namespaces=namespaces)
         made = await self._post(f"/api/v1/namespaces/{namespace}/pods", manifest)
         status = self._watch.seen(made)
-        await self._own_secret(spec, status)
+        await self._own_secrets(spec, status)
         return status
 
     async def _post(self, path: str, manifest: Body, *, replaces: bool = False) -> Body:
@@ -116,15 +115,14 @@ class ClusterPods:
             await self._gone(name)
             return await self._api.post(path, manifest)
 
-    async def _own_secret(self, spec: PodSpec, pod: PodStatus) -> None:
-        """The Secret goes with the pod from now on. A pod that was found may have lost its own."""
-        path = f"/api/v1/namespaces/{pod.namespace}/secrets"
-        try:
-            await self._api.patch(f"{path}/{pod.name}", owner_patch(pod.name, pod.uid))
-        except NotFound:
-            secret = dict(secret_manifest(spec, self._settings))
-            secret["metadata"] = {**secret["metadata"], **owner_patch(pod.name, pod.uid)["metadata"]}
-            await self._post(path, secret)
+    async def _own_secrets(self, spec: PodSpec, pod: PodStatus) -> None:
+        """The Secrets go with the pod from now on. A pod that was found may have lost its own."""
+        path, owner = f"/api/v1/namespaces/{pod.namespace}/secrets", owner_patch(pod.name, pod.uid)
+        for secret in secret_manifests(spec, self._settings):
+            try:
+                await self._api.patch(f"{path}/{secret['metadata']['name']}", owner)
+            except NotFound:
+                await self._post(path, {**secret, "metadata": {**secret["metadata"], **owner["metadata"]}})
 
     async def _started(self, pod: PodStatus, spec: PodSpec) -> PodStatus:
         """Wait until the coordinator runs; what the pod waits for is written into the job's log when it changes."""
@@ -194,7 +192,8 @@ class ClusterPods:
             found = await self._find(namespace, name)
             if found is not None:
                 await self._remove_pod(read_pod(found), found)
-            await self._gone(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+            for secret in (name, names.build_secret(pod_id), names.pull_secret(pod_id)):
+                await self._gone(f"/api/v1/namespaces/{namespace}/secrets/{secret}")
         self._watch.forget(pod_id)
         self._events.removed(pod_id)
 

@@ -109,10 +109,7 @@ class KubernetesRuntime:
             what = "a pod in a cluster cannot isolate the legs of a matrix"
             hint = 'leave out isolated=True, or use a server with [runtime] kind = "sandbox"'
             raise Permanent("isolation-unsupported", what, hint=hint)
-        if files:  # a container that joins a pod later can only mount what its pod has
-            what = f"image {image} cannot build images in a cluster with this version"
-            raise Permanent(Reason.POD_FAILED, what, hint='build on a server with [runtime] kind = "sandbox"')
-        container = await self._workers.ensure(pod_id, image)
+        container = await self._workers.ensure(pod_id, image, files)
         if container not in self._checked:
             await self._network.worker_runs(container)
             self._checked.add(container)

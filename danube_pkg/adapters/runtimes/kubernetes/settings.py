@@ -1,8 +1,11 @@
 """What the runtime needs to know of its cluster; made from danube.toml by `bootstrap/runtime.py`."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from danube_pkg.core.images.builders import is_builder
+from danube_pkg.core.images.reference import HUB
 from danube_pkg.kit.records import Record
 
 MAX_WORKERS = 64
@@ -27,6 +30,8 @@ class KubernetesSettings(Record):
     namespace: str = "danube-jobs"
     builds_namespace: str = "danube-builds"
     default_image: str = ""
+    is_builder: Callable[[str], bool] = partial(is_builder, default_host=HUB)
+    """Whether steps in an image build images, which takes root."""
     image_pull_secrets: tuple[str, ...] = ()
     node_selector: Mapping[str, str] = {}
     tolerations: tuple[Mapping[str, Any], ...] = ()

@@ -70,6 +70,8 @@ class PodStatus(Record):
     deleted_at: float | None
     """When its time to end is over, in Unix seconds; None while it is not deleted."""
     is_root: bool
+    has_builder_files: bool
+    """Whether it has the volume that builders' files are in."""
     cause: tuple[Reason, str] | None
     containers: tuple[ContainerStatus, ...]
     waiting: str
@@ -121,6 +123,7 @@ def read_pod(pod: Object) -> PodStatus:
         phase=status.get("phase", ""),
         deleted_at=_seconds(metadata.get("deletionTimestamp")),
         is_root=spec.get("securityContext", {}).get("runAsUser") == 0,
+        has_builder_files=any(one.get("name") == names.BUILD_VOLUME for one in spec.get("volumes") or ()),
         cause=_cause(metadata, status, conditions),
         containers=containers,
         waiting=_waiting(status, conditions, containers),

@@ -5,7 +5,7 @@ One that has ended stays in the pod, as the API has it; its successor has the ne
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from danube_pkg.adapters.runtimes.kubernetes import names
 from danube_pkg.adapters.runtimes.kubernetes.api import STRATEGIC_PATCH, ClusterApi
@@ -22,7 +22,7 @@ from danube_pkg.adapters.runtimes.kubernetes.status import (
 )
 from danube_pkg.core.errors import NotFound, Permanent
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, ContainerRole
+from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, ContainerFile, ContainerRole
 
 Notify = Callable[[str, str, str], None]
 """Pod id, job id, message."""
@@ -38,14 +38,14 @@ class ClusterWorkers:
         self._notify = notify
         self._locks: dict[str, asyncio.Lock] = {}
 
-    async def ensure(self, pod_id: str, image: str) -> Container:
+    async def ensure(self, pod_id: str, image: str, files: Sequence[ContainerFile] = ()) -> Container:
         """The running worker of that image. Raises as `Runtime.ensure_container` does."""
         await self._watch.synced()
         known = self._watch.pods.get(pod_id)
         if known is not None and (running := self._running(known, image)) is not None:
             return running
         async with self._locks.setdefault(pod_id, asyncio.Lock()):
-            container = await self._added(pod_id, image)
+            container = await self._added(pod_id, image, files)
         await self._started(container)
         return container
 
@@ -58,7 +58,7 @@ class ClusterWorkers:
             return None
         return next((one.container for one in _workers(pod, image) if one.state is RunState.RUNNING), None)
 
-    async def _added(self, pod_id: str, image: str) -> Container:
+    async def _added(self, pod_id: str, image: str, files: Sequence[ContainerFile]) -> Container:
         """The container of that image that runs or starts, added where there is none."""
         pod = await self._current(pod_id)
         for one in _workers(pod, image):
@@ -69,7 +69,11 @@ class ClusterWorkers:
             what = f"the job uses more than {MAX_WORKERS} containers in its pod"
             raise Permanent(Reason.POD_FAILED, what, hint="use fewer images, or several jobs")
         container = Container(pod_id, number, ContainerRole.WORKER, image)
-        worker = worker_manifest(container, self._settings, self._resolved(image), run_as_root=pod.is_root)
+        is_builder = self._settings.is_builder(image)
+        if (is_builder and pod.namespace != self._settings.builds_namespace) or (files and not pod.has_builder_files):
+            raise _no_builder(image)
+        as_root = pod.is_root or is_builder
+        worker = worker_manifest(container, self._settings, self._resolved(image), run_as_root=as_root, files=files)
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/ephemeralcontainers"
         await self._api.patch(path, worker_patch(worker), STRATEGIC_PATCH)
         return container
@@ -148,6 +152,15 @@ def _workers(pod: PodStatus, image: str) -> list[ContainerStatus]:
     return [
         one for one in pod.containers if one.container.role is ContainerRole.WORKER and one.container.image == image
     ]
+
+
+def _no_builder(image: str) -> Permanent:
+    return Permanent(
+        Reason.POD_FAILED,
+        f"image {image} builds images as root, which the pod of this job does not admit",
+        hint="name what the pipeline pushes in its YAML, such as `images: [team/app]`, and run it again:"
+        " docs/image-builds.md",
+    )
 
 
 def _lost(pod_id: str, cause: str = "") -> Permanent:

@@ -3,8 +3,8 @@
 import importlib.util
 import os
 import shutil
-from collections.abc import Collection, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.host_image import HOME, RootFileSystem
 from danube_pkg.adapters.runtimes.sandbox.image_root import Overlay
@@ -75,7 +75,7 @@ class ContainerPlan(Record):
         runs Danube may be below /tmp or a home directory, which the container has of its own."""
         image = [Mount(source, target) for source, target in self.image.binds]
         mounts = [Mount(self.root, "/", writable=True), *image, *self.mounts]
-        return sorted(mounts, key=lambda mount: len(PurePosixPath(mount.target).parts))
+        return sorted(mounts, key=lambda mount: mount.target.rstrip("/").count("/"))
 
 
 def bubblewrap_arguments(
@@ -89,11 +89,13 @@ def bubblewrap_arguments(
     made: list[str] = ["--unshare-pid", "--as-pid-1", "--info-fd", str(info_fd), "--clearenv"]
     if not plan.full_id_map:
         made += ["--unshare-user", "--uid", str(UNPRIVILEGED_USER), "--gid", str(UNPRIVILEGED_USER)]
-    writable = {mount.target for mount in plan.all_mounts() if mount.writable}
-    for mount, source in zip(plan.all_mounts(), sources, strict=True):
+    mounts = plan.all_mounts()
+    writable = {mount.target for mount in mounts if mount.writable}
+    parents = _parents(mounts, plan.image.files)
+    for mount, source in zip(mounts, sources, strict=True):
         made += ["--bind" if mount.writable else "--ro-bind", source, mount.target]
         if mount.target in writable:
-            inside = (parent for parent in _parents(plan) if mount.target == _writable_above(parent, writable))
+            inside = (parent for parent in parents if mount.target == _writable_above(parent, writable))
             made += [word for parent in inside for word in ("--perms", "0755", "--dir", parent)]
     for target, link in plan.image.links:
         made += ["--symlink", target, link]
@@ -117,17 +119,28 @@ def _devices(shared_memory_bytes: int) -> list[str]:
     return ["--dev", "/dev", *shared, "--remount-ro", "/dev"]
 
 
-def _parents(plan: ContainerPlan) -> list[str]:
+def _parents(mounts: Sequence[Mount], files: Sequence[tuple[str, str]]) -> list[str]:
     """The directories that contain mounts and files, outermost first. bubblewrap would create them for root only, and a
     program that drops its privileges (apt's downloads, a database under test) could not even read /etc/passwd."""
-    targets = [*(mount.target for mount in plan.all_mounts()), *(path for path, _ in plan.image.files)]
-    found = {str(parent) for target in targets for parent in Path(target).parents}
-    return sorted(found - {"/"} - {mount.target for mount in plan.all_mounts()})
+    targets = {mount.target for mount in mounts}
+    found: set[str] = set()
+    for target in (*targets, *(path for path, _ in files)):
+        for parent in _above(target):
+            if parent in found:
+                break  # and so are those above it
+            found.add(parent)
+    return sorted(found - targets)
+
+
+def _above(path: str) -> Iterator[str]:
+    """The directories that contain an absolute path, innermost first, without the root."""
+    while path := path.rstrip("/").rpartition("/")[0]:
+        yield path
 
 
 def _writable_above(path: str, writable: Collection[str]) -> str:
     """The innermost writable mount that contains a directory."""
-    return next(str(parent) for parent in PurePosixPath(path).parents if str(parent) in writable)
+    return next((parent for parent in _above(path) if parent in writable), "/")
 
 
 def prepare_root(directory: Path, owner: int) -> None:

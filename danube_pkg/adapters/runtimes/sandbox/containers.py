@@ -199,7 +199,7 @@ class SandboxContainers:
             self._watch.add(known)
 
         await start_container(
-            self._settings.namespaces,
+            self._settings.lasting_command,
             record.holder,
             plan,
             pod.container(container.number),

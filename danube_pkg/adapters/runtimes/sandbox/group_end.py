@@ -40,8 +40,8 @@ def processes_of(groups: Sequence[Path]) -> set[int]:
     found: set[int] = set()
     for group in groups:
         for directory in tree_of(group):
-            with contextlib.suppress(FileNotFoundError):
-                found |= {int(pid) for pid in (directory / "cgroup.procs").read_text().split()}
+            with contextlib.suppress(FileNotFoundError), open(f"{directory}/cgroup.procs", "rb", buffering=0) as file:
+                found.update(map(int, file.readall().split()))
     return found - {0}  # the kernel writes 0 for a process outside this PID namespace
 
 

@@ -62,7 +62,7 @@ def confirmation() -> Iterator[Confirmation]:
 
 
 async def start_holder(
-    program: Path,
+    program: Sequence[str],
     write_record: WriteRecord,
     ids: IdMap,
     *,
@@ -74,12 +74,13 @@ async def start_holder(
 ) -> None:
     """Start the process that holds the pod's user, network, IPC and UTS namespaces. Raises HostLacks.
 
+    program: `SandboxSettings.lasting_command`.
     label: whose pod it is, for an operator who finds the process: its environment has it as DANUBE_POD.
     """
     network = "host" if host_network else "none"
     with log.open("ab") as errors, confirmation() as kept:
         async with child_process(
-            str(program), "hold", ids.users, ids.groups, str(user_base), network, str(kept.descriptor), *map(str, cgroup_files),
+            *program, "hold", ids.users, ids.groups, str(user_base), network, str(kept.descriptor), *map(str, cgroup_files),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=errors,
             env={"DANUBE_POD": label}, cwd="/", pass_fds=(kept.descriptor,),
         ) as process:  # fmt: skip
@@ -135,7 +136,7 @@ def bind_exec_socket(directory: Path) -> socket.socket:
 
 
 async def start_container(
-    program: Path,
+    program: Sequence[str],
     holder: ProcessMark,
     plan: ContainerPlan,
     directory: Path,
@@ -148,6 +149,7 @@ async def start_container(
 ) -> None:
     """Start PID 1 of a new container, which gets the listening exec socket and is not a child of this process.
 
+    program: `SandboxSettings.lasting_command`.
     directory: the container's own. rlimits: `name=value`. Raises Permanent `pod-failed`, Unavailable.
     """
     with confirmation() as kept:
@@ -167,7 +169,12 @@ async def start_container(
 
 
 async def _start_init(
-    program: Path, joined: Sequence[str], plan: ContainerPlan, directory: Path, confirm_fd: int, idle: Sequence[str]
+    program: Sequence[str],
+    joined: Sequence[str],
+    plan: ContainerPlan,
+    directory: Path,
+    confirm_fd: int,
+    idle: Sequence[str],
 ) -> int:
     """Its process id; 0 when it did not start. joined: arguments of danube-ns, what the process joins. idle: options of
     `danube-step idle` beside the exec socket and the user."""
@@ -192,7 +199,7 @@ async def _start_init(
     try:
         with (directory / _LOG).open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                str(program), *joined, *stages, "--", str(bubblewrap), *arguments,
+                *program, *joined, *stages, "--", str(bubblewrap), *arguments,
                 stdin=asyncio.subprocess.DEVNULL, stdout=errors, stderr=errors, env={}, cwd="/",
                 # info_read: if this task is cancelled, bubblewrap must be able to write all the same. Without a reader
                 # it would be killed for that, and its child would wait for it for ever.

@@ -7,8 +7,9 @@ A record names the data directory that made it. In a copy of that directory it d
 processes are not the copy's: such a record is not read, so the pod has ended for the copy, and only its files are
 removed.
 
-State files are written atomically after what they describe exists. A process is identified by its id and its start
-time, so that a reused id is never taken for a pod's process.
+State files are written atomically after what they describe exists. They outlive the server and not the machine, as the
+processes that they describe do, so that writing them does not wait for the disk. A process is identified by its id and
+its start time, so that a reused id is never taken for a pod's process.
 """
 
 import contextlib
@@ -143,7 +144,7 @@ class PodDirectory:
         return self.path / "c" / str(number)
 
     def write_pod(self, record: PodRecord) -> None:
-        write_atomically(self.path / "pod.json", json.dumps(to_builtins(record)).encode())
+        _write(self.path / "pod.json", to_builtins(record))
 
     def read_pod(self) -> PodRecord | None:
         return _readable(self.path / "pod.json", self._pod_record)
@@ -182,7 +183,7 @@ class PodDirectory:
         state = {"pid": record.init.pid, "start": record.init.start, "image": container.image, "role": container.role}
         state["image_digest"] = record.image_digest
         state["isolation"] = record.isolation
-        write_atomically(self.container(container.number) / "container.json", json.dumps(state).encode())
+        _write(self.container(container.number) / "container.json", state)
 
     def containers(self) -> Iterator[ContainerRecord]:
         """Every instance that was ever started, oldest first, running or not."""
@@ -211,7 +212,7 @@ class PodDirectory:
         return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal())
 
     def write_leg(self, record: LegRecord) -> None:
-        write_atomically(self.path / f"leg-{record.number}.json", json.dumps(to_builtins(record)).encode())
+        _write(self.path / f"leg-{record.number}.json", to_builtins(record))
 
     def leg_records(self) -> list[LegRecord]:
         """Every isolated leg that was ever begun, running or not."""
@@ -226,7 +227,7 @@ class PodDirectory:
 
     def write_copied(self, number: int, size_bytes: int) -> None:
         """Record the size of a container's copy of its image, which does not count as the job's."""
-        write_atomically(self.container(number) / "copied.json", json.dumps({"bytes": size_bytes}).encode())
+        _write(self.container(number) / "copied.json", {"bytes": size_bytes})
 
     def copied_bytes(self) -> int:
         """The size of the copies of all containers."""
@@ -247,6 +248,10 @@ class PodDirectory:
                 cause=error.strerror or str(error),
                 hint=f"find out what keeps them, then remove them: rm -rf {self.path}",
             ) from error
+
+
+def _write(path: Path, record: object) -> None:
+    write_atomically(path, json.dumps(record).encode(), survives_power_failure=False)
 
 
 def _readable(path: Path, made: Callable[[dict[str, Any]], Made]) -> Made | None:

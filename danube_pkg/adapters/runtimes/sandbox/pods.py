@@ -42,6 +42,7 @@ class SandboxPods:
         self._directory = settings.data_dir / "pods"
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._namespaces = settings.namespaces
+        self._lasting_command = settings.lasting_command
         self.disks = PodDisks(settings.data_dir)
         self.disks.restore()
         self._limits = limits
@@ -115,7 +116,7 @@ class SandboxPods:
             made.append(record)
 
         await start_holder(
-            self._namespaces,
+            self._lasting_command,
             write_record,
             ids,
             label=f"{self._data_id}/{spec.pod_id}",
@@ -142,7 +143,7 @@ class SandboxPods:
         workspace.chmod(SHARED_MODE if record.shares_by_group else OWN_MODE)
         await give(workspace, record.tree_owner, record.user_base, self.chown_command)
         await start_holder(
-            self._namespaces,
+            self._lasting_command,
             write_record,
             map_of_pod(record.user_base) if record.user_base else self.shared_ids,
             label=f"{self._data_id}/{pod.pod_id}",

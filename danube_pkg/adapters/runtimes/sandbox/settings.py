@@ -28,3 +28,11 @@ class SandboxSettings(Record):
     """Between two checks of a pod's disk; a full one ends the pod."""
     heartbeat_seconds: float = 2.0
     """Between two heartbeats of a supervisor whose step prints nothing."""
+    pod_launcher: Path | None = None
+    """The socket of the unit in which pods start; None where they start from the server itself."""
+
+    @property
+    def lasting_command(self) -> tuple[str, ...]:
+        """danube-ns for what outlives the server: it starts in the unit of pods, where the machine has one."""
+        program = str(self.namespaces)
+        return (program,) if self.pod_launcher is None else (program, "launch", str(self.pod_launcher), "--", program)

@@ -1,17 +1,8 @@
 """Every metric and every alert, once: the endpoint takes name, text and labels from here, and
 `python -m build_steps.metrics_files` makes `docs/metrics.md` and the files of `deploy/` from it."""
 
-from enum import StrEnum
-
+from danube_pkg.core.metrics.points import MetricKind
 from danube_pkg.kit.records import Record
-
-
-class MetricKind(StrEnum):
-    """The kinds of Prometheus."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
 
 
 class Metric(Record):

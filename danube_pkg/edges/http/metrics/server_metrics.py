@@ -6,6 +6,7 @@ registry): such a metric has no samples.
 
 from collections import Counter as Counting
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,9 +22,11 @@ from danube_pkg.core.health.subsystems import PartHealth
 from danube_pkg.core.jobs.concurrency import is_unapproved
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.queue import HOLDS_A_SLOT
+from danube_pkg.core.metrics.points import MetricPoints
 from danube_pkg.core.reasons import Status
 from danube_pkg.edges.http.metrics import definitions as of
 from danube_pkg.edges.http.metrics.observations import Observations, counter, gauge
+from danube_pkg.edges.http.metrics.points import points_of
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tallies import MAX_LABELS, OTHER, Tally
@@ -99,14 +102,36 @@ class HttpMetrics:
 
     def text(self, shown: Shown, *, all_names: bool) -> bytes:
         """shown: the pipelines that are named. all_names: whether images are named too."""
+        return b"".join([generate_latest(one) for one in self._collectors(shown, all_names=all_names)])
+
+    def points(self) -> Sequence[MetricPoints]:
+        """All metrics with every name, for the operator's own receiver."""
+        collectors = self._collectors(_every_name, all_names=True)
+        return points_of(family for one in collectors for family in one.collect())
+
+    def _collectors(self, shown: Shown, *, all_names: bool) -> "Sequence[Collector]":
         scrape = _Scrape(self._sources, self._ended, shown, all_names=all_names)
-        state = _State(self._engine, self._draining, self._sources, self._ended, self.lag)
-        return b"".join([generate_latest(one) for one in (self.registry, self, state, scrape)])
+        return (
+            self.registry,
+            self,
+            _State(self._engine, self._draining, self._sources, self._ended, self.lag),
+            scrape,
+        )
 
     def collect(self) -> Iterable[Family]:
         """The metrics of requests, for `generate_latest`."""
         yield counter(of.REQUESTS, self._requests)
         yield self._seconds.family(of.REQUEST_SECONDS)
+
+
+def _every_name(_pipeline: str) -> bool:
+    return True
+
+
+class Collector(Protocol):
+    """What has families of metrics."""
+
+    def collect(self) -> Iterable[Family]: ...
 
 
 class _EndedJobs:

@@ -17,8 +17,9 @@ class ArtifactsResource(Resource):
 
     async def GET(self, request: Request) -> ArtifactList:
         """A job's artifacts, and whether they have provenance."""
-        job = request.job
-        return artifact_list(await self.services.artifacts.list(job.id), await self.services.statements.find(job))
+        job, services = request.job, self.services
+        images = await services.builds.list_pushed(job.id)
+        return artifact_list(await services.artifacts.list(job.id), images, await services.statements.find(job))
 
 
 class OneArtifact(Resource):

@@ -8,6 +8,7 @@ from danube_pkg.core.jobs.events import JobEvent, PodFailed, PodReady
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.reasons import Reason, reason_named
 from danube_pkg.core.runtimes.pods import Limits, PodSpec
+from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
@@ -29,7 +30,7 @@ class CreatePod:
     async def perform(self, active: ActiveJob) -> JobEvent:
         try:
             await self._resources.log(active)
-            container = await self._ports.runtime.create_pod(pod_spec(active.job, self._ports))
+            container = await self._ports.runtime.create_pod(await self._pod(active.job))
             enforced_by = await self._ports.runtime.egress_enforced_by(container.pod_id)
         except Retryable as error:
             try:
@@ -45,6 +46,13 @@ class CreatePod:
             return PodFailed(Reason.POD_FAILED, f"the pod could not be created: {error}")
         await self._waits.over(active, POD)
         return PodReady(container.number, enforced_by)
+
+    async def _pod(self, job: Job) -> PodSpec:
+        spec, logins = pod_spec(job, self._ports), self._ports.logins
+        if logins is None:
+            return spec
+        files = logins.builder_files(job) if spec.builds_images else ()
+        return replace(spec, builder_files=files, pull_logins=await logins.pull_logins(job))
 
 
 def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
@@ -64,6 +72,7 @@ def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
         settings.network,
         token,
         run_as_root=settings.run_as_root,
+        builds_images=settings.builds_images,
         allowlist=settings.egress_allowlist,
         placement=settings.placement,
         deadline_seconds=max(1, int(job.deadline_at - ports.clock.now())) if job.deadline_at is not None else 0,

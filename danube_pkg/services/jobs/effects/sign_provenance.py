@@ -1,4 +1,5 @@
-"""SIGN_PROVENANCE: the signed statement about the job. Its artifacts are released with it, in one transaction."""
+"""SIGN_PROVENANCE: the signed statement about the job, and those of its SBOMs. Its artifacts are released with
+them, in one transaction."""
 
 import logging
 
@@ -21,9 +22,10 @@ class SignProvenance:
 
     async def perform(self, active: ActiveJob) -> JobEvent:
         try:
-            envelope = await self._statements.signed(active.job)
+            envelopes = await self._statements.signed(active.job)
         except Permanent as error:
             fields = {"job": active.job.id, "reference": error.reference, "cause": str(error)}
             _log.error("provenance-not-signed", extra={"fields": fields})
             return SigningFailed(str(error))
-        return ProvenanceSigned(envelope.encode(), envelope.signatures[0].key_id)
+        lines = b"\n".join(one.encode() for one in envelopes)
+        return ProvenanceSigned(lines, envelopes[0].signatures[0].key_id)

@@ -1,5 +1,6 @@
 """What Danube makes in a cluster."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -11,11 +12,11 @@ from danube_pkg.adapters.runtimes.kubernetes.manifests import (
     DEADLINE_MARGIN_SECONDS,
     namespace_of,
     pod_manifest,
-    secret_manifest,
+    secret_manifests,
     worker_manifest,
 )
 from danube_pkg.core.errors import Invalid
-from danube_pkg.core.runtimes.pods import Container, ContainerRole, Limits
+from danube_pkg.core.runtimes.pods import Container, ContainerFile, ContainerRole, Limits, RegistryLogin
 from danube_pkg.kit.records import replace
 from tests.adapters.runtimes.kubernetes.objects import INSTANCE, POD_ID, SETTINGS, pod_object, rooted, with_worker
 from tests.adapters.runtimes.sandbox.pods import TOKEN, spec_of
@@ -80,10 +81,43 @@ def test_the_job_token_is_in_the_secret_alone_and_only_the_coordinator_sees_it()
     spec = spec_of(POD_ID)
     pod = with_worker(pod_object(spec))
     assert TOKEN not in json.dumps(pod)
-    assert secret_manifest(spec, SETTINGS)["stringData"]["token"] == TOKEN
+    (secret,) = secret_manifests(spec, SETTINGS)
+    assert secret["stringData"]["token"] == TOKEN
     seeing = [one["name"] for one in containers_of(pod) if "connection" in json.dumps(one["volumeMounts"])]
     assert seeing == [names.COORDINATOR]
     assert pod["spec"]["automountServiceAccountToken"] is False
+
+
+def test_builders_alone_are_root_and_have_the_credential() -> None:
+    file = ContainerFile("/kaniko/.docker/config.json", "the credential")
+    spec = replace(spec_of(POD_ID), builds_images=True, builder_files=(file,))
+    pod = pod_manifest(spec, SETTINGS, user_namespaces=False)
+    assert pod["metadata"]["namespace"] == "danube-builds"
+    assert pod["spec"]["hostUsers"] is False
+    assert pod["spec"]["securityContext"]["runAsUser"] == 1000
+    container = Container(POD_ID, 1, ContainerRole.WORKER, "kaniko")
+    builder = worker_manifest(container, SETTINGS, "kaniko", run_as_root=True, files=spec.builder_files)
+    assert builder["securityContext"]["runAsUser"] == 0
+    assert set(builder["securityContext"]["capabilities"]["add"]) <= BASELINE_CAPABILITIES
+    assert {"name": "builder", "mountPath": "/kaniko/.docker", "readOnly": True} in builder["volumeMounts"]
+    assert not any("builder" in json.dumps(one["volumeMounts"]) for one in containers_of(pod))
+    _, secret = secret_manifests(spec, SETTINGS)
+    assert (secret["metadata"]["name"], secret["stringData"]) == (
+        f"danube-{POD_ID}-build",
+        {"config.json": "the credential"},
+    )
+
+
+def test_nodes_pull_with_the_logins_of_the_pod_and_those_of_the_settings() -> None:
+    spec = replace(spec_of(POD_ID), pull_logins=(RegistryLogin("docker.io", "me", "word"),))
+    settings = replace(SETTINGS, image_pull_secrets=("of-the-cluster",))
+    pod = pod_manifest(spec, settings, user_namespaces=True)
+    assert pod["spec"]["imagePullSecrets"] == [{"name": f"danube-{POD_ID}-pull"}, {"name": "of-the-cluster"}]
+    assert "word" not in json.dumps(pod)
+    _, secret = secret_manifests(spec, settings)
+    assert secret["type"] == "kubernetes.io/dockerconfigjson"
+    auths = json.loads(secret["stringData"][".dockerconfigjson"])["auths"]
+    assert auths["index.docker.io"] == {"auth": base64.b64encode(b"me:word").decode()}
 
 
 def test_the_coordinator_carries_the_limits_of_the_whole_pod() -> None:

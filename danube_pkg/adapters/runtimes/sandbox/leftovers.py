@@ -65,14 +65,3 @@ def _claims() -> Sequence[str]:
     except OSError:  # an ordinary user's pods have none; one may be released meanwhile
         return found
     return found
-
-
-def descriptors_of(process_id: int) -> int:
-    """How many files a process has open."""
-    return len(os.listdir(f"/proc/{process_id}/fd"))
-
-
-def memory_mb(process_id: int) -> float:
-    """The resident memory of a process: VmRSS of proc(5)."""
-    lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmRSS:"))

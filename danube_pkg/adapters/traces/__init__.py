@@ -1,1 +1,0 @@
-"""Sends spans to a receiver of OpenTelemetry's protocol."""

@@ -1,0 +1,1 @@
+"""Metrics as values, for receivers that they are sent to."""
