@@ -60,6 +60,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "repository": "",
         "tag": "",
         "trigger": "",
+        "upstream_job_id": "",
     },
     "StepResult": {
         "attempt": "",

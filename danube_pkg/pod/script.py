@@ -18,9 +18,12 @@ from danube import _process, _session
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
 from danube_pkg.pod.own_process import leave_as_child, say
 
-PASSED_ON = (REFUSED, "infrastructure-lost", "tests-failed")
+PASSED_ON = (REFUSED, "infrastructure-lost")
 """References of errors that are the reason of the job which they end: the cause is not an error of the danubefile."""
 
+
+TESTS_FAILED = "tests-failed"
+"""The reference of the error of `reports.junit(fail=True)`: the tests are at fault, not the danubefile."""
 
 NO_PACKAGES = "a danubefile has the standard library and the modules beside it; use other packages in a step"
 
@@ -95,6 +98,9 @@ def _failure(error: BaseException, workspace: Path) -> Outcome:
     if isinstance(error, StepFailed):
         say(error.what)
         return Outcome("step-failed", error.what, error.result.sequence)
+    if isinstance(error, DanubeError) and error.reference == TESTS_FAILED:
+        say(error.what)
+        return Outcome(TESTS_FAILED, error.what)
     where = _where(error.__traceback__, workspace)
     if isinstance(error, SystemExit):
         return Outcome("script-exited", f"the danubefile called sys.exit({error.code!r}){where}")

@@ -21,6 +21,7 @@ CONTEXT: Mapping[str, Any] = {
     "job_id": "01j",
     "job_url": "https://ci.example.org/jobs/01j",
     "trigger": "manual",
+    "upstream_job_id": "01i",
     "params": {"level": "debug"},
     "pull_request": None,
 }

@@ -28,6 +28,8 @@ class Trigger(Record):
     origin: str = ""
     received_at: float | None = None
     approved_by: str = ""
+    upstream_job_id: str = ""
+    """The job whose end started this one; "" for any other trigger."""
 
     @property
     def is_untrusted(self) -> bool:

@@ -59,6 +59,7 @@ def job_context(job: JobContext, protocol_version: int) -> pb.JobContext:
         deadline_at=job.deadline_at,
         default_image=job.default_image,
         job_url=job.job_url,
+        upstream_job_id=job.upstream_job_id,
     )
 
 

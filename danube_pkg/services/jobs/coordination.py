@@ -92,6 +92,7 @@ class Coordination:
             deadline_at=job.deadline_at or 0.0,
             default_image=job.settings.image,
             job_url=job_url(job.id, self._ports.external_url),
+            upstream_job_id=trigger.upstream_job_id,
         )
 
     async def source(self, job_id: str) -> AsyncGenerator[bytes, None]:

@@ -108,6 +108,7 @@ class JobContext(_message.Message):
     PULL_REQUEST_JSON_FIELD_NUMBER: _builtins.int
     DEADLINE_AT_FIELD_NUMBER: _builtins.int
     DEFAULT_IMAGE_FIELD_NUMBER: _builtins.int
+    UPSTREAM_JOB_ID_FIELD_NUMBER: _builtins.int
     JOB_URL_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     job_id: _builtins.str
@@ -124,6 +125,8 @@ class JobContext(_message.Message):
     deadline_at: _builtins.float
     """Unix seconds"""
     default_image: _builtins.str
+    upstream_job_id: _builtins.str
+    """empty unless the end of another job started this one"""
     job_url: _builtins.str
     """empty where the server does not know its own URL"""
     @_builtins.property
@@ -145,11 +148,12 @@ class JobContext(_message.Message):
         pull_request_json: _builtins.str = ...,
         deadline_at: _builtins.float = ...,
         default_image: _builtins.str = ...,
+        upstream_job_id: _builtins.str = ...,
         job_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit_sha", b"commit_sha", "deadline_at", b"deadline_at", "default_image", b"default_image", "job_id", b"job_id", "job_url", b"job_url", "params", b"params", "pipeline", b"pipeline", "protocol_version", b"protocol_version", "pull_request_json", b"pull_request_json", "ref", b"ref", "repository", b"repository", "script", b"script", "tag", b"tag", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit_sha", b"commit_sha", "deadline_at", b"deadline_at", "default_image", b"default_image", "job_id", b"job_id", "job_url", b"job_url", "params", b"params", "pipeline", b"pipeline", "protocol_version", b"protocol_version", "pull_request_json", b"pull_request_json", "ref", b"ref", "repository", b"repository", "script", b"script", "tag", b"tag", "trigger", b"trigger", "upstream_job_id", b"upstream_job_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
