@@ -21,6 +21,7 @@ from danube import (
     ctx,
     hash_files,
     pipeline,
+    reports,
     secrets,
     step,
 )
@@ -48,6 +49,7 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("artifacts.upload", artifacts.upload),
     ("cache", cache),
     ("hash_files", hash_files),
+    ("reports.junit", reports.junit),
 )
 """In the order in which authors meet them."""
 
@@ -58,6 +60,7 @@ TYPES: tuple[type[Any], ...] = (
     type(ctx),
     Leg,
     LegResult,
+    reports.ReportSummary,
     StepFailed,
     MatrixFailed,
     DanubeError,
@@ -88,7 +91,7 @@ def public_names(module: ModuleType) -> set[str]:
 
 def _signature(call: Callable[..., Any]) -> str:
     text = str(inspect.signature(call)).replace("collections.abc.", "")
-    text = re.sub(r"danube\._[a-z]+\.", "", text)
+    text = re.sub(r"danube\.(_[a-z]+|reports)\.", "", text)
     text = re.sub(r"~?F\b", "function", text.replace("typing.", ""))
     text = text.replace("= ''", '= ""').replace("'", "")
     if len(text) + 20 <= _WIDTH:

@@ -14,6 +14,7 @@ from danube_pkg.adapters.store import (
     SqliteCacheUses,
     SqliteProvenance,
     SqlitePushedImages,
+    SqliteReports,
     SqliteSecrets,
     SqliteServerState,
 )
@@ -223,6 +224,7 @@ def _ports(
         secrets=secrets,
         sources=sources,
         egress=egress,
+        reports=SqliteReports(store.database),
         clock=store.clock,
         timing=store.timing,
         new_id=store.new_id,

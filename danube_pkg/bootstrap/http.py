@@ -8,7 +8,7 @@ from pathlib import Path
 
 import danube_pkg
 from danube_pkg.adapters.dex.upstream import HttpUpstream
-from danube_pkg.adapters.store import SqliteIdempotency, SqliteServerState
+from danube_pkg.adapters.store import SqliteIdempotency, SqliteReports, SqliteServerState
 from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.health import HealthParts
 from danube_pkg.bootstrap.identity import IdentityParts
@@ -156,6 +156,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
         caches=jobs.caches,
+        reports=SqliteReports(store.database),
         builds=jobs.builds,
         statements=jobs.statements,
         exports=jobs.exports,

@@ -26,6 +26,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "ctx": "",
         "hash_files": "(*patterns: str) -> str",
         "pipeline": "(*, name: str, shell: str = '', env: Mapping[str, str] | None = None)",
+        "reports": "",
         "secrets": "",
         "step": "",
     },
@@ -49,6 +50,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "get_bytes": "(key: str) -> bytes",
     },
     "artifacts": {"upload": "(path: str, *, name: str, sbom: str | None = None) -> None"},
+    "reports": {"junit": "(path: str, *, fail: bool = False, required: bool = True) -> ReportSummary"},
     "ctx": {
         "branch": "",
         "commit_sha": "",
@@ -62,6 +64,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "repository": "",
         "tag": "",
         "trigger": "",
+        "upstream_job_id": "",
     },
     "StepResult": {
         "attempt": "",

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 import grpc
 from danube._errors import DanubeError
+from danube._junit import JunitReport
 from danube._process import refuse_in_child
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorStub
@@ -168,6 +169,28 @@ class CoordinatorClient:
     def stop_step(self, sequence: int) -> None:
         request = pb.StopStepRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence)
         self._repeat(lambda: self._stub.StopStep(request, metadata=self._metadata))
+
+    def report_tests(self, sequence: int, report: JunitReport) -> None:
+        cases = [
+            pb.TestCase(
+                name=one.name,
+                status=one.status,
+                seconds=one.seconds,
+                message=one.message,
+                file=one.file,
+                line=one.line,
+            )
+            for one in report.named()
+        ]
+        request = pb.TestReport(
+            protocol_version=PROTOCOL_VERSION,
+            sequence=sequence,
+            passed=report.passed,
+            failed=report.failed,
+            skipped=report.skipped,
+            cases=cases,
+        )
+        self._repeat(lambda: self._stub.ReportTests(request, metadata=self._metadata))
 
     def read_secret(self, sequence: int, key: str) -> bytes:
         request = pb.ReadSecretRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence, key=key)

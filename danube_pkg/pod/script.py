@@ -23,6 +23,9 @@ PASSED_ON = (REFUSED, "infrastructure-lost")
 """References of errors that are the reason of the job which they end: the cause is not an error of the danubefile."""
 
 
+TESTS_FAILED = "tests-failed"
+"""The reference of the error of `reports.junit(fail=True)`: the tests are at fault, not the danubefile."""
+
 NO_PACKAGES = "a danubefile has the standard library and the modules beside it; use other packages in a step"
 
 
@@ -97,6 +100,9 @@ def _failure(error: BaseException, workspace: Path) -> Outcome:
     if isinstance(error, StepFailed):
         say(error.what)
         return Outcome("step-failed", error.what, error.result.sequence)
+    if isinstance(error, DanubeError) and error.reference == TESTS_FAILED:
+        say(error.what)
+        return Outcome(TESTS_FAILED, error.what)
     where = _where(error.__traceback__, workspace)
     if isinstance(error, SystemExit):
         return Outcome("script-exited", f"the danubefile called sys.exit({error.code!r}){where}")

@@ -12,7 +12,7 @@
 Everything else is Python: loops are matrices, `if` is a condition, functions and modules are templates.
 """
 
-from danube import artifacts, secrets, step
+from danube import artifacts, reports, secrets, step
 from danube._caches import Cache, cache, hash_files
 from danube._context import Context, ctx
 from danube._errors import DanubeError
@@ -36,6 +36,7 @@ __all__ = [
     "ctx",
     "hash_files",
     "pipeline",
+    "reports",
     "secrets",
     "step",
 ]

@@ -10,7 +10,19 @@ import pytest
 from danube.step import _first_line
 
 import danube
-from danube import Cache, Context, StepHandle, StepResult, artifacts, cache, hash_files, pipeline, secrets, step
+from danube import (
+    Cache,
+    Context,
+    StepHandle,
+    StepResult,
+    artifacts,
+    cache,
+    hash_files,
+    pipeline,
+    reports,
+    secrets,
+    step,
+)
 from danube_pkg.core.danubefile import read_danubefile
 from danube_pkg.core.danubefile_sdk import SDK
 from danube_pkg.core.documents.marked import Findings
@@ -28,7 +40,7 @@ def findings(text: str) -> list[str]:
 def signature(function: object) -> str:
     assert callable(function)
     text = str(inspect.signature(function)).replace("collections.abc.", "")
-    text = re.sub(r"danube\._[a-z]+\.", "", text)
+    text = re.sub(r"danube\.(_[a-z]+|reports)\.", "", text)
     return re.sub(r"\(self(, )?", "(", text)
 
 
@@ -52,6 +64,7 @@ def test_the_table_is_what_the_sdk_has() -> None:
     assert public(step) == SDK["step"]
     assert public(secrets) == SDK["secrets"]
     assert {"upload": signature(artifacts.upload)} == SDK["artifacts"]
+    assert {"junit": signature(reports.junit)} == SDK["reports"]
     assert public(Context) == SDK["ctx"]
     assert public(StepResult) == SDK["StepResult"]
     assert public(StepHandle) | {"name": ""} == SDK["StepHandle"]

@@ -36,6 +36,7 @@ def test_the_page_has_a_danubefile_for_each_of_its_parts() -> None:
         "Artifacts",
         "Components",
         "Caches",
+        "Reports",
         "Parallel",
         "Matrix",
         "Release",

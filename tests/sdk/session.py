@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from danube._errors import DanubeError
+from danube._junit import JunitReport
 from danube._results import StepResult
 from danube._session import CacheCall, Chunks, StepCall
 
@@ -20,6 +21,7 @@ CONTEXT: Mapping[str, Any] = {
     "job_id": "01j",
     "job_url": "https://ci.example.org/jobs/01j",
     "trigger": "manual",
+    "upstream_job_id": "01i",
     "params": {"level": "debug"},
     "pull_request": None,
 }
@@ -40,6 +42,7 @@ class RecordingSession:
         self.ended: list[str] = []
         self.unknown_stops = 0
         self.leg_workspaces = ""
+        self.reports: dict[int, JunitReport] = {}
         self._stopped: dict[int, threading.Event] = {}
         self.cached: dict[str, str] = {}
         self.restored: list[CacheCall] = []
@@ -70,6 +73,9 @@ class RecordingSession:
                 self.unknown_stops -= 1
                 raise DanubeError("step-unknown", f"there is no step {sequence} to stop")
         self.stop_of(sequence).set()
+
+    def report_tests(self, sequence: int, report: JunitReport) -> None:
+        self.reports[sequence] = report
 
     def stop_of(self, sequence: int) -> threading.Event:
         """Set once the step is stopped."""

@@ -14,6 +14,7 @@ from danube_pkg.adapters.store.outbox import SqliteOutbox
 from danube_pkg.adapters.store.pipelines import SqlitePipelines
 from danube_pkg.adapters.store.provenance import SqliteProvenance
 from danube_pkg.adapters.store.pushed_images import SqlitePushedImages
+from danube_pkg.adapters.store.reports import SqliteReports
 from danube_pkg.adapters.store.retention import SqliteRetention, SqliteSeenManifests
 from danube_pkg.adapters.store.secrets import SqliteSecrets
 from danube_pkg.adapters.store.server_state import SqliteServerState
@@ -36,6 +37,7 @@ __all__ = [
     "SqlitePipelines",
     "SqliteProvenance",
     "SqlitePushedImages",
+    "SqliteReports",
     "SqliteRetention",
     "SqliteSecrets",
     "SqliteSeenManifests",

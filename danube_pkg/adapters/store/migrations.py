@@ -298,6 +298,16 @@ CREATE TABLE withheld_jobs (
     job_id TEXT PRIMARY KEY REFERENCES jobs(id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 """,
+    """
+ALTER TABLE jobs ADD COLUMN reports TEXT NOT NULL DEFAULT '[]';
+CREATE TABLE reported_tests (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, position INTEGER NOT NULL,
+    name TEXT NOT NULL, status TEXT NOT NULL, seconds REAL NOT NULL, message TEXT NOT NULL, file TEXT NOT NULL,
+    line INTEGER NOT NULL, PRIMARY KEY (job_id, sequence, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX failed_tests ON reported_tests (job_id, name) WHERE status = 'failed';
+CREATE INDEX jobs_with_reports ON jobs (pipeline_id, id) WHERE reports <> '[]';
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -20,6 +20,7 @@ from danube_pkg.core.caches.cache import CacheRequest
 from danube_pkg.core.errors import Invalid, PlatformError, Unauthenticated
 from danube_pkg.core.jobs.coordination import MAX_STEP_BYTES, StepRequest
 from danube_pkg.core.jobs.events import ScriptFailure
+from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.reasons import HINTS, Reason
 from danube_pkg.core.runtimes.coordinator_protocol import SUPPORTED_PROTOCOLS
 from danube_pkg.core.runtimes.pod_addresses import PodAddresses
@@ -37,6 +38,7 @@ from danube_pkg.edges.grpc.messages import (
     step_request,
     step_result,
     stopped_step,
+    tests_reported,
 )
 from danube_pkg.edges.grpc.network import CoordinatorPort, NetworkListener, peer_address
 from danube_pkg.services.jobs.coordination import Coordination
@@ -127,6 +129,7 @@ class CoordinatorServer:
             "IssueIdToken": one("IssueIdToken", id_token_request, self._issue_id_token, pb.IdTokenRequest),
             "RestoreCache": one("RestoreCache", cache_request, self._restore_cache, pb.CacheRequest),
             "SaveCache": one("SaveCache", cache_request, self._save_cache, pb.CacheRequest),
+            "ReportTests": one("ReportTests", tests_reported, self._report_tests, pb.TestReport),
             "Finish": one("Finish", script_failure, self._finish, pb.FinishRequest),
             "UploadArtifact": grpc.stream_unary_rpc_method_handler(
                 self._upload_artifact,
@@ -185,6 +188,10 @@ class CoordinatorServer:
 
     async def _save_cache(self, job_id: str, request: CacheRequest) -> pb.CacheReply:
         return cache_reply(await self._service.save_cache(job_id, request))
+
+    async def _report_tests(self, job_id: str, report: JobReport) -> pb.TestReportReply:
+        await self._service.report_tests(job_id, report)
+        return pb.TestReportReply()
 
     async def _finish(self, job_id: str, failure: ScriptFailure | None) -> pb.FinishReply:
         await self._service.finish(job_id, failure)

@@ -34,6 +34,7 @@ from danube_pkg.edges.http.resources import (
     provenance_pages,
     rebuilds,
     registry_tokens,
+    reports,
     retention,
     secrets,
     system,
@@ -134,6 +135,7 @@ ROUTES = (
     Route("GET", "/api/v1/jobs/{job}/log/time", Action.READ_LOG, logs.JobLogTime),
     Route("GET", "/api/v1/jobs/{job}/events", Action.READ_LOG, events.JobEvents),
     Route("GET", "/api/v1/jobs/{job}/egress", Action.SEE_JOB, egress.JobEgress),
+    Route("GET", "/api/v1/jobs/{job}/tests", Action.SEE_JOB, reports.JobTests),
     Route("GET", "/api/v1/jobs/{job}/artifacts", Action.SEE_JOB, artifacts.ArtifactsResource),
     Route("GET", "/api/v1/jobs/{job}/artifacts/{artifact}", Action.DOWNLOAD, artifacts.OneArtifact),
     Route(

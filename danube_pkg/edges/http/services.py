@@ -7,6 +7,7 @@ from typing import Any
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.identity.ports import IdempotencyStore, UpstreamHttp
+from danube_pkg.core.jobs.reports import ReportStore
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
 from danube_pkg.core.provenance.ports import SigningKeyRing
@@ -73,6 +74,7 @@ class Services(Record):
     secrets: Secrets
     artifacts: Artifacts
     caches: Caches
+    reports: ReportStore
     builds: ImageBuilds
     statements: Statements
     exports: JobExports

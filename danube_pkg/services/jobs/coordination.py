@@ -19,6 +19,7 @@ from danube_pkg.core.jobs.coordination import JobContext, StepOutcome, StepReque
 from danube_pkg.core.jobs.environment import job_url
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Job, Phase
+from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status, reason_named
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, ContainerFile
@@ -30,7 +31,7 @@ from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.id_tokens import IdTokens
 from danube_pkg.services.jobs.job_caches import JobCaches
 from danube_pkg.services.jobs.job_text import JobText
-from danube_pkg.services.jobs.log_lines import write_artifact, write_id_token, write_pushed_image
+from danube_pkg.services.jobs.log_lines import write_artifact, write_id_token, write_pushed_image, write_report
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.supervisor_calls import read_output_again, stop_step
@@ -98,6 +99,7 @@ class Coordination:
             deadline_at=job.deadline_at or 0.0,
             default_image=job.settings.image,
             job_url=job_url(job.id, self._ports.external_url),
+            upstream_job_id=trigger.upstream_job_id,
         )
 
     async def source(self, job_id: str) -> AsyncGenerator[bytes, None]:
@@ -305,6 +307,18 @@ class Coordination:
         artifact = await received
         write_artifact(await self._resources.log(active), artifact)
         return artifact
+
+    async def report_tests(self, job_id: str, report: JobReport) -> None:
+        """Keep what the danubefile reports of its tests. The call may be repeated at any time. Raises Conflict."""
+        active = self._engine.active_job(job_id)
+        if active.job.phase is not Phase.RUNNING:
+            what = f"reports of tests cannot be kept: {active.job.label} is ending"
+            raise Conflict("job-ending", what, hint="danube rerun JOB")
+        log = await self._resources.log(active)
+        report = JobText(log).masked_report(report)
+        await self._ports.reports.add_report(job_id, report)
+        await active.apply(ev.ReportAdded(report.counts))
+        write_report(log, report)
 
     async def finish(self, job_id: str, failure: ScriptFailure | None) -> None:
         """The pipeline function has returned, or has failed."""

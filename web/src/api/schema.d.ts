@@ -959,6 +959,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job}/tests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The tests that a job has reported: failed ones first, with their last results.
+         * @description Action: `see-job`.
+         */
+        get: operations["getJobTests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{job}/artifacts": {
         parameters: {
             query?: never;
@@ -2510,6 +2530,48 @@ export interface components {
             received_bytes: number;
             /** @description When it was closed; null while it is open, or if its proxy was killed. */
             ended_at: string | null;
+        };
+        /** @description All that a job has reported of its tests. */
+        ReportedTests: {
+            /** @description The counts in one sentence; empty for a job without a report. */
+            summary: string;
+            /** @description How many tests passed. */
+            passed: number;
+            /** @description How many failed. */
+            failed: number;
+            /** @description How many were skipped. */
+            skipped: number;
+            /** @description Failed tests first, then flaky ones, then the slowest of the others. */
+            tests: components["schemas"]["ReportedTestView"][];
+        };
+        /** @description A test that a report names. */
+        ReportedTestView: {
+            /** @description Its name: class and function, behind the leg of a matrix where there is one. */
+            name: string;
+            /**
+             * @description How it ended; flaky: it failed, and passed when it was repeated.
+             * @enum {string}
+             */
+            status: "failed" | "flaky" | "passed";
+            /** @description How long it took, all repetitions together. */
+            seconds: number;
+            /** @description Why it failed; empty where it did not, or where the report does not say. */
+            message: string;
+            /** @description The file that it is in; empty where the report does not say. */
+            file: string;
+            /** @description The line in that file; 0 where the report does not say. */
+            line: number;
+            /** @description Whether it both failed and passed on one commit, in this job or in two. */
+            is_flaky: boolean;
+            /** @description The newest jobs of the pipeline with reports, this one first; empty for a test that has not failed. */
+            history: components["schemas"]["PastResultView"][];
+        };
+        /** @description A test in a job. */
+        PastResultView: {
+            /** @description The job's id. */
+            job: string;
+            /** @description Whether the test failed in it. */
+            failed: boolean;
         };
         /** @description All artifacts of a job. */
         ArtifactList: {
@@ -6877,6 +6939,73 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EgressView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getJobTests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportedTests"];
                 };
             };
             /** @description The request is invalid; `findings` names each mistake. */
