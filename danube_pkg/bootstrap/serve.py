@@ -92,7 +92,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         attested = await enter(open_image_provenance(store, jobs, wanted.images, secrets.read_for_server))
         triggers = await enter(open_triggers(store, jobs, repositories.access(url), configuration.sync))
         identity = await enter(open_identity(store, applied, secrets, settings.dex, url))
-        reaping = open_retention(store, applied, audit, jobs.draining, wanted.images, secrets.read_for_server)
+        reaping = open_retention(store, applied, audit, jobs, wanted.images, secrets.read_for_server)
         retention = await enter(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
@@ -122,6 +122,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             deploy_key=repositories.deploy_key,
             telemetry=telemetry,
             pulled=runtime.images.pulled if runtime.images is not None else None,
+            cluster_calls=runtime.cluster_calls,
         )
         opened = await enter(open_http(parts, _http_options(options, server)))
         yield RunningServer(opened.address, parts)

@@ -17,6 +17,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("approve", "let a job of untrusted code run"),
     ("explain", "explain why a job waits, or why it failed"),
     ("artifacts", "list and download artifacts of jobs"),
+    ("caches", "list and remove the caches of a pipeline"),
     ("verify", "check files against their provenance, without a server"),
     ("secrets", "set, list and remove secrets"),
     ("image", "load, pull, list and remove images"),

@@ -4,6 +4,9 @@ the job.
 Environment: DANUBE_CONNECTION (a directory with the files of `client.ServerConnection`), or DANUBE_SERVER (a unix
 socket) with DANUBE_TOKEN_FILE; DANUBE_WORKSPACE; DANUBE_LEGS, where the runtime can isolate legs. All are removed
 before the danubefile runs. The job token, read from its file, is the only credential.
+
+Half of a small job's processor time was the start of this process. What gRPC and its messages import for uses that are
+not made here is left out: the calls are blocking ones, and messages are coded by a library in C.
 """
 
 import os
@@ -11,13 +14,16 @@ import site
 import sys
 from pathlib import Path
 
-from danube._errors import DanubeError
+from danube_pkg.kit.late_modules import LateModules
 
-from danube import _session
-from danube_pkg.pod.client import CoordinatorClient, ServerConnection
-from danube_pkg.pod.own_process import flush, leave, say
-from danube_pkg.pod.script import Outcome, run_script
-from danube_pkg.pod.source_tree import BadSource, unpack
+with LateModules("asyncio", "grpc.aio", "google.protobuf.internal.python_message"):
+    from danube._errors import DanubeError
+
+    from danube import _session
+    from danube_pkg.pod.client import CoordinatorClient, ServerConnection
+    from danube_pkg.pod.own_process import flush, leave, say
+    from danube_pkg.pod.script import Outcome, run_script
+    from danube_pkg.pod.source_tree import BadSource, unpack
 
 
 def main() -> int:

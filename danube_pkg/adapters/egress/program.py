@@ -32,8 +32,9 @@ from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.tasks import TaskOwner
 
-IDLE_SECONDS = 30.0
-"""How long it runs without a pod while a server is connected, so that the next job need not wait; it takes 20 MB."""
+IDLE_SECONDS = 300.0
+"""How long it runs without a pod while a server is connected, so that the next job need not wait: a start takes as much
+processor time as half a job, an idle proxy 20 MB."""
 
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 

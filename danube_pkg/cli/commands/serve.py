@@ -12,6 +12,7 @@ import socket
 
 from danube_pkg.cli.listening import ADMIN_NAME, HTTP_NAME, early_socket, inherited_sockets
 from danube_pkg.cli.settings_file import settings_files, written_setting
+from danube_pkg.kit.late_modules import LateModules
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,9 @@ def main(options: argparse.Namespace) -> int:
     listening = None if options.trial else inherited.get(HTTP_NAME) or _open_socket(options.listen, named)
     admin = inherited.get(ADMIN_NAME)
     try:
-        return int(importlib.import_module("danube_pkg.cli.serving").run_server(options, named, listening, admin))
+        with LateModules():  # a thousand modules: the garbage collector would examine them an eighth of the time
+            serving = importlib.import_module("danube_pkg.cli.serving")
+        return int(serving.run_server(options, named, listening, admin))
     finally:
         for one in (listening, admin):
             if one is not None:

@@ -43,6 +43,8 @@ class Trigger(Record):
     received_at: float | None = None
     approved_by: str = ""
     rebuild: Rebuild | None = None
+    upstream_job_id: str = ""
+    """The job whose end started this one; "" for any other trigger."""
 
     @property
     def is_untrusted(self) -> bool:

@@ -29,6 +29,7 @@ from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.runtimes.pods import ContainerFile
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Record, replace
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 
@@ -63,6 +64,8 @@ class ImageBuilds:
         self._logins = logins
         self._tokens = tokens
         self._registry = registry
+        self.pushes = Tally()
+        """Images that the registry confirmed, by their names without tags."""
 
     def is_build(self, image: str) -> bool:
         """Whether steps in that image build images."""
@@ -133,5 +136,7 @@ class ImageBuilds:
             if is_rebuild:
                 unpushed = AttestationStatus.UNATTESTED, "a rebuild pushes nothing"
                 await self._store.set_attestation(job.id, image.name, *unpushed)
+            elif image.name not in known:
+                self.pushes.count(image.name.rpartition(":")[0])
         self.added.set()
         return found

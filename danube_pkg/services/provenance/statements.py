@@ -7,6 +7,7 @@ from typing import Protocol
 from danube_pkg import __version__
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.artifacts.ports import ArtifactStore
+from danube_pkg.core.caches.ports import CacheUses
 from danube_pkg.core.errors import Conflict, NotFound
 from danube_pkg.core.images.pushed import PushedImageStore
 from danube_pkg.core.jobs.job import Job, Provenance
@@ -40,8 +41,8 @@ NO_CONTEXT = StatementContext()
 
 
 class Statements:
-    """Statements about jobs. artifacts, images, reads: what the server recorded of a job beside its state. files: its
-    SBOMs."""
+    """Statements about jobs. artifacts, images, reads, caches: what the server recorded of a job beside its state.
+    files: its SBOMs."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Statements:
         artifacts: ArtifactStore,
         images: PushedImageStore,
         reads: SecretReads,
+        caches: CacheUses,
         signer: Signer,
         context: StatementContext,
         files: SbomFiles,
@@ -57,6 +59,7 @@ class Statements:
         self._artifacts = artifacts
         self._images = images
         self._reads = reads
+        self._caches = caches
         self._signer = signer
         self._context = context
         self._files = files
@@ -70,6 +73,7 @@ class Statements:
             artifacts=await self._artifacts.list_artifacts(job.id),
             images=await self._images.list_pushed(job.id),
             secrets=await self._reads.uses_of(job.id),
+            caches=await self._caches.list_uses(job.id),
             configuration=context.configuration,
             runtime=context.runtime,
             version=__version__,

@@ -150,6 +150,7 @@ async def test_an_image_is_recorded_once_the_registry_confirms_it(tmp_path: Path
     assert (found.name, found.digest, found.step) == (f"{HOST}/app/web:1", DIGEST, 1)
     await builds.record(job, build("app/web:1"), output)
     assert list(memory.kept) == [f"{HOST}/app/web:1"]
+    assert builds.pushes.by_label() == {f"{HOST}/app/web": 1}  # the metric counts a repetition once
 
 
 async def test_what_was_not_pushed_here_is_not_recorded(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ nowhere. The machine's state, homes and sockets are never shown, wherever a link
 
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from pathlib import Path
 
+from danube_pkg.adapters.runtimes.sandbox.link_cache import links_of, machine_file, read_links
 from danube_pkg.kit.records import Record
 
 SHOWABLE = ("/etc", "/opt")
@@ -41,22 +42,26 @@ class HostLinks(Record):
 
 
 def host_links(others: Iterable[str]) -> HostLinks:
-    """For this machine; others: paths that are mounted anyway. It reads all directories of /usr once, and again after
-    packages have changed."""
+    """For this machine; others: paths that are mounted anyway. The directories of /usr are examined once in a process,
+    and again after packages have changed."""
     version = _PACKAGES.stat().st_mtime_ns if _PACKAGES.exists() else 0
     return select_host_links(Path("/"), _targets_of_usr(version), others)
 
 
 @lru_cache(maxsize=1)
 def _targets_of_usr(version: int) -> Collection[str]:
-    """For all images and users of this process, since it takes a second. version: of the installed packages."""
-    return targets_outside(Path("/"), "/usr")
+    """For all images and users of this process. version: of the installed packages."""
+    return _outside(links_of(Path("/"), "/usr", machine_file()))
 
 
 def targets_outside(root: Path, directory: str) -> Collection[str]:
     """Where the links of a tree lead, without what a container has already. root: `/`, or a directory that stands for
     it."""
-    return frozenset(target for target in _targets(root, directory) if not _is_below(target, _PRESENT))
+    return _outside(read_links(root, directory).targets)
+
+
+def _outside(targets: Iterable[str]) -> Collection[str]:
+    return frozenset(target for target in targets if not _is_below(target, _PRESENT))
 
 
 def select_host_links(root: Path, targets: Iterable[str], others: Iterable[str]) -> HostLinks:
@@ -86,22 +91,6 @@ def _is_showable(path: str, mode: int) -> bool:
     if stat.S_ISDIR(mode):
         return bool(mode & stat.S_IROTH and mode & stat.S_IXOTH)
     return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
-
-
-def _targets(root: Path, directory: str) -> Iterator[str]:
-    """The absolute paths to which links of a tree lead; none of a directory that this user cannot read."""
-    pending = [directory]
-    while pending:
-        here = pending.pop()
-        try:
-            with os.scandir(root / here[1:]) as entries:
-                for entry in entries:
-                    if entry.is_symlink():
-                        yield os.path.normpath(os.path.join(here, os.readlink(entry.path)))
-                    elif entry.is_dir(follow_symlinks=False):
-                        pending.append(f"{here}/{entry.name}")
-        except (PermissionError, FileNotFoundError):
-            continue
 
 
 def _whole(root: Path, target: str) -> str:
