@@ -88,7 +88,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         opening = open_engine(store, secrets, masks, runtime, files, observer, url, context, tracer, access.listener)
         jobs = await enter(opening)
         outbox = await enter(open_notifications(store, jobs, repositories.statuses, repositories.forges, url))
-        await enter(open_outside_secrets(settings.secrets, store, jobs))
+        await enter(open_outside_secrets(settings.secret_sources, store, jobs))
         attested = await enter(open_image_provenance(store, jobs, wanted.images, secrets.read_for_server))
         triggers = await enter(open_triggers(store, jobs, repositories.access(url), configuration.sync))
         identity = await enter(open_identity(store, applied, secrets, settings.dex, url))

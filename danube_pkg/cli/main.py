@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from danube_pkg.core.errors import PlatformError
 
 
+_KEY_VARIABLES = frozenset({"DANUBE_ENCRYPTION_KEY", "CREDENTIALS_DIRECTORY"})
+
+
 def script() -> None:
     """The console script `danube`."""
     try:
@@ -45,6 +48,8 @@ def main(words: Sequence[str]) -> int:
     if not name:
         parser.print_help()
         return 2
+    if not _KEY_VARIABLES.isdisjoint(os.environ):  # else its imports are not needed
+        importlib.import_module("danube_pkg.cli.encryption_key").take_key_from_environment()
     return _run(options)
 
 

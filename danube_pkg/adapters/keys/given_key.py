@@ -1,11 +1,10 @@
 """The encryption key from outside of the data directory: a systemd credential, or a variable of the server's process.
 
 So that a copy of the directory, or of its disk, cannot be decrypted by itself. The credential is named
-`danube-encryption-key` (systemd.exec(5), LoadCredential= and LoadCredentialEncrypted=).
+`danube-encryption-key` (systemd.exec(5), LoadCredential= and LoadCredentialEncrypted=). The command line, which alone
+reads the environment, passes on what it found there.
 """
 
-import os
-from functools import cache
 from pathlib import Path
 
 from danube_pkg.core.errors import Permanent
@@ -13,20 +12,20 @@ from danube_pkg.core.errors import Permanent
 CREDENTIAL = "danube-encryption-key"
 VARIABLE = "DANUBE_ENCRYPTION_KEY"
 
+_found = {"text": "", "credentials": ""}
 
-@cache
-def _from_environment() -> str:
-    """Taken out of the environment, which programs that this process starts inherit."""
-    return os.environ.pop(VARIABLE, "")
+
+def offer_key(text: str, credentials: str) -> None:
+    """What the environment has: the variable's text, and the directory of systemd's credentials; "" for nothing."""
+    _found.update(text=text, credentials=credentials)
 
 
 def given_key() -> tuple[str, str] | None:
     """The key's text and where it is from; None where the data directory has the key. Raises Permanent for a credential
     that cannot be read."""
-    if text := _from_environment():
-        return text, f"the variable {VARIABLE}"
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    path = Path(directory) / CREDENTIAL if directory else None
+    if _found["text"]:
+        return _found["text"], f"the variable {VARIABLE}"
+    path = Path(_found["credentials"]) / CREDENTIAL if _found["credentials"] else None
     if path is None or not path.exists():
         return None
     try:

@@ -91,7 +91,7 @@ class Keys:
             raise Permanent(
                 "key-twice",
                 f"there is an encryption key in {path}, and another one comes from {source}",
-                cause="which of them is right cannot be told",
+                cause="which of them is right cannot be known",
                 hint=f"keep the file's content elsewhere and remove {path}, or give no key from outside",
             )
         try:

@@ -240,7 +240,9 @@ class Settings(Record):
         default_factory=RegistrySettings
     )
     images: Annotated[ImageSettings, rule("The store of images.")] = field(default_factory=ImageSettings)
-    secrets: Annotated[SecretSettings, rule("Secrets that are kept elsewhere.")] = field(default_factory=SecretSettings)
+    secret_sources: Annotated[SecretSettings, rule("Secrets that are kept elsewhere.")] = field(
+        default_factory=SecretSettings
+    )
     logs: Annotated[LogSettings, rule("Logs of jobs.")] = field(default_factory=LogSettings)
     written: Annotated[frozenset[str], rule(internal=True)] = frozenset()
 

@@ -8,7 +8,7 @@ from danube_pkg.kit.records import HIDDEN, Record
 
 
 class VaultSettings(Record):
-    """`[secrets.vault]`: OpenBao or another server with HashiCorp's KV engine, version 2."""
+    """`[secret_sources.vault]`: OpenBao or another server with HashiCorp's KV engine, version 2."""
 
     url: Annotated[str, rule("Where it is reached, as https://HOST:PORT.", pattern=r"https?://[^\s/]+")]
     role: Annotated[str, rule("The role of its JWT login, which trusts this server's identity tokens.")]
@@ -25,8 +25,8 @@ class VaultSettings(Record):
 
 
 class SecretSettings(Record):
-    """`[secrets]`: values that are kept outside of Danube. They are read when a job asks for them, before Danube's
-    own."""
+    """`[secret_sources]`: values that are kept outside of Danube, read when a job asks for a name that Danube does not
+    have itself."""
 
     directory: Annotated[
         str,

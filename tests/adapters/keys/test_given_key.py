@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.keys.given_key import CREDENTIAL, VARIABLE, _from_environment
+from danube_pkg.adapters.keys.given_key import CREDENTIAL, VARIABLE, offer_key
 from danube_pkg.adapters.keys.keys import KEY_NAME, Keys
 from danube_pkg.bootstrap.store import open_store
+from danube_pkg.cli.encryption_key import take_key_from_environment
 from danube_pkg.core.errors import Conflict, Permanent
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.ops.rotate_key import rotate_encryption_key
@@ -18,19 +19,17 @@ KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    _from_environment.cache_clear()
+def fresh() -> Iterator[None]:
+    offer_key("", "")
     yield
-    _from_environment.cache_clear()
+    offer_key("", "")
 
 
-async def test_a_server_works_without_a_key_in_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_works_without_a_key_in_its_directory(tmp_path: Path) -> None:
     credentials, data = tmp_path / "credentials", tmp_path / "data"
     credentials.mkdir()
     (credentials / CREDENTIAL).write_text(f"{KEY}\n")
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    offer_key("", str(credentials))
     async with open_store(data) as store:
         fingerprint = store.keys.fingerprint
     assert fingerprint == Keys(bytes(range(32))).fingerprint
@@ -50,19 +49,18 @@ async def test_a_server_works_without_a_key_in_its_directory(tmp_path: Path, mon
 
 def test_the_variable_is_taken_out_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, KEY)
+    take_key_from_environment()
     for _ in range(2):
         assert Keys.open(tmp_path / "keys").fingerprint == Keys(bytes(range(32))).fingerprint
     assert VARIABLE not in os.environ
 
 
-def test_two_keys_and_a_damaged_one_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_keys_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
     Keys.open(tmp_path / "keys")
-    monkeypatch.setenv(VARIABLE, KEY)
-    _from_environment.cache_clear()
+    offer_key(KEY, "")
     with pytest.raises(Permanent, match="another one comes from the variable"):
         Keys.open(tmp_path / "keys")
-    monkeypatch.setenv(VARIABLE, "too short")
-    _from_environment.cache_clear()
+    offer_key("too short", "")
     with pytest.raises(Permanent, match="is not an encryption key") as refusal:
         Keys.open(tmp_path / "other")
     assert "too short" not in str(refusal.value)
