@@ -16,7 +16,7 @@ DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-lin
 
 # What the long tests and the measurements use beside those: a Debian to run in, a browser with letters to show,
 # Prometheus' tools, a reverse proxy, a Debian with systemd.
-LONG_PACKAGES := debootstrap chromium fonts-dejavu-core prometheus nginx-light mmdebstrap systemd-container
+LONG_PACKAGES := debootstrap chromium fonts-dejavu-core prometheus nginx-light caddy mmdebstrap systemd-container
 
 # Python keeps its bytecode, whatever the caller prefers: tests and measurements start hundreds of Python processes.
 unexport PYTHONDONTWRITEBYTECODE

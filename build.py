@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from build_steps.binary import build_binary, build_tree
+from build_steps.binary import build_binary, build_tree, unproven
 from build_steps.image import build_image
 from build_steps.interpreter import CannotRelocate
 from build_steps.proto import generate
@@ -54,7 +54,7 @@ def zipapp() -> None:
 
 def binary() -> None:
     """Danube in one file with a Python of its own, for this architecture."""
-    print(f"built {build_binary(_tree()).relative_to(ROOT)}")
+    print("\n".join([f"built {build_binary(_tree()).relative_to(ROOT)}", *unproven(platform.machine())]))
 
 
 def image() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from build_steps.elf import Glibc, read_dynamic
 from build_steps.interpreter import copy_interpreter, copy_libraries
 from build_steps.staging import ROOT, compile_tree
-from build_steps.supervisor import build_stub
+from build_steps.supervisor import ARCHITECTURES, build_stub
 from build_steps.zipapp import COMPRESSION_LEVEL
 
 MAGIC = b"DANUBE\1\n"
@@ -27,12 +27,11 @@ _FOOTER = struct.Struct("<QQ32s8s")
 _HEADER = struct.Struct("<cxHIQ")
 
 
-def build_tree(site: Path) -> Path:
-    """A staging tree, with Danube and its packages, and a copy of the Python that runs this; returns the directory.
+def build_tree(site: Path, tree: Path = ROOT / "build" / "executable" / "tree") -> Path:
+    """Write `tree` from a staging tree with Danube and its packages, and a copy of the Python that runs this.
 
     The architecture is this machine's: a Python of another one cannot be copied from here.
     """
-    tree = ROOT / "build" / "executable" / "tree"
     if tree.exists():
         shutil.rmtree(tree)
     tree.mkdir(parents=True)
@@ -49,6 +48,15 @@ def build_binary(tree: Path, target: Path | None = None) -> Path:
     target = target or ROOT / "dist" / f"danube-linux-{platform.machine()}"
     pack(tree, build_stub(platform.machine()), target)
     return target
+
+
+def unproven(machine: str) -> list[str]:
+    """A line for each released architecture that a build on `machine` does not make."""
+    return [
+        f"not built: danube-linux-{one}; build it on such a machine; unproven, since none was run so far"
+        for one in ARCHITECTURES
+        if one != machine
+    ]
 
 
 def pack(tree: Path, stub: Path, target: Path) -> None:

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from danube import (
+    Cache,
     DanubeError,
     Leg,
     LegResult,
@@ -16,8 +17,11 @@ from danube import (
     StepHandle,
     StepResult,
     artifacts,
+    cache,
     ctx,
+    hash_files,
     pipeline,
+    reports,
     secrets,
     step,
 )
@@ -43,15 +47,20 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("secrets.get", secrets.get),
     ("secrets.get_bytes", secrets.get_bytes),
     ("artifacts.upload", artifacts.upload),
+    ("cache", cache),
+    ("hash_files", hash_files),
+    ("reports.junit", reports.junit),
 )
 """In the order in which authors meet them."""
 
 TYPES: tuple[type[Any], ...] = (
     StepResult,
     StepHandle,
+    Cache,
     type(ctx),
     Leg,
     LegResult,
+    reports.ReportSummary,
     StepFailed,
     MatrixFailed,
     DanubeError,
@@ -82,7 +91,7 @@ def public_names(module: ModuleType) -> set[str]:
 
 def _signature(call: Callable[..., Any]) -> str:
     text = str(inspect.signature(call)).replace("collections.abc.", "")
-    text = re.sub(r"danube\._[a-z]+\.", "", text)
+    text = re.sub(r"danube\.(_[a-z]+|reports)\.", "", text)
     text = re.sub(r"~?F\b", "function", text.replace("typing.", ""))
     text = text.replace("= ''", '= ""').replace("'", "")
     if len(text) + 20 <= _WIDTH:

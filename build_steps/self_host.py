@@ -6,14 +6,17 @@ and without a network: the packages are fetched before, and pods read them. Ever
 
 import argparse
 import json
+import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from build_steps.binary import unproven
 from build_steps.run_example import DANUBE, ROOT, Ended, Example
 from build_steps.web import WEB, install_packages
+from build_steps.zipapp import wheel_options
 
 PLACE = ROOT / "build" / "self-host"
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-release.lock")
@@ -35,6 +38,9 @@ def prepare() -> None:
     for lock in LOCKS:
         words = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", "--require-hashes"]
         subprocess.run([*words, "--dest", str(wheels), "-r", str(ROOT / lock)], check=True)
+    released = ["--require-hashes", "--no-deps", *wheel_options(platform.machine())]
+    words = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", *released]
+    subprocess.run([*words, "--dest", str(wheels), "-r", str(ROOT / "requirements.lock")], check=True)
     install_packages()
     source = PLACE / "source"
     shutil.rmtree(source, ignore_errors=True)
@@ -96,6 +102,7 @@ def main() -> int:
     finally:
         example.stop()
     print(f"\nbuilt and verified, in {PLACE / 'dist'}: {', '.join(path.name for path in files)}")
+    print("\n".join(unproven(platform.machine())))
     return 0
 
 

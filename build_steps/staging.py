@@ -16,6 +16,9 @@ from danube_pkg.adapters.keys.release import RELEASE_KEY_NAME
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
 
+PROVENANCE_PAGES = ("attestations", "builders", "buildtypes")
+"""Folders of `docs` whose pages the server serves, since URIs in provenance name them."""
+
 
 def make_staging(
     target: Path, programs: Mapping[str, Path], page: Path | None = None, release_key: str | None = None
@@ -33,6 +36,8 @@ def make_staging(
             shutil.copy2(directory / name, place / name)
     if page is not None:
         shutil.copytree(page, target / "danube_pkg" / "web", ignore=shutil.ignore_patterns(".*"))
+    for folder in PROVENANCE_PAGES:
+        shutil.copytree(ROOT / "docs" / folder, target / "danube_pkg" / "docs" / folder)
     if release_key is not None:
         (target / "danube_pkg" / RELEASE_KEY_NAME).write_text(release_key)
     shutil.copy2(ROOT / "LICENSE", target / "danube_pkg" / "LICENSE")

@@ -33,6 +33,17 @@ UNUSED = tuple(f"kubernetes/{part}/{name}" for part in ("client", "aio/client") 
 """Packages whose modules Danube never imports: the typed forms of every Kubernetes object, 110 MB of 126."""
 
 
+OLDEST_GLIBC = 28
+"""2.28, that of RHEL 8: what the compiled packages of a release may need. pip would choose by the builder's glibc."""
+
+
+def wheel_options(machine: str) -> list[str]:
+    """Options of pip for packages that run with this Python on every supported system of that architecture."""
+    names = [f"manylinux_2_{minor}_{machine}" for minor in range(OLDEST_GLIBC, 16, -1)] + [f"manylinux2014_{machine}"]
+    python = ["--implementation", "cp", "--python-version", "{}.{}".format(*sys.version_info)]
+    return ["--only-binary", ":all:", *python, *(word for name in names for word in ("--platform", name))]
+
+
 def install_dependencies(target: Path, lock: Path = ROOT / "requirements.lock") -> None:
     """Install the packages of the lock file, checking their hashes, without what only builds need."""
     target.mkdir(parents=True, exist_ok=True)
@@ -47,6 +58,7 @@ def install_dependencies(target: Path, lock: Path = ROOT / "requirements.lock") 
         "install",
         "--no-compile",
         "--no-deps",
+        *wheel_options(platform.machine()),
     ]
     subprocess.run([*words, "--require-hashes", "--target", str(target), "-r", str(wanted)], check=True)
     wanted.unlink()

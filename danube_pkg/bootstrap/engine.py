@@ -3,14 +3,18 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from danube_pkg.adapters.blobs.content import ContentDirectory
 from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.disk.probe import DirectoryDisk
 from danube_pkg.adapters.keys.identity import IdentityKeyFile
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import (
     SqliteArtifacts,
+    SqliteCaches,
+    SqliteCacheUses,
     SqliteProvenance,
     SqlitePushedImages,
+    SqliteReports,
     SqliteSecrets,
     SqliteServerState,
 )
@@ -26,6 +30,7 @@ from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.caches import Caches, CacheStorage
 from danube_pkg.services.egress import Egress, NetworkEgress
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
@@ -63,6 +68,7 @@ class EngineParts(Record):
     resources: JobResources
     secrets: Secrets
     artifacts: Artifacts
+    caches: Caches
     builds: ImageBuilds
     statements: Statements
     exports: JobExports
@@ -106,32 +112,30 @@ def build_engine(
     external_url: str = "",
     context: StatementContext = NO_CONTEXT,
     tracer: Tracer | None = None,
+    cache_storage: CacheStorage | None = None,
 ) -> EngineParts:
     """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
-    what is stated about all jobs; the runtime is added. tracer: None for jobs without traces."""
+    what is stated about all jobs; the runtime is added. tracer: None for jobs without traces. cache_storage: where
+    caches are; by default in the data directory."""
     egress = _egress(store, secrets, runtime)
     logins = build_job_logins(runtime.image_options, store, observer.applied, secrets)
     ports = _ports(store, secrets, runtime, sources, egress, logs, logins, external_url)
     ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
     kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
+    cache_uses = SqliteCacheUses(store.database)
     artifacts = _artifacts(store, kept, observer)
-    statements = _statements(store, signed, kept, replace(context, runtime=runtime.runtime.name), artifacts)
-    effects = (
-        CreatePod(ports, resources),
-        StopSteps(ports, resources),
-        CloseLog(ports, resources),
-        SignProvenance(statements),
-        DeletePod(runtime.runtime),
-    )
-    performer = EffectPerformer(effects, ports.timing)
+    context = replace(context, runtime=runtime.runtime.name)
+    statements = _statements(store, signed, kept, context, artifacts, cache_uses)
+    performer = _performer(ports, resources, statements)
     draining = Draining(SqliteServerState(store.database))
     room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
+    caches = _caches(store, cache_uses, observer.applied, cache_storage)
     id_tokens = _id_tokens(store, external_url)
     tokens = build_registry_tokens(runtime.image_options, store, observer.applied, engine)
     builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, logins, tokens)
-    coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens, builds)
+    coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens, builds, caches)
     exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
         engine,
@@ -141,6 +145,7 @@ def build_engine(
         resources,
         secrets,
         artifacts,
+        caches,
         builds,
         statements,
         exports,
@@ -160,16 +165,39 @@ def _egress(store: Store, secrets: Secrets, runtime: RuntimeParts) -> Egress:
     return Egress(runtime.proxies, runtime.ledgers, secrets, network)
 
 
+def _performer(ports: EnginePorts, resources: JobResources, statements: Statements) -> EffectPerformer:
+    effects = (
+        CreatePod(ports, resources),
+        StopSteps(ports, resources),
+        CloseLog(ports, resources),
+        SignProvenance(statements),
+        DeletePod(ports.runtime),
+    )
+    return EffectPerformer(effects, ports.timing)
+
+
+def _caches(store: Store, uses: SqliteCacheUses, applied: AppliedConfiguration, storage: CacheStorage | None) -> Caches:
+    if storage is None:
+        content = ContentDirectory(store.directory / "caches", "cache")
+        storage = CacheStorage(SqliteCaches(store.database), content)
+    return Caches(storage, uses, store.clock, store.new_id, lambda: applied.config.cache_bounds)
+
+
 def _artifacts(store: Store, kept: SqliteArtifacts, observer: JobObserver) -> Artifacts:
     files = BlobDirectory(store.directory / "artifacts", "artifact")
     return Artifacts(kept, files, store.clock, store.new_id, lambda: observer.applied.config.artifact_bounds)
 
 
 def _statements(
-    store: Store, signed: SqliteProvenance, kept: SqliteArtifacts, context: StatementContext, artifacts: Artifacts
+    store: Store,
+    signed: SqliteProvenance,
+    kept: SqliteArtifacts,
+    context: StatementContext,
+    artifacts: Artifacts,
+    uses: SqliteCacheUses,
 ) -> Statements:
     pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
-    return Statements(signed, kept, pushed, reads, store.signing, context, artifacts)
+    return Statements(signed, kept, pushed, reads, uses, store.signing, context, artifacts)
 
 
 def _id_tokens(store: Store, external_url: str) -> IdTokens:
@@ -196,6 +224,7 @@ def _ports(
         secrets=secrets,
         sources=sources,
         egress=egress,
+        reports=SqliteReports(store.database),
         clock=store.clock,
         timing=store.timing,
         new_id=store.new_id,
@@ -217,13 +246,16 @@ async def open_engine(
     context: StatementContext = NO_CONTEXT,
     tracer: Tracer | None = None,
     listener: NetworkListener | None = None,
+    cache_storage: CacheStorage | None = None,
 ) -> AsyncIterator[EngineParts]:
     """The engine, running and reachable by coordinators; jobs continue when the block is left. external_url: as for
     `build_engine`. listener: for coordinators in a cluster."""
     async with AsyncExitStack() as stack:
         logs = FileJobLogs(store.directory / "logs", store.clock.now)
         stack.callback(logs.abandon)
-        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, external_url, context, tracer)
+        parts = build_engine(
+            store, secrets, masks, runtime, sources, observer, logs, external_url, context, tracer, cache_storage
+        )
         if tracer is not None:
             parts.engine.listen(lambda job: tracer.job_changed(job, parts.engine.source_period(job.id)))
         await parts.draining.recall()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import danube_pkg
 from danube_pkg.adapters.dex.upstream import HttpUpstream
-from danube_pkg.adapters.store import SqliteIdempotency, SqliteServerState
+from danube_pkg.adapters.store import SqliteIdempotency, SqliteReports, SqliteServerState
 from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.health import HealthParts
 from danube_pkg.bootstrap.identity import IdentityParts
@@ -66,6 +66,7 @@ class ServerParts(Record):
     """The parts of the server that the HTTP edge uses. files: reads single files of repositories.
 
     pulled: the images that were pulled; None for a runtime whose images are pulled by others.
+    cluster_calls: requests to a cluster's API; None where there is none.
     """
 
     store: Store
@@ -80,6 +81,7 @@ class ServerParts(Record):
     deploy_key: str
     telemetry: TelemetryParts
     pulled: Tally | None = None
+    cluster_calls: Tally | None = None
 
 
 @asynccontextmanager
@@ -91,6 +93,7 @@ async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[H
             tuple(map(ip_network, options.trusted_proxies)),
             tls=options.certificate is not None,
             page_directory=options.page_directory,
+            pages_directory=find_provenance_pages(),
         )
         if (dex := parts.identity.dex) is not None:
             upstream = HttpUpstream(dex.settings.url, frozenset({session_cookie(site)}))
@@ -114,6 +117,13 @@ def find_page() -> Path:
     return installed if installed.is_dir() else package.parent / "build" / "web"
 
 
+def find_provenance_pages() -> Path:
+    """The directory of the pages that provenance names: inside an installed package, else in a checkout."""
+    package = Path(danube_pkg.__file__).absolute().parent
+    installed = package / "docs"
+    return installed if installed.is_dir() else package.parent / "docs"
+
+
 def _metric_sources(parts: ServerParts) -> MetricSources:
     return MetricSources(
         queries=parts.store.database.queries,
@@ -123,6 +133,8 @@ def _metric_sources(parts: ServerParts) -> MetricSources:
         sync_status=lambda: parts.configuration.status,
         logins=parts.identity.logins.oidc.outcomes,
         registry_pulls=parts.pulled,
+        cluster_calls=parts.cluster_calls,
+        registry_pushes=parts.jobs.builds.pushes,
         secret_bytes=lambda: parts.jobs.secrets.known.size_bytes,
         reconnects=parts.jobs.reconnects,
         upkeep=parts.health.upkeep,
@@ -143,6 +155,8 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         engine=jobs.engine,
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
+        caches=jobs.caches,
+        reports=SqliteReports(store.database),
         builds=jobs.builds,
         statements=jobs.statements,
         exports=jobs.exports,

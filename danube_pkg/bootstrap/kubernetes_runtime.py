@@ -122,4 +122,5 @@ async def open_kubernetes(
             image_options=options.images,
             network=NetworkAccess(addresses.proxy, tuple(sorted({host for host, _ in own}))),
             checks=checks,
+            cluster_calls=access.calls,
         )

@@ -9,6 +9,7 @@ from danube_pkg.adapters.images.logins import DockerLogins
 from danube_pkg.adapters.images.registry_catalog import RegistryCatalog
 from danube_pkg.adapters.retention.files import JobFileDirectories
 from danube_pkg.adapters.store import SqliteRetention, SqliteSeenManifests, SqliteServerState
+from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
@@ -18,6 +19,7 @@ from danube_pkg.core.images.registries import endpoints_of
 from danube_pkg.core.retention.plan import RetentionPolicy
 from danube_pkg.core.retention.registry import ImagePolicy
 from danube_pkg.kit.tasks import TaskOwner, logged
+from danube_pkg.services.caches import Caches
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.images.registries import Registries, SecretOf
 from danube_pkg.services.jobs.draining import Draining
@@ -33,6 +35,7 @@ def build_retention(
     audit: Audit,
     draining: Draining,
     images: RegistryImages | None = None,
+    caches: Caches | None = None,
 ) -> Retention:
     """Nothing is removed yet."""
 
@@ -52,6 +55,7 @@ def build_retention(
         policy,
         interval,
         images,
+        caches,
         lambda: draining.is_restored,
     )
 
@@ -101,7 +105,7 @@ async def open_retention(
     store: Store,
     applied: AppliedConfiguration,
     audit: Audit,
-    draining: Draining,
+    jobs: EngineParts,
     options: ImageOptions,
     secret_of: SecretOf,
 ) -> AsyncIterator[Retention]:
@@ -112,7 +116,7 @@ async def open_retention(
             catalog = open_catalog(options, applied, secret_of, store)
             stack.push_async_callback(catalog.close)
             images = build_images(catalog, options, applied, store)
-        retention = build_retention(store, applied, audit, draining, images)
+        retention = build_retention(store, applied, audit, jobs.draining, images, jobs.caches)
         owner = TaskOwner(logged(_log))
         stack.push_async_callback(owner.close)
         owner.start("retention", retention.run())

@@ -35,6 +35,7 @@ from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.directory_identity import identify
 from danube_pkg.kit.records import Record, field, replace
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.images.pulls import ImageLedgers
 from danube_pkg.services.images.registries import SecretOf
@@ -58,6 +59,8 @@ class RuntimeParts(Record):
     """How steps reach the egress proxy over a network; None where it is in the pod's own."""
     checks: Mapping[Part, ConditionSource] = {}
     """The checks of its subsystems, without which no job can run."""
+    cluster_calls: Tally | None = None
+    """Requests to the API of its cluster, as `OPERATION STATUS`; None where there is none."""
 
 
 class SandboxParts(RuntimeParts):

@@ -15,6 +15,7 @@ from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.image_provenance import open_image_provenance
 from danube_pkg.bootstrap.images import ImageOptions
+from danube_pkg.bootstrap.outside_secrets import open_outside_secrets
 from danube_pkg.bootstrap.registry_tokens import with_own_credentials
 from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.retention import open_retention
@@ -87,10 +88,11 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         opening = open_engine(store, secrets, masks, runtime, files, observer, url, context, tracer, access.listener)
         jobs = await enter(opening)
         outbox = await enter(open_notifications(store, jobs, repositories.statuses, repositories.forges, url))
+        await enter(open_outside_secrets(settings.secrets, store, jobs))
         attested = await enter(open_image_provenance(store, jobs, wanted.images, secrets.read_for_server))
         triggers = await enter(open_triggers(store, jobs, repositories.access(url), configuration.sync))
         identity = await enter(open_identity(store, applied, secrets, settings.dex, url))
-        reaping = open_retention(store, applied, audit, jobs.draining, wanted.images, secrets.read_for_server)
+        reaping = open_retention(store, applied, audit, jobs, wanted.images, secrets.read_for_server)
         retention = await enter(reaping)
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
@@ -120,6 +122,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             deploy_key=repositories.deploy_key,
             telemetry=telemetry,
             pulled=runtime.images.pulled if runtime.images is not None else None,
+            cluster_calls=runtime.cluster_calls,
         )
         opened = await enter(open_http(parts, _http_options(options, server)))
         yield RunningServer(opened.address, parts)

@@ -3,17 +3,24 @@ were started with --keep until they are removed with --clean."""
 
 import asyncio
 import os
+import time
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from danube_pkg.bootstrap.run import remove_left_pods
+from danube_pkg.bootstrap.store import LOCK_FILE
 from danube_pkg.core.errors import Conflict
 from danube_pkg.kit.ids import time_of
+from danube_pkg.kit.locks import DirectoryLock, Locked
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.trees import remove_tree
 
 KEPT_RUNS = 10
 """Enough to compare the runs of a day; artifacts take space on the user's disk."""
+
+CACHE_DAYS = 30
+"""Longer than a holiday; downloads are made again after it."""
 
 KEEP_FILE = "keep"
 """An empty file in the directory of a run that was started with --keep."""
@@ -32,6 +39,35 @@ def runs_directory() -> Path:
     """`danube/runs` below XDG_STATE_HOME (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
     return made(Path(base).absolute() / "danube" / "runs")
+
+
+def caches_of(tree: Path) -> Path:
+    """The directory with the caches of a working tree, in the user's cache."""
+    return _caches() / sha256(str(tree.resolve()).encode()).hexdigest()[:16]
+
+
+def tidy_caches(*, everything: bool = False) -> int:
+    """Remove the caches of working trees that no run has used for CACHE_DAYS: of how many. Those of a run that is still
+    running stay. everything: remove all others."""
+    removed = 0
+    for directory in sorted(_caches().glob("*")):
+        lock = directory / LOCK_FILE
+        is_old = lock.is_file() and time.time() - lock.stat().st_mtime > CACHE_DAYS * 86400
+        if not (everything or is_old) or not directory.is_dir():
+            continue
+        try:
+            held = DirectoryLock(lock)
+        except Locked:
+            continue
+        remove_tree(directory)
+        held.release()
+        removed += 1
+    return removed
+
+
+def _caches() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(base).absolute() / "danube" / "caches"
 
 
 def made(directory: Path) -> Path:

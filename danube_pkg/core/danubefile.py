@@ -24,7 +24,7 @@ UNKNOWN = "…"
 _SDK = "danube"
 _SECRETS = ("secrets.get", "secrets.get_bytes")
 _STEPS = ("step.run", "step.start")
-_NAMES = ("pipeline", "step", "secrets", "artifacts", "ctx")
+_NAMES = ("pipeline", "step", "secrets", "artifacts", "cache", "hash_files", "ctx")
 
 
 class StepOutline(Record):

@@ -15,6 +15,7 @@ from danube_pkg.kit.records import Record, replace
 
 _ROOT = "danube"
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_WORDS = {"str": "a text", "int": "a whole number", "bool": "True or False"}
 _KINDS: Mapping[type, str] = {ast.List: "list", ast.Tuple: "tuple", ast.Set: "set", ast.Dict: "dict"}
 
 
@@ -33,6 +34,8 @@ class _Signature(Record):
     parameters: tuple[_Parameter, ...]
     result: str
     others: _Parameter | None = None
+    is_variadic: bool = False
+    """It takes any number of arguments without a name."""
 
 
 def check_sdk_use(tree: ast.Module, names: Mapping[str, str], file: str, findings: Findings) -> None:
@@ -79,7 +82,7 @@ class _Scope:
         starred = any(isinstance(one, ast.Starred) for one in call.args)
         if not starred:
             given += zip(positional, call.args, strict=False)
-            if len(call.args) > len(positional):
+            if len(call.args) > len(positional) and not signature.is_variadic:
                 what = f"{shown} takes {len(positional)} arguments without a name, not {len(call.args)}"
                 self._add(call, what, f"pass the others by name: {', '.join(by_name)}" if by_name else "")
         for keyword in call.keywords:
@@ -98,8 +101,8 @@ class _Scope:
 
     def _check_literal(self, called: str, parameter: _Parameter, value: ast.expr) -> None:
         kind = _literal_kind(value)
-        wanted = parameter.annotation.removesuffix(" | None")
-        if kind == "" or (kind == "None" and wanted != parameter.annotation):
+        wanted, *others = parameter.annotation.removesuffix(" | None").split(" | ")
+        if kind == "" or (kind == "None" and parameter.annotation.endswith(" | None")):
             return
         if wanted.startswith("Mapping") and isinstance(value, ast.Dict):
             pairs = [one for one in zip(value.keys, value.values, strict=True) if one[0] is not None]
@@ -108,13 +111,12 @@ class _Scope:
                 if found not in ("", "str"):
                     what = f"{parameter.name}= of {called} has texts only, not {found}"
                     self._add(part, what, "write it in quotes, or convert it: str(…)")
-        elif wanted.startswith("Sequence"):
-            if kind not in ("list", "tuple"):
-                what = f"{parameter.name}= of {called} must be a list, not {kind}"
-                self._add(value, what, f'write: {parameter.name}=["…"]')
-        elif kind != ("dict" if wanted.startswith("Mapping") else wanted):
-            words = {"str": "a text", "int": "a whole number", "bool": "True or False"}.get(wanted, "a dict of texts")
-            self._add(value, f"{parameter.name}= of {called} must be {words}, not {kind}", _wanted(parameter))
+        elif all(kind not in _kinds_of(one) for one in (wanted, *others)):
+            if wanted.startswith("Sequence"):
+                words, hint = "a list", f'write: {parameter.name}=["…"]'
+            else:
+                words, hint = _WORDS.get(wanted, "a dict of texts"), _wanted(parameter)
+            self._add(value, f"{parameter.name}= of {called} must be {words}, not {kind}", hint)
 
     def _type(self, node: ast.expr) -> str:
         """A key of the table for a value of the SDK, `OWNER.NAME` for a function; "" for what is not known."""
@@ -235,7 +237,15 @@ def _signature(called: str) -> _Signature:
     ]
     rest = arguments.kwarg
     others = _Parameter("", -1, ast.unparse(rest.annotation) if rest.annotation else "", False) if rest else None
-    return _Signature(tuple(parameters), ast.unparse(function.returns) if function.returns else "", others)
+    result = ast.unparse(function.returns) if function.returns else ""
+    return _Signature(tuple(parameters), result, others, arguments.vararg is not None)
+
+
+def _kinds_of(annotation: str) -> tuple[str, ...]:
+    """The kinds of literals that an annotation allows."""
+    if annotation.startswith("Sequence"):
+        return ("list", "tuple")
+    return ("dict",) if annotation.startswith("Mapping") else (annotation,)
 
 
 def _literal_kind(value: ast.expr) -> str:

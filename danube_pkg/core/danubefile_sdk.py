@@ -11,6 +11,7 @@ _RUN = f"(command: str, *, {_STEP}, timeout_seconds: int | None = None, retries:
 
 SDK: Mapping[str, Mapping[str, str]] = {
     "danube": {
+        "Cache": "",
         "Context": "",
         "DanubeError": "",
         "Leg": "",
@@ -20,8 +21,12 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "StepHandle": "",
         "StepResult": "",
         "artifacts": "",
+        "cache": "(name: str, *, paths: Sequence[str], key: str, fallback: str | Sequence[str] | None = None, "
+        "image: str | None = None) -> Cache",
         "ctx": "",
+        "hash_files": "(*patterns: str) -> str",
         "pipeline": "(*, name: str, shell: str = '', env: Mapping[str, str] | None = None)",
+        "reports": "",
         "secrets": "",
         "step": "",
     },
@@ -45,6 +50,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "get_bytes": "(key: str) -> bytes",
     },
     "artifacts": {"upload": "(path: str, *, name: str, sbom: str | None = None) -> None"},
+    "reports": {"junit": "(path: str, *, fail: bool = False, required: bool = True) -> ReportSummary"},
     "ctx": {
         "branch": "",
         "commit_sha": "",
@@ -58,6 +64,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "repository": "",
         "tag": "",
         "trigger": "",
+        "upstream_job_id": "",
     },
     "StepResult": {
         "attempt": "",
@@ -74,6 +81,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "sequence": "",
         "status": "",
     },
+    "Cache": {"hit": "", "restored_key": ""},
     "StepHandle": {
         "done": "",
         "name": "",

@@ -44,6 +44,8 @@ class PipelineSettings(Record):
     concurrency_group: str | None = None
     """A template; "" for a group of the pipeline's own, None for no group."""
     cancel_in_progress: bool = False
+    cache: bool = True
+    """Whether its jobs restore and save caches."""
 
     def allowing(self, entries: Sequence[str]) -> "PipelineSettings":
         """With the server's allowlist before the pipeline's own, where the network is limited to an allowlist."""

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     STEP_FAILED = "step-failed"
     STEP_TIMEOUT = "step-timeout"
     STEP_OPEN = "step-open"
+    TESTS_FAILED = "tests-failed"
     STOPPED = "stopped"
     COMMAND_NOT_STARTED = "command-not-started"
     SCRIPT_ERROR = "script-error"
@@ -58,6 +59,7 @@ class Reason(StrEnum):
     LOG_LOST = "log-lost"
     SIGNING_FAILED = "signing-failed"
     COORDINATOR_VERSION = "coordinator-version"
+    EGRESS_UNENFORCED = "egress-unenforced"
 
     @property
     def ends_containers(self) -> bool:
@@ -94,6 +96,7 @@ _OF_SCRIPTS = frozenset(
     {
         Reason.STEP_FAILED,
         Reason.STEP_OPEN,
+        Reason.TESTS_FAILED,
         Reason.SCRIPT_ERROR,
         Reason.SCRIPT_INVALID,
         Reason.SCRIPT_MISSING,
@@ -114,6 +117,7 @@ _OF_INFRASTRUCTURE = frozenset(
         Reason.PREEMPTED,
         Reason.NODE_LOST,
         Reason.NODE_DRAINED,
+        Reason.EGRESS_UNENFORCED,
     }
 )
 
@@ -127,6 +131,7 @@ HINTS: dict[Reason, str] = {
     Reason.STEP_FAILED: "read the end of the step's log; run it here with: danube run",
     Reason.STEP_TIMEOUT: "give step.run a larger timeout_seconds, or find what the command waits for at the end of its log",
     Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait() or handle.stop(), or with step.parallel():",
+    Reason.TESTS_FAILED: "read the messages of the failed tests, on the job's page or in: danube logs JOB",
     Reason.COMMAND_NOT_STARTED: "check the step's working directory, and that its image has the program and a shell",
     Reason.SCRIPT_ERROR: "do what the message says, or fix the line that the traceback names; run it here with: danube run",
     Reason.SCRIPT_INVALID: "fix what is named; check the file without a job: danube validate danubefile.py",
@@ -135,6 +140,8 @@ HINTS: dict[Reason, str] = {
     " SIGSEGV comes from a module with native code",
     Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the package danube",
     Reason.INFRASTRUCTURE_LOST: "rerun the job: danube rerun JOB; if it happens again: danube doctor",
+    Reason.EGRESS_UNENFORCED: "use a network plugin that enforces NetworkPolicy (docs/kubernetes.md), or accept it in"
+    ' danube.toml: [egress] unenforced = "warn"',
     Reason.COORDINATOR_VERSION: "make the coordinator's image of this version: danube image coordinator --output FILE, or"
     " --push REGISTRY/NAME, and name it in danube.toml",
     Reason.POD_LOST: "rerun the job: danube rerun JOB; find out what removed its pod",
@@ -158,6 +165,7 @@ HINTS: dict[Reason, str] = {
 
 _RUN_HINTS: dict[Reason, str] = {
     Reason.STEP_FAILED: "read the end of the step's output above",
+    Reason.TESTS_FAILED: "read the messages of the failed tests above",
     Reason.SCRIPT_ERROR: "do what the message says, or fix the line that the traceback names",
     Reason.INFRASTRUCTURE_LOST: "run it again: danube run; if it happens again: danube doctor",
     Reason.POD_LOST: "run it again: danube run; find out what removed its pod",

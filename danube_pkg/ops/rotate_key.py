@@ -12,7 +12,8 @@ import json
 import sqlite3
 from pathlib import Path
 
-from danube_pkg.adapters.keys.keys import NEXT_KEY_NAME, Keys, write_new_key
+from danube_pkg.adapters.keys.given_key import given_key
+from danube_pkg.adapters.keys.keys import KEY_NAME, NEXT_KEY_NAME, Keys, write_new_key
 from danube_pkg.adapters.store import Database
 from danube_pkg.adapters.store.audit import append_entry
 from danube_pkg.adapters.store.key_rotation import encrypt_again
@@ -49,6 +50,12 @@ async def rotate_encryption_key(directory: Path, actor: str, clock: Clock) -> Ro
     path = directory / DATABASE_NAME
     if not path.is_file():
         raise Permanent("database-missing", f"there is no {path}", hint="name the server's data directory: --data DIR")
+    if (given := given_key()) is not None:
+        raise Conflict(
+            "key-given",
+            f"the encryption key comes from {given[1]}, which a rotation cannot replace",
+            hint=f"write it into {directory / 'keys' / KEY_NAME} (mode 0600), give none from outside, rotate, and move it back",
+        )
     with locked_data_directory(directory):
         database = Database(path)
         try:

@@ -16,11 +16,12 @@ from typing import Any, TypeVar, cast
 
 import grpc
 from danube._errors import DanubeError
+from danube._junit import JunitReport
 from danube._process import refuse_in_child
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorStub
 from danube._results import SERVER_LOST, StepResult
-from danube._session import Chunks, StepCall
+from danube._session import CacheCall, Chunks, StepCall
 
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.pod.own_process import monotonic, now, pause, say
@@ -36,6 +37,7 @@ MESSAGE_BYTES = 8 * 1024**2
 
 UPLOADS_AT_ONCE = 4
 SECRETS_AT_ONCE = 8
+CACHES_AT_ONCE = 2
 """Threads of a danubefile wait for one another, since the server refuses calls above its bounds."""
 
 _OPTIONS = (
@@ -91,6 +93,7 @@ class CoordinatorClient:
         self._lock = threading.Lock()
         self._uploads = threading.BoundedSemaphore(UPLOADS_AT_ONCE)
         self._secrets = threading.BoundedSemaphore(SECRETS_AT_ONCE)
+        self._caches = threading.BoundedSemaphore(CACHES_AT_ONCE)
         self._deadline_at = now() + 3600
         self._context: Mapping[str, Any] = {}
 
@@ -167,6 +170,28 @@ class CoordinatorClient:
         request = pb.StopStepRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence)
         self._repeat(lambda: self._stub.StopStep(request, metadata=self._metadata))
 
+    def report_tests(self, sequence: int, report: JunitReport) -> None:
+        cases = [
+            pb.TestCase(
+                name=one.name,
+                status=one.status,
+                seconds=one.seconds,
+                message=one.message,
+                file=one.file,
+                line=one.line,
+            )
+            for one in report.named()
+        ]
+        request = pb.TestReport(
+            protocol_version=PROTOCOL_VERSION,
+            sequence=sequence,
+            passed=report.passed,
+            failed=report.failed,
+            skipped=report.skipped,
+            cases=cases,
+        )
+        self._repeat(lambda: self._stub.ReportTests(request, metadata=self._metadata))
+
     def read_secret(self, sequence: int, key: str) -> bytes:
         request = pb.ReadSecretRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence, key=key)
         with self._secrets:
@@ -176,6 +201,36 @@ class CoordinatorClient:
         request = pb.IdTokenRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence, audience=audience)
         with self._secrets:
             return self._repeat(lambda: self._stub.IssueIdToken(request, metadata=self._metadata)).value
+
+    def restore_cache(self, call: CacheCall) -> tuple[str, str, int]:
+        return self._cache(self._stub.RestoreCache, call)
+
+    def save_cache(self, call: CacheCall) -> tuple[str, str, int]:
+        return self._cache(self._stub.SaveCache, call)
+
+    def _cache(self, method: Callable[..., pb.CacheReply], call: CacheCall) -> tuple[str, str, int]:
+        """Outcome, key and size. A server of an older release has no caches."""
+        request = pb.CacheRequest(
+            protocol_version=PROTOCOL_VERSION,
+            sequence=call.sequence,
+            name=call.name,
+            key=call.key,
+            paths=call.paths,
+            fallback=call.fallback,
+            image=call.image,
+        )
+
+        def once() -> pb.CacheReply:
+            try:
+                return method(request, metadata=self._metadata)
+            except grpc.RpcError as error:
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    return pb.CacheReply(outcome="off")
+                raise
+
+        with self._caches:
+            reply = self._repeat(once)
+        return reply.outcome, reply.key, reply.size_bytes
 
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks, describes: str = "") -> None:
         """Raises what `chunks` raises, such as DanubeError for a file that cannot be read."""

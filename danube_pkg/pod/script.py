@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
+from danube._caches import save_unsaved
 from danube._errors import DanubeError
 from danube._open_steps import steps_without_end
 from danube._pipeline import ENVIRONMENT, MARK, REFUSED, SHELL, check_function, check_result, marked
@@ -21,6 +22,9 @@ from danube_pkg.pod.own_process import leave_as_child, say
 PASSED_ON = (REFUSED, "infrastructure-lost")
 """References of errors that are the reason of the job which they end: the cause is not an error of the danubefile."""
 
+
+TESTS_FAILED = "tests-failed"
+"""The reference of the error of `reports.junit(fail=True)`: the tests are at fault, not the danubefile."""
 
 NO_PACKAGES = "a danubefile has the standard library and the modules beside it; use other packages in a step"
 
@@ -67,6 +71,7 @@ def _import_and_call(code: Any, module: ModuleType, script: str) -> Outcome:
     for sequence, name in steps_without_end():
         message = f"step {sequence} {name!r} was still open when the pipeline function returned"
         return Outcome("step-open", message, sequence)
+    save_unsaved()
     return Outcome()
 
 
@@ -95,6 +100,9 @@ def _failure(error: BaseException, workspace: Path) -> Outcome:
     if isinstance(error, StepFailed):
         say(error.what)
         return Outcome("step-failed", error.what, error.result.sequence)
+    if isinstance(error, DanubeError) and error.reference == TESTS_FAILED:
+        say(error.what)
+        return Outcome(TESTS_FAILED, error.what)
     where = _where(error.__traceback__, workspace)
     if isinstance(error, SystemExit):
         return Outcome("script-exited", f"the danubefile called sys.exit({error.code!r}){where}")

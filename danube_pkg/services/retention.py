@@ -8,6 +8,7 @@ a file that is gone.
 import asyncio
 from collections.abc import Callable, Sequence
 
+from danube_pkg.core.caches.cache import CacheEntry
 from danube_pkg.core.errors import Conflict, Permanent, Retryable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.identity.audit import AuditEvent
@@ -27,6 +28,7 @@ from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tallies import Tally
+from danube_pkg.services.caches import Caches
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.registry_images import RegistryImages
 
@@ -49,18 +51,19 @@ _log = EventLog("danube.retention")
 
 class RetentionRun(Record):
     """at: Unix seconds. removals: of files of jobs; freed_bytes: their size. images: how many were removed from the
-    registry."""
+    registry. caches: how many were removed."""
 
     at: float
     removals: int
     freed_bytes: int
     images: int = 0
+    caches: int = 0
 
 
 class Retention:
     """The removal of files by age and size. policy: the configured limits; interval: seconds between two runs, both as
-    they are now. images: those of the registry; None without one. is_restored: whether this is a restored server that
-    is paused, which must leave the registry to the original."""
+    they are now. images: those of the registry; None without one. caches: None without any. is_restored: whether this
+    is a restored server that is paused, which must leave the registry to the original."""
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class Retention:
         policy: Callable[[], RetentionPolicy],
         interval: Callable[[], float],
         images: RegistryImages | None = None,
+        caches: Caches | None = None,
         is_restored: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
@@ -83,6 +87,7 @@ class Retention:
         self._policy = policy
         self._interval = interval
         self.images = images
+        self._caches = caches
         self._is_restored = is_restored
         self._marked: tuple[float, float] | None = None
         """The last mark of this process: its Unix seconds, and the monotonic seconds at which it was written."""
@@ -123,6 +128,11 @@ class Retention:
         except (Permanent, Retryable) as error:
             return (), str(error)
 
+    async def due_caches(self) -> Sequence[CacheEntry]:
+        """The caches that a run would remove now."""
+        limit = self._policy().caches
+        return await self._caches.due(limit.keep_seconds, limit.limit_bytes) if self._caches is not None else ()
+
     async def clock_problem(self) -> str:
         """Why nothing is removed now; "" where the clock is trusted."""
         return await self._check_clock()
@@ -139,9 +149,11 @@ class Retention:
             self._over = tuple(kind for kind, count in plan.over_bytes.items() if count)
             removed = [one for begin in range(0, len(plan.removals), BATCH) for one in await self._remove(plan, begin)]
             freed = sum(one.size_bytes for one in removed)
+            caches = await self._reap_caches()
+            freed += sum(one.size_bytes for one in caches)
             images = await self.images.remove() if self.images is not None and not self._is_restored() else ()
-            await self._report(removed, len(images), by)
-            run = RetentionRun(self._clock.now(), len(removed), freed, len(images))
+            await self._report(removed, len(images), caches, by)
+            run = RetentionRun(self._clock.now(), len(removed), freed, len(images), len(caches))
             await self._state.remember(_LAST, str(run.at))
             return run
 
@@ -184,8 +196,14 @@ class Retention:
         left = set(await self._files.remove(allowed))
         return [one for one in allowed if one not in left]
 
-    async def _report(self, removed: Sequence[Removal], images: int, by: str) -> None:
+    async def _reap_caches(self) -> Sequence[CacheEntry]:
+        limit = self._policy().caches
+        return await self._caches.reap(limit.keep_seconds, limit.limit_bytes) if self._caches is not None else ()
+
+    async def _report(self, removed: Sequence[Removal], images: int, caches: Sequence[CacheEntry], by: str) -> None:
         freed = freed_by_why(removed)
+        if caches:
+            freed["caches-unused"] = sum(one.size_bytes for one in caches)
         for name, count in freed.items():
             self.freed.count(name, count)
         details = {"jobs": str(len({one.job_id for one in removed})), **{k: str(count) for k, count in freed.items()}}
@@ -193,7 +211,7 @@ class Retention:
             details["images"] = str(images)
         total = sum(freed.values())
         _log.info("files-removed", freed_bytes=total, **details)
-        if removed or images:
+        if removed or images or caches:
             await self._audit.record(AuditEvent(0.0, by, "reap", "old files and images", details=details))
 
     async def _check_clock(self) -> str:

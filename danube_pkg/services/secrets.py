@@ -24,6 +24,7 @@ from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.outside_secrets import NothingOutside, OutsideReader
 
 _log = EventLog("danube.secrets")
 
@@ -102,6 +103,8 @@ class Secrets:
     ) -> None:
         self.requests = Tally()
         """Reads by jobs, by pipeline."""
+        self.outside: OutsideReader = NothingOutside()
+        """Replaced by what the configuration names, once the server can issue identity tokens."""
         self._store = store
         self._cipher = cipher
         self._clock = clock
@@ -150,7 +153,8 @@ class Secrets:
     async def read_for_job(self, job: Job, sequence: int, key: str) -> bytes:
         """The pipeline's own value, else the global one; the read is recorded before the value is returned.
 
-        Raises Forbidden for a job of untrusted code, approved or not, and for a secret that the server uses itself.
+        Raises Forbidden for a job of untrusted code, approved or not, for a rebuild that was not given the secret, and
+        for a secret that the server uses itself.
         """
         self.requests.count(job.pipeline)
         if job.trigger.is_untrusted:
@@ -160,15 +164,17 @@ class Secrets:
                 cause="its author could send the value anywhere",
                 hint="run what needs secrets after the merge: if ctx.pull_request is None: …",
             )
+        _check_rebuild(job, key)
         if key in self._overrides:
             return self._overrides[key]
         names = [SecretName(job.pipeline, key), SecretName(None, key)]
         for name in names[:1] if key in self._applied.named_secrets else names:
             stored = await self._store.load_secret(name)
-            if stored is not None:
+            outside = await self.outside.read_for_job(job, name) if stored is None else None
+            if stored is not None or outside is not None:
                 if await self._store.record_read(job.id, sequence, name, self._clock.now()):
                     await self._audit_read(job, name)
-                return self._cipher.decrypt_secret(stored)
+                return self._cipher.decrypt_secret(stored) if stored is not None else outside or b""
         if key in self._applied.named_secrets:
             raise Forbidden(
                 "secret-reserved",
@@ -196,14 +202,15 @@ class Secrets:
         if key in self._overrides:
             return self._overrides[key]
         stored = await self._store.load_secret(SecretName(None, key))
-        if stored is None:
+        outside = await self.outside.read_for_server(SecretName(None, key)) if stored is None else None
+        if stored is None and outside is None:
             raise Permanent(
                 "secret-not-set",
                 f"{user} needs the secret {key!r}, which is not set",
                 hint=f"danube secrets set {key}",
             )
         await self._audit_use(key, user)
-        value = self._cipher.decrypt_secret(stored)
+        value = self._cipher.decrypt_secret(stored) if stored is not None else outside or b""
         await self.known.hold(key, value)
         return value
 
@@ -251,3 +258,15 @@ class Secrets:
         count = await self._store.forget_retired_secrets(before)
         if count:
             _log.info("secrets-forgotten", count=count)
+
+
+def _check_rebuild(job: Job, key: str) -> None:
+    """Raises Forbidden for a rebuild that was not given this secret."""
+    rebuild = job.trigger.rebuild
+    if rebuild is not None and key not in rebuild.secrets:
+        raise Forbidden(
+            "secret-of-rebuild",
+            f"the rebuild may not read the secret {key!r}",
+            cause="a rebuild gets no secret that it was not given: with one it could publish what it builds",
+            hint=f"danube rebuild {rebuild.job} --with-secrets {key}",
+        )

@@ -12,7 +12,8 @@
 Everything else is Python: loops are matrices, `if` is a condition, functions and modules are templates.
 """
 
-from danube import artifacts, secrets, step
+from danube import artifacts, reports, secrets, step
+from danube._caches import Cache, cache, hash_files
 from danube._context import Context, ctx
 from danube._errors import DanubeError
 from danube._legs import LegResult
@@ -21,6 +22,7 @@ from danube._pipeline import pipeline
 from danube._results import StepFailed, StepHandle, StepResult
 
 __all__ = [
+    "Cache",
     "Context",
     "DanubeError",
     "Leg",
@@ -30,8 +32,11 @@ __all__ = [
     "StepHandle",
     "StepResult",
     "artifacts",
+    "cache",
     "ctx",
+    "hash_files",
     "pipeline",
+    "reports",
     "secrets",
     "step",
 ]

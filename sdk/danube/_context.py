@@ -59,6 +59,11 @@ class Context:
         return str(self._get("trigger"))
 
     @property
+    def upstream_job_id(self) -> str:
+        """The id of the job whose end started this one (`on: pipeline`); empty for any other trigger."""
+        return str(self._get("upstream_job_id"))
+
+    @property
     def params(self) -> Mapping[str, str]:
         """The parameters of a manual trigger."""
         params: Mapping[str, str] = self._get("params")

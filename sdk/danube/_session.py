@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from danube import _process
 from danube._errors import DanubeError
+from danube._junit import JunitReport
 from danube._results import StepResult
 
 
@@ -28,6 +29,18 @@ class StepCall:
     isolation: int = 0
 
 
+@dataclass(frozen=True)
+class CacheCall:
+    """A validated call of `cache`; the same for its restore and its save."""
+
+    sequence: int
+    name: str
+    key: str
+    paths: tuple[str, ...]
+    fallback: tuple[str, ...]
+    image: str
+
+
 class Session(Protocol):
     """What the SDK calls, implemented by the coordinator. `sequence` identifies a call when it is repeated."""
 
@@ -43,8 +56,11 @@ class Session(Protocol):
     def next_sequence(self, kind: str) -> int: ...
     def run_step(self, call: StepCall) -> StepResult: ...
     def stop_step(self, sequence: int) -> None: ...
+    def report_tests(self, sequence: int, report: JunitReport) -> None: ...
     def read_secret(self, sequence: int, key: str) -> bytes: ...
     def id_token(self, sequence: int, audience: str) -> str: ...
+    def restore_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
+    def save_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
     def upload(self, sequence: int, name: str, file_name: str, chunks: "Chunks", describes: str = "") -> None: ...
 
 

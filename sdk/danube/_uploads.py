@@ -1,6 +1,5 @@
 """Streams files of the workspace to the server, as artifacts of the job."""
 
-import glob
 import gzip
 import io
 import os
@@ -12,8 +11,12 @@ from danube._errors import DanubeError
 from danube._legs import current_leg
 from danube._session import current
 from danube._texts import check_texts
+from danube._workspace import matches, refuse_outside
 
 CHUNK_BYTES = 256 * 1024
+
+MEMBER_TIME = 315_532_800
+"""1980-01-01, the time of each member of an archive: with its own, a second build of the same files would differ."""
 
 MAX_SHOWN = 200
 """Characters of a path in a message."""
@@ -30,7 +33,7 @@ def keep(path: str, name: str, describes: str = "") -> None:
     check_texts("artifact-invalid", {"the name of an artifact": name})
     leg = current_leg()
     workspace = Path(session.workspace if leg is None else leg.workspace)
-    found = sorted(glob.glob(str(workspace / path), recursive=True))
+    found = matches(workspace, path)
     if not found:
         raise DanubeError(
             "artifact-missing",
@@ -47,29 +50,13 @@ def keep(path: str, name: str, describes: str = "") -> None:
     single = len(found) == 1 and os.path.isfile(found[0])
     if describes and not single:
         raise DanubeError("sbom-invalid", f"{path!r} is not one file", hint='sbom="bom.json"')
-    _refuse_outside(workspace, [Path(file) for file in found], followed=single)
+    refuse_outside("artifact-outside", workspace, [Path(file) for file in found], followed=single)
 
     def chunks() -> Iterator[bytes]:
         return _file_chunks(found[0]) if single else _archive_chunks(workspace, found)
 
     file_name = name if single else f"{name}.tar.gz"
     session.upload(session.next_sequence("artifact"), name, file_name, chunks, describes)
-
-
-def _refuse_outside(workspace: Path, found: Sequence[Path], *, followed: bool) -> None:
-    """A link that a step left in the workspace must not disclose a file that only the coordinator can read.
-
-    followed: whether the content is read through a link; an archive keeps a link as a link, wherever it leads.
-    """
-    inside = workspace.resolve()
-    for path in found:
-        kept = path.is_symlink() and not followed
-        if not (path.parent.resolve() / path.name if kept else path.resolve()).is_relative_to(inside):
-            raise DanubeError(
-                "artifact-outside",
-                f"{os.path.relpath(path, workspace)!r} leads out of the workspace",
-                hint="copy the files into the workspace in a step",
-            )
 
 
 def _file_chunks(path: str) -> Iterator[bytes]:
@@ -124,6 +111,7 @@ def _add(archive: tarfile.TarFile, member: str, name: str) -> None:
         return
     info.uid = info.gid = 0
     info.uname = info.gname = ""
+    info.mtime = MEMBER_TIME
     if info.isreg():
         with open(member, "rb") as file:
             archive.addfile(info, file)

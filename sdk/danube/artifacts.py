@@ -12,9 +12,9 @@ def upload(path: str, *, name: str, sbom: str | None = None) -> None:
         `/workspace`. It is kept as the artifact `<name>.sbom.json`, and the server signs a statement that ties it to
         this one.
 
-    A single file is kept as it is; anything else as `<name>.tar.gz`, with sorted members and no owners, so that the
-    same files give the same bytes. Pipes, sockets and devices in a directory are left out. Raises DanubeError where
-    the path matches nothing that can be kept, and where it leads out of the workspace.
+    A single file is kept as it is; anything else as `<name>.tar.gz`, with sorted members, no owners and no times,
+    so that the same files give the same bytes. Pipes, sockets and devices in a directory are left out. Raises
+    DanubeError where the path matches nothing that can be kept, and where it leads out of the workspace.
     """
     keep(path, name)
     if sbom is not None:

@@ -165,8 +165,10 @@ int call_begin(int connection, int in, int out, int is_kill) {
     fcntl(in, F_SETFL, fcntl(in, F_GETFL) | O_NONBLOCK);
     watch_begin(&f->in, in, EPOLLIN, input_ready, f);
     struct stat kind;
-    if (fstat(in, &kind) == 0 && S_ISREG(kind.st_mode)) /* the loop cannot watch it, and reading it never blocks */
+    if (fstat(in, &kind) == 0 && S_ISREG(kind.st_mode)) { /* the loop cannot watch it, and reading it never blocks */
+        f->in.events = 0; /* it has no acknowledgements */
         while (f->used && !f->step && !f->refused)
             take_request(f);
+    }
     return 0;
 }

@@ -13,6 +13,10 @@
  *       The same, for a step that is to be stopped: TERM, then KILL.
  *   danube-step reach MILLISECONDS ADDRESS:PORT...
  *       Prints which of these ports can be reached from the container; see reach.h.
+ *   danube-step pack PATH...
+ *       Writes the files at these paths as an archive; see archive.h.
+ *   danube-step unpack PATH...
+ *       Reads such an archive, and puts the files at these paths.
  *   danube-step end
  *       Ends the container, PID 1 included. Only a program that was started from outside of the container may.
  *   danube-step version
@@ -24,6 +28,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "archive.h"
 #include "client.h"
 #include "idle.h"
 #include "reach.h"
@@ -74,6 +79,10 @@ int main(int argc, char **argv) {
         return client('k');
     if (strcmp(verb, "reach") == 0 && argc > 3)
         return reach(argv[2], argv + 3);
+    if (strcmp(verb, "pack") == 0 && argc > 2)
+        return pack(argv + 2);
+    if (strcmp(verb, "unpack") == 0 && argc > 2)
+        return unpack(argv + 2);
     if (strcmp(verb, "end") == 0)
         return end_container();
     if (strcmp(verb, "version") == 0) {
@@ -81,6 +90,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     fputs("usage: danube-step idle [--exec-fd N] [--confirm-fd N] [--user IDS] [--heartbeat-ms N] [--grace-ms N]\n"
-          "       danube-step run | kill | reach MILLISECONDS ADDRESS:PORT... | end | version\n", stderr);
+          "       danube-step run | kill | reach MILLISECONDS ADDRESS:PORT... | pack PATH... | unpack PATH... | end | version\n",
+          stderr);
     return 2;
 }

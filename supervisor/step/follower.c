@@ -78,14 +78,15 @@ static int next_frame(struct follower *f) {
     return 0;
 }
 
-/* Everything was sent; the last acknowledgements are still read for a while. Until then the reader gets no end of the
- * stream, and the client's process lives: a cluster passes no more input on once either has ended, and input that comes
- * nevertheless cuts the connection with the output that is still on its way. */
+/* Everything was sent; an acknowledgement of all that comes from now on, or the end of the input, ends the follower.
+ * Until then the reader gets no end of the stream, and the client's process lives: a cluster passes no more input on once
+ * either has ended, and input that comes nevertheless cuts the connection with the frames that are still on their way. An
+ * acknowledgement from before would say nothing about these. */
 static void finish(struct follower *f) {
     watch_change(&f->out, EPOLLERR);
     f->finished = 1;
     f->deadline_ms = now_ms() + LINGER_MS;
-    if (f->is_kill || spool_is_acknowledged(&f->step->spool) || f->in.events == 0)
+    if (f->is_kill || f->in.events == 0)
         follower_end(f, FOLLOWER_ENDED);
 }
 
@@ -180,7 +181,7 @@ static int take_acknowledgement(struct follower *f) {
     f->ack_size = 0;
     if (f->ack[0] == 'A')
         step_output_acknowledge(f->step, offset);
-    if (f->used && f->finished && spool_is_acknowledged(&f->step->spool))
+    if (f->used && f->finished && offset >= f->step->spool.written)
         follower_end(f, FOLLOWER_ENDED);
     return f->used;
 }

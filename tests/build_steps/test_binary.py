@@ -2,18 +2,22 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from build_steps.binary import newest_glibc
 from build_steps.interpreter import LEFT_OUT
 from build_steps.supervisor import ROOT
+from danube_pkg.core.images.coordinator import CODE_PATH
 from tests.support.bare_root import command_in
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.long, pytest.mark.root]
 
@@ -79,6 +83,11 @@ def root(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 def inside(root: Path, script: str, *, seconds: float = 240) -> subprocess.CompletedProcess[str]:
     words = command_in(root, "/usr/bin/sh", "-c", script)
     return subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+def unpack(archive: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    subprocess.run(["tar", "-C", str(target), "-xf", str(archive)], check=True)
 
 
 def test_nothing_else_can_run_python_there(root: Path) -> None:
@@ -162,6 +171,57 @@ def test_serve_a_job_its_artifact_and_verify(root: Path) -> None:
     assert done.returncode == 0, f"{done.stdout}{done.stderr}{log.read_text()[-3000:]}"
     assert "verified /root/greeting.txt" in done.stdout
     assert "refused /root/greeting.txt" in done.stdout
+
+
+def test_the_coordinators_image_is_made_and_runs_its_coordinator(root: Path, tmp_path: Path) -> None:
+    """From the program's own Python; the image is unpacked here, and is the root of what runs in it."""
+    done = inside(root, "/opt/danube image coordinator --output /root/coordinator.tar")
+    assert done.returncode == 0, done.stdout + done.stderr
+    image = tmp_path / "image"
+    unpack(root / "root/coordinator.tar", tmp_path / "layout")
+    blobs = tmp_path / "layout" / "blobs" / "sha256"
+
+    def document(descriptor: dict[str, str]) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((blobs / descriptor["digest"].removeprefix("sha256:")).read_text())
+        return found
+
+    index = json.loads((tmp_path / "layout" / "index.json").read_text())
+    manifest = document(index["manifests"][0])
+    for layer in manifest["layers"]:
+        unpack(blobs / layer["digest"].removeprefix("sha256:"), image)
+    for name in ("proc", "dev"):
+        (image / name).mkdir(exist_ok=True)
+    script = (
+        f"import sys; sys.path.insert(0, {CODE_PATH!r}); import danube, grpc, danube_pkg.pod.coordinator; print('runs')"
+    )
+    words = command_in(image, "/usr/bin/python3", "-S", "-c", script, user=1000)
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
+    assert ran.stdout == "runs\n", ran.stderr
+
+
+def test_the_first_lines_of_the_readme_end_with_a_green_pipeline(binary: Path, tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text().partition("## The first green pipeline\n")[2].partition("\n## ")[0]
+    application, server, job = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "danube").symlink_to(binary)
+    prepared, served, _ = server.partition("danube serve\n")
+    assert served
+    script = (
+        f"set -e\n{application}{prepared}"
+        f'danube serve --listen 127.0.0.1:{free_port()} --data "$DANUBE_DATA" > server.log 2>&1 & server=$!\n'
+        f"until danube health > health.log 2>&1; do kill -0 $server; done\n{job}kill $server\nwait $server\n"
+    )
+    environment = {
+        "PATH": f"{tmp_path}/bin:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "DANUBE_DATA": str(tmp_path / "data"),
+    }
+    words = ["/bin/sh", "-c", script]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "first success" in done.stderr
 
 
 def test_its_files_need_no_newer_glibc_than_the_documents_say() -> None:

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import danube_pkg
+from build_steps.binary import unproven
 from build_steps.sbom import write_sbom
 from build_steps.signing import Source, SourceUnclear, sign_release, source_of, write_checksums
 from build_steps.staging import ROOT, make_staging
@@ -156,6 +157,12 @@ def test_the_list_of_contents_has_packages_page_and_libraries_with_versions(tmp_
     assert {"cpython", "libssl.so.3", "solid-js", "musl"} <= found.keys()
     assert "vite" not in found
     assert write_sbom(site, tree, "1.2.0", tmp_path / "again").read_bytes() == target.read_bytes()
+
+
+def test_the_architecture_of_another_machine_is_named_as_unproven() -> None:
+    (line,) = unproven("x86_64")
+    assert line == "not built: danube-linux-aarch64; build it on such a machine; unproven, since none was run so far"
+    assert "danube-linux-x86_64" in unproven("aarch64")[0]
 
 
 def test_the_command_refuses_to_sign_without_a_key() -> None:

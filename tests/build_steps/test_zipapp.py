@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from build_steps import launcher
+from build_steps.binary import newest_glibc
 from build_steps.staging import make_staging
 from build_steps.supervisor import PROGRAMS, build_supervisor
-from build_steps.zipapp import UNUSED, build_zipapp, install_dependencies, remove_unused, version
+from build_steps.zipapp import OLDEST_GLIBC, UNUSED, build_zipapp, install_dependencies, remove_unused, version
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -181,6 +182,8 @@ def test_with_its_dependencies_it_runs_the_example(staging: Path, tmp_path: Path
     shutil.copytree(staging, whole, ignore=shutil.ignore_patterns("__pycache__"))
     install_dependencies(whole)
     assert not list(whole.glob("setuptools*"))
+    found, file = newest_glibc(whole)
+    assert found <= (2, OLDEST_GLIBC), f"{file} needs glibc {found[0]}.{found[1]}"
     packed = build_zipapp(whole, tmp_path / "danube.pyz")
     shutil.copytree(ROOT / "examples" / "python-package", tmp_path / "app")
     # Only its own packages: -I ignores the environment, -S the site-packages of this Python.

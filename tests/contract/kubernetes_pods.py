@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.kubernetes.cluster import FakeCluster, open_cluster
-from tests.support.kubernetes_api import Json, KubernetesClient, open_client
+from tests.support.kubernetes_api import SECONDS, Json, KubernetesClient, open_client
 
 CLUSTERS = ["fake", *([pytest.param("real", marks=pytest.mark.long)] if "KUBECONFIG" in os.environ else [])]
 """What the suites run over."""
@@ -76,9 +76,13 @@ class ClusterUnderTest:
         await self.client.wait_pod(path, "all containers run", runs)
         return path
 
-    async def ended(self, path: str) -> Json:
+    async def ended(self, path: str, seconds: float = SECONDS) -> Json:
         """The status of a pod that has ended."""
-        found = await self.client.wait_pod(path, "ended", lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"))
+
+        def has_ended(pod: Json) -> bool:
+            return pod["status"]["phase"] in ("Succeeded", "Failed")
+
+        found = await self.client.wait_pod(path, "ended", has_ended, seconds)
         status: Json = found["status"]
         return status
 

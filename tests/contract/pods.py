@@ -160,6 +160,8 @@ class KubernetesPods(ContractPods):
 class RealClusterPods(ContractPods):
     """The same over a real cluster. instance: the identity under which its objects are made."""
 
+    runtime: KubernetesRuntime
+
     def __init__(self, kubeconfig: Path, instance: str) -> None:
         self._kubeconfig = kubeconfig
         self._instance = instance
@@ -182,7 +184,7 @@ class RealClusterPods(ContractPods):
 
 
 @asynccontextmanager
-async def open_real_cluster() -> AsyncIterator[ContractPods]:
+async def open_real_cluster() -> AsyncIterator[RealClusterPods]:
     """Pods in the cluster that KUBECONFIG names, whose nodes have the coordinator image of this version. All of them
     are removed at the end."""
     kubeconfig, instance = Path(os.environ["KUBECONFIG"]), secrets.token_hex(8)

@@ -43,8 +43,11 @@ async def ended_after_scan(cluster: ClusterUnderTest, path: str) -> Json:
     if cluster.fake is not None:
         await cluster.client.exec(path, ["/bin/sh", "-c", "until [ -e /tmp/written ]; do :; done"], container="main")
         cluster.fake.kubelet.scan_disks()
-    return await cluster.ended(path)
+    return await cluster.ended(path, SCAN_SECONDS)
 
+
+SCAN_SECONDS = 90.0
+"""A real kubelet has seen what was written after 10 to 40 s, on a busy machine later."""
 
 WRITE = "head -c 10000000 /dev/zero > $0/big; touch /tmp/written; exec sleep 1000"
 
@@ -55,7 +58,7 @@ async def test_a_full_volume_evicts_the_pod(cluster: ClusterUnderTest) -> None:
     status = await ended_after_scan(cluster, await cluster.create(pod))
     assert (status["phase"], status["reason"]) == ("Failed", "Evicted")
     assert status["message"] == 'Usage of EmptyDir volume "w" exceeds the limit "5Mi". '
-    assert condition_of(status, "DisruptionTarget")["reason"] == "TerminationByKubelet"
+    assert condition_of(status, "DisruptionTarget") == {}
 
 
 async def test_too_much_written_outside_of_volumes_evicts_the_pod(cluster: ClusterUnderTest) -> None:
@@ -78,9 +81,15 @@ async def test_a_deadline_ends_a_pod_whose_container_never_started(cluster: Clus
     pod["spec"]["containers"].append(
         cluster.container("other", ("/bin/true",), image="no.such.registry.invalid/none:1")
     )
-    status = await cluster.ended(await cluster.create(pod))
-    state = status_of({"status": status}, "containerStatuses", "other")["state"]["terminated"]
-    assert (status["reason"], state["exitCode"], state["reason"]) == ("DeadlineExceeded", 137, "ContainerStatusUnknown")
+    path = await cluster.create(pod)
+    assert (await cluster.ended(path))["reason"] == "DeadlineExceeded"
+
+    def end(found: Json) -> Json | None:
+        return status_of(found, "containerStatuses", "other")["state"].get("terminated")
+
+    found = end(await cluster.client.wait_pod(path, "the container's end", end))  # a real kubelet writes it later
+    assert found is not None
+    assert (found["exitCode"], found["reason"]) == (137, "ContainerStatusUnknown")
 
 
 async def test_an_eviction_by_the_api_keeps_the_exit_code(cluster: ClusterUnderTest) -> None:

@@ -10,13 +10,25 @@ import pytest
 from danube.step import _first_line
 
 import danube
-from danube import Context, StepHandle, StepResult, artifacts, pipeline, secrets, step
+from danube import (
+    Cache,
+    Context,
+    StepHandle,
+    StepResult,
+    artifacts,
+    cache,
+    hash_files,
+    pipeline,
+    reports,
+    secrets,
+    step,
+)
 from danube_pkg.core.danubefile import read_danubefile
 from danube_pkg.core.danubefile_sdk import SDK
 from danube_pkg.core.documents.marked import Findings
 from danube_pkg.ops.validate import validate
 
-HEAD = "from danube import artifacts, ctx, pipeline, secrets, step\n\n@pipeline(name='t')\ndef build():\n"
+HEAD = "from danube import artifacts, cache, hash_files, ctx, pipeline, secrets, step\n\n@pipeline(name='t')\ndef build():\n"
 
 
 def findings(text: str) -> list[str]:
@@ -28,7 +40,7 @@ def findings(text: str) -> list[str]:
 def signature(function: object) -> str:
     assert callable(function)
     text = str(inspect.signature(function)).replace("collections.abc.", "")
-    text = re.sub(r"danube\._[a-z]+\.", "", text)
+    text = re.sub(r"danube\.(_[a-z]+|reports)\.", "", text)
     return re.sub(r"\(self(, )?", "(", text)
 
 
@@ -46,9 +58,13 @@ def public(owner: ModuleType | type) -> dict[str, str]:
 def test_the_table_is_what_the_sdk_has() -> None:
     assert set(SDK["danube"]) == set(danube.__all__)
     assert signature(pipeline).startswith(SDK["danube"]["pipeline"])
+    assert signature(cache) == SDK["danube"]["cache"]
+    assert signature(hash_files) == SDK["danube"]["hash_files"]
+    assert public(Cache) == SDK["Cache"]
     assert public(step) == SDK["step"]
     assert public(secrets) == SDK["secrets"]
     assert {"upload": signature(artifacts.upload)} == SDK["artifacts"]
+    assert {"junit": signature(reports.junit)} == SDK["reports"]
     assert public(Context) == SDK["ctx"]
     assert public(StepResult) == SDK["StepResult"]
     assert public(StepHandle) | {"name": ""} == SDK["StepHandle"]
@@ -57,6 +73,11 @@ def test_the_table_is_what_the_sdk_has() -> None:
 @pytest.mark.parametrize(
     ("line", "finding"),
     [
+        ("cache('pip', paths='x', key='k')", 'paths= of cache must be a list, not str  (write: paths=["…"])'),
+        ("cache('pip', paths=['x'], key='k', fallback=3)", "fallback= of cache must be a text, not int"),
+        ("cache('pip', paths=['x'])", "cache needs the argument 'key'"),
+        ("hash_files(patterns='x')", "hash_files has no argument 'patterns'"),
+        ("with cache('pip', paths=['x'], key='k') as c: c.hitt", "Cache has no 'hitt'  (did you mean 'hit'?)"),
         ("step.run('x', nme='B')", "step.run has no argument 'nme'  (did you mean 'name'?)"),
         ("step.run('x', timeout=5)", "step.run has no argument 'timeout'  (did you mean 'timeout_seconds'?)"),
         ("step.run(['echo'])", "command= of step.run must be a text, not list"),

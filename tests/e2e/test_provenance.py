@@ -2,6 +2,7 @@
 
 import json
 import random
+import subprocess
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,43 @@ def test_what_a_server_has_built_is_verified_without_it(danube: Installation, tm
     assert not verify(danube, folder, "package.tar.gz")["verified"]
     exported = ("verify", "--job", str(folder / "job.tar"), "--key", str(folder / "keys.json"), "--json")
     assert json.loads(danube.command(*exported).stdout)["verified"]
+
+
+DESCRIBED = """
+from danube import artifacts, ctx, pipeline, step
+
+BOM = '{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "library", "name": "a"}]}'
+
+@pipeline(name="described")
+def build():
+    step.run("mkdir dist && echo built > dist/program && date +%N > dist/when", name="Build")
+    step.run('printf %s "$BOM" > bom.json', env={"BOM": BOM})
+    step.run("rm dist/when" if ctx.params.get("same") else "true", name="Same or not")
+    artifacts.upload("dist", name="dist", sbom="bom.json")
+"""
+
+
+@pytest.mark.slow("starts a server, with four whole jobs")
+def test_a_job_is_rebuilt_and_its_sbom_verified(danube: Installation, tmp_path: Path) -> None:
+    repository = danube.pipeline("described", DESCRIBED, params={"same": {"default": ""}})
+    for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "x")):
+        who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *who, *words], cwd=repository, check=True)
+    danube.serve()
+    job = danube.trigger("described", "--param", "same=yes")
+    assert danube.end_of(job)["status"] == "success", danube.log(job)
+    danube.command("artifacts", "download", job, "dist", "--output", str(tmp_path / "dist.tar.gz"))
+    danube.command("artifacts", "provenance", job, "--output", str(tmp_path / "job.intoto.jsonl"))
+    danube.command("keys", "export", "--output", str(tmp_path / "keys.json"))
+    found = verify(danube, tmp_path, "dist.tar.gz", "--builder", "host-image", "--require-sbom")
+    assert found["files"][0]["checks"][-1]["detail"] == "CycloneDX 1.6, 1 components"
+    shown = danube.command("rebuild", job).stdout
+    assert "the same: job" in shown, shown
+    other = danube.trigger("described")
+    assert danube.end_of(other)["status"] == "success", danube.log(other)
+    different = danube.command("rebuild", other, check=False)
+    assert different.returncode == 1, different.stdout
+    assert "dist/when" in different.stdout or "  when" in different.stdout, different.stdout
 
 
 @pytest.mark.parametrize(

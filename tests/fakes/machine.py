@@ -106,6 +106,8 @@ class FakeContainer:
         match list(argv):
             case [word, "run" | "kill" as verb] if word == SUPERVISOR:
                 self.supervisor.connect(connection, kill=verb == "kill")
+            case [word, "pack" | "unpack", *_] if word == SUPERVISOR:
+                self._run(" ".join(argv), connection)
             case [word, *_] if word == SUPERVISOR:
                 connection.finish(2)
             case ["/bin/sh", "-c", text]:

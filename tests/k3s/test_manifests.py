@@ -25,7 +25,8 @@ from danube_pkg.core.egress.network_policies import deny_all_policy, job_policy,
 from tests.support.kubernetes_objects import findings
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = sorted([*(ROOT / "k3s").glob("*.yaml"), ROOT / "deploy" / "kubernetes.yaml"])
+INGRESS = ROOT / "deploy" / "ingress.yaml"
+FILES = sorted([*(ROOT / "k3s").glob("*.yaml"), ROOT / "deploy" / "kubernetes.yaml", INGRESS])
 JOB_NAMESPACES = (ClusterSettings().namespace, ClusterSettings().builds_namespace)
 
 Object = Mapping[str, Any]
@@ -181,3 +182,14 @@ def test_images_are_those_of_the_lock() -> None:
     assert used == locked | own
     for one in (lock["k3s"], lock["cilium"], *lock["images"].values()):
         assert one["digest"] == "unverified" or one["digest"].startswith("sha256:")
+
+
+def test_the_ingress_leads_to_a_port_of_the_server_and_does_not_buffer() -> None:
+    (ingress,) = objects(INGRESS)
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    target = path["backend"]["service"]
+    service = named("Service", target["name"], ingress["metadata"]["namespace"])
+    assert target["port"]["name"] in [one["name"] for one in service["spec"]["ports"]]
+    assert [rule["host"]] == ingress["spec"]["tls"][0]["hosts"]
+    assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"

@@ -252,6 +252,17 @@ def test_a_failed_step_is_named_by_its_sequence(session: RecordingSession) -> No
     assert outcome == Outcome("step-failed", "step 'Test' failed with exit code 3", 2)
 
 
+def test_failed_tests_are_the_reason_without_a_traceback(
+    session: RecordingSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path(session.workspace) / "report.xml").write_text(
+        '<testsuite><testcase name="a"><failure/></testcase></testsuite>'
+    )
+    outcome = run(session, pipeline_of("__import__('danube').reports.junit('report.xml', fail=True)"))
+    assert outcome == Outcome("tests-failed", "1 of 1 tests failed: a")
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_a_refusal_keeps_its_hint(session: RecordingSession) -> None:
     outcome = run(session, pipeline_of("secrets.get('TOKEN')"))
     assert outcome.reason == "script-error"

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from danube._errors import DanubeError
+from danube._junit import JunitReport
 from danube._results import StepResult
-from danube._session import Chunks, StepCall
+from danube._session import CacheCall, Chunks, StepCall
 
 CONTEXT: Mapping[str, Any] = {
     "branch": "main",
@@ -20,6 +21,7 @@ CONTEXT: Mapping[str, Any] = {
     "job_id": "01j",
     "job_url": "https://ci.example.org/jobs/01j",
     "trigger": "manual",
+    "upstream_job_id": "01i",
     "params": {"level": "debug"},
     "pull_request": None,
 }
@@ -40,7 +42,11 @@ class RecordingSession:
         self.ended: list[str] = []
         self.unknown_stops = 0
         self.leg_workspaces = ""
+        self.reports: dict[int, JunitReport] = {}
         self._stopped: dict[int, threading.Event] = {}
+        self.cached: dict[str, str] = {}
+        self.restored: list[CacheCall] = []
+        self.saved: list[CacheCall] = []
         self.uploads: dict[str, tuple[str, Chunks]] = {}
         self.described: dict[str, str] = {}
 
@@ -68,6 +74,9 @@ class RecordingSession:
                 raise DanubeError("step-unknown", f"there is no step {sequence} to stop")
         self.stop_of(sequence).set()
 
+    def report_tests(self, sequence: int, report: JunitReport) -> None:
+        self.reports[sequence] = report
+
     def stop_of(self, sequence: int) -> threading.Event:
         """Set once the step is stopped."""
         with self._lock:
@@ -85,6 +94,15 @@ class RecordingSession:
 
     def id_token(self, sequence: int, audience: str) -> str:
         return f"token {sequence} for {audience}"
+
+    def restore_cache(self, call: CacheCall) -> tuple[str, str, int]:
+        """`cached` has how it ends, by the cache's name."""
+        self.restored.append(call)
+        return self.cached.get(call.name, "miss"), call.key, 0
+
+    def save_cache(self, call: CacheCall) -> tuple[str, str, int]:
+        self.saved.append(call)
+        return "stored", call.key, 1
 
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks, describes: str = "") -> None:
         self.uploads[name] = (file_name, chunks)

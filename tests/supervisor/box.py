@@ -147,8 +147,9 @@ class Follow:
         return []
 
     def frames_to_end(self) -> list[Frame]:
+        """All frames. The stream ends some time after the last one, should nothing be acknowledged."""
         found: list[Frame] = []
-        while frames := self.read():
+        while not any(isinstance(frame, Ended) for frame in found) and (frames := self.read()):
             found += [Output(f.offset, memoryview(bytes(f.data))) if isinstance(f, Output) else f for f in frames]
         self.close()
         return found

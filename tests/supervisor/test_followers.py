@@ -7,6 +7,7 @@ from pathlib import Path
 
 from danube_pkg.core.runtimes.supervisor import (
     Ended,
+    Frame,
     Heartbeat,
     Output,
     Refused,
@@ -65,8 +66,10 @@ def test_two_followers_see_the_same_and_two_runs_start_once(box: Box, tmp_path_f
 
 def test_a_hundred_megabytes(box: Box) -> None:
     follow = box.run(spec("head -c 104857600 /dev/zero"))
-    size = 0
-    while frames := follow.read():
+    size, frames = 0, list[Frame]()
+    while not any(isinstance(f, Ended) for f in frames):
+        frames = follow.read()
+        assert frames, "the stream ended before its last frame"
         size += sum(len(f.data) for f in frames if isinstance(f, Output))
     follow.close()
     assert size == 104857600

@@ -120,11 +120,11 @@ class KubernetesClient:
             found.close_code = socket.close_code
         return found
 
-    async def wait_pod(self, path: str, condition: str, predicate: Any) -> Json:
+    async def wait_pod(self, path: str, condition: str, predicate: Any, seconds: float = SECONDS) -> Json:
         """The pod as it is when the predicate holds, seen on a watch."""
         namespace, _, name = path.rpartition("/")
         async with (
-            asyncio.timeout(SECONDS),
+            asyncio.timeout(seconds),
             self.watch(namespace, fieldSelector=f"metadata.name={name}") as events,
         ):
             async for event in events:

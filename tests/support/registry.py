@@ -11,6 +11,8 @@ from tests.support.image_layouts import run
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
+READ_ONLY = {"REGISTRY_STORAGE_MAINTENANCE_READONLY": '{"enabled": true}'}
+
 USER, PASSWORD = "robot", "correct horse battery"
 
 
@@ -28,10 +30,13 @@ class Registry:
 
 
 @contextmanager
-def serving(directory: Path, *, account: bool = False, token: str = "", port: int = 0) -> Iterator[Registry]:
+def serving(
+    directory: Path, *, account: bool = False, token: str = "", port: int = 0, read_only: bool = False
+) -> Iterator[Registry]:
     """Runs a registry with its own directory until the block ends. token: its configuration of a token service. port: a
-    free one where none is given."""
-    directory.mkdir(parents=True)
+    free one where none is given. read_only: by the variable that docs/maintenance.md names. A directory that exists is
+    used again."""
+    directory.mkdir(parents=True, exist_ok=True)
     port, storage = port or free_port(), directory / "storage"
     auth = f"auth: {{token: {token}}}\n" if token else ""
     if account:
@@ -47,7 +52,7 @@ def serving(directory: Path, *, account: bool = False, token: str = "", port: in
             ["docker-registry", "serve", str(directory / "config.yml")],
             stdout=log,
             stderr=log,
-            env={"PATH": "/usr/bin"},
+            env={"PATH": "/usr/bin", **(READ_ONLY if read_only else {})},
         )
     try:
         wait_until(lambda: answers(port), 20, "the registry to listen")

@@ -56,6 +56,8 @@ def test_permitted_actions_are_shown_and_work_and_others_are_refused(
     page.goto(f"/jobs/{ended}")
     expect(page.locator(".job-status")).to_have_text("succeeded")
     _shows(page, "Rerun job", person.write)
+    expect(page.get_by_role("heading", name="Log and artifacts")).to_be_visible()
+    _shows(page, "Keep files", person.write)
     page.goto("/pipelines/website")
     expect(page.locator(".run").first).to_be_visible()
     _shows(page, "Start run", person.write)
@@ -86,7 +88,7 @@ def _shows(page: Page, button: str, shown: bool) -> None:
     expect(page.get_by_role("button", name=button, exact=True)).to_have_count(1 if shown else 0)
 
 
-READ_ONLY = {"cancel", "rerun", "start"}
+READ_ONLY = {"cancel", "rerun", "keep", "start"}
 SECRETS = {"set a secret", "remove a secret", "set a global secret"}
 SERVER = {"drain", "resume", "configuration", "sync", "system", "audit"}
 
@@ -103,6 +105,7 @@ def _refused(page: Page, job: str) -> set[str]:
     answers = {
         "cancel": ask.post(f"/api/v1/jobs/{job}/cancel", headers=headers),
         "rerun": ask.post(f"/api/v1/jobs/{job}/rerun", headers=headers),
+        "keep": ask.delete(f"/api/v1/jobs/{job}/keep", headers=headers),
         "start": ask.post("/api/v1/pipelines/website/jobs", data={}, headers=headers),
         "set a secret": ask.put("/api/v1/pipelines/broken/secrets/X", data=b"a value", headers=headers),
         "remove a secret": ask.delete("/api/v1/pipelines/broken/secrets/X", headers=headers),

@@ -75,6 +75,17 @@ def test_a_writer_starts_a_pipeline_with_parameters(site: Site, visitors: Visito
     expect(page.locator(".job-sentence")).to_contain_text("cancelled by writer@example.com")
 
 
+def test_a_writer_keeps_the_files_of_a_job(site: Site, visitors: Visitors, ended: str) -> None:
+    page = visitors.page("writer", f"/jobs/{ended}")
+    page.get_by_role("button", name="Keep files").click()
+    expect(page.locator(".job-files")).to_contain_text("Kept by writer@example.com")
+    assert site.client.get(f"/api/v1/jobs/{ended}/keep")["kept_by"] == "writer@example.com"
+    page.reload()
+    page.get_by_role("button", name="Stop keeping files").click()
+    expect(page.locator(".job-files")).to_contain_text("Removed when they are due")
+    assert site.client.get(f"/api/v1/jobs/{ended}/keep")["kept_by"] == ""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposals:
     """A repository on a real Git server, and pull requests from forks that arrive by the forge's webhook."""

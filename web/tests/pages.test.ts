@@ -4,6 +4,7 @@ import { byStep, destinationName, missingRules, stepTitle } from "../src/pages/e
 import { stepFacts, stepSpan } from "../src/pages/job-timeline";
 import { byTeam, healthOf, matching } from "../src/pages/overview-list";
 import { branchesOf, isFiltered, matchesFilter } from "../src/pages/run-filter";
+import { isRemoved, keptSentence } from "../src/pages/kept-files";
 import { noticeOf } from "../src/pages/secret-notice";
 import { declaredParams, parseParams } from "../src/pages/start-params";
 import { columns, durationLabel, timeLabel } from "../src/parts/chart-data";
@@ -34,6 +35,26 @@ describe("the timeline of a job", () => {
     expect(stepFacts(stepOf(1))).toBe("step 1 · alpine:3");
     const step = stepOf(2, { exit_code: 3, retries: 2, attempt: 2, peak_memory_bytes: 1_400_000, cpu_seconds: 2 });
     expect(stepFacts(step)).toBe("step 2 · alpine:3 · exit code 3 · attempt 2 of 3 · 1.4 MB of memory · 2.0 s of CPU time");
+  });
+});
+
+describe("the files of a job", () => {
+  const state = { kept_by: "", log_removed_at: null, artifacts_removed_at: null };
+  const removed = second(0);
+
+  test("are kept by a user, or removed when they are due", () => {
+    expect(keptSentence(state)).toBe("Removed when they are due.");
+    expect(keptSentence({ ...state, kept_by: "alice" })).toBe("Kept by alice, whatever their age.");
+  });
+
+  test("that were removed are named", () => {
+    expect(keptSentence({ ...state, artifacts_removed_at: removed })).toBe("Removed when they are due. Removed already: artifacts.");
+    expect(keptSentence({ kept_by: "alice", log_removed_at: removed, artifacts_removed_at: removed })).toContain("Removed already: log and artifacts.");
+  });
+
+  test("can be kept as long as one of them is left", () => {
+    expect(isRemoved({ ...state, log_removed_at: removed })).toBe(false);
+    expect(isRemoved({ kept_by: "", log_removed_at: removed, artifacts_removed_at: removed })).toBe(true);
   });
 });
 

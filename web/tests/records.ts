@@ -2,7 +2,7 @@
 import type { Destination, Job, JobDetail, Pipeline, Step, Trigger } from "../src/api/types";
 
 export function triggerOf(changes: Partial<Trigger> = {}): Trigger {
-  return { type: "manual", actor: "", branch: "main", commit_message: "", pull_request: null, rerun_of: null, ...changes } as Trigger;
+  return { type: "manual", actor: "", branch: "main", commit_message: "", pull_request: null, rerun_of: "", rebuild_of: "", ...changes } as Trigger;
 }
 
 export function jobOf(id: string, changes: Partial<Job> = {}): Job {

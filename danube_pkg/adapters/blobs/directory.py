@@ -1,39 +1,13 @@
-"""Blobs of jobs as files: DIRECTORY/JOB/FILE, written apart, hashed, fsynced, renamed.
+"""Blobs of jobs as files: DIRECTORY/JOB/FILE. Uploads in progress are in DIRECTORY/.parts."""
 
-Uploads in progress are in DIRECTORY/.parts, which is emptied when a server starts: no other process writes there.
-"""
-
-import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from hashlib import sha256
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from danube_pkg.core.errors import TooLarge
-from danube_pkg.core.storage_errors import storage_error
-from danube_pkg.kit.files import sync_directory
-from danube_pkg.kit.records import Record
-from danube_pkg.kit.trees import remove_tree
+from danube_pkg.adapters.blobs.parts import Parts, ReceivedFile
 
 READ_BYTES = 256 * 1024
 """Size of one piece of a download."""
-
-
-class ReceivedFile(Record):
-    """`core.blobs.ports.ReceivedBlob`."""
-
-    size_bytes: int
-    sha256: str
-    kind: str
-    part: Path
-    target: Path
-
-    async def keep(self) -> None:
-        with _translated(self.kind, self.target):
-            self.target.parent.mkdir(exist_ok=True, mode=0o750)
-            os.replace(self.part, self.target)
-            await asyncio.to_thread(sync_directory, self.target.parent)
 
 
 class BlobDirectory:
@@ -41,36 +15,13 @@ class BlobDirectory:
 
     def __init__(self, directory: Path, kind: str) -> None:
         self._directory = directory
-        self._kind = kind
-        self._parts = directory / ".parts"
-        self._parts.mkdir(parents=True, exist_ok=True, mode=0o750)
-        for unfinished in self._parts.iterdir():
-            remove_tree(unfinished)
+        self._parts = Parts(directory / ".parts", kind)
 
-    @asynccontextmanager
-    async def receive(
+    def receive(
         self, job_id: str, file_name: str, chunks: AsyncIterator[bytes], limit_bytes: int
-    ) -> AsyncIterator[ReceivedFile]:
-        part = self._parts / f"{job_id}.{os.urandom(6).hex()}"
-        size, hash_ = 0, sha256()
-        try:
-            with _translated(self._kind, self._path(job_id, file_name)), part.open("xb") as file:
-                async for chunk in chunks:
-                    size += len(chunk)
-                    if size > limit_bytes:
-                        raise TooLarge(
-                            f"{self._kind}-too-large",
-                            f"{file_name} is larger than {limit_bytes} bytes",
-                            hint="upload less, or push it to a registry or an object store",
-                        )
-                    hash_.update(chunk)
-                    file.write(chunk)
-                file.flush()
-                await asyncio.to_thread(os.fsync, file.fileno())
-            yield ReceivedFile(size, hash_.hexdigest(), self._kind, part, self._path(job_id, file_name))
-        finally:
-            with suppress(OSError):  # unfinished parts are removed at the next start
-                part.unlink(missing_ok=True)
+    ) -> AbstractAsyncContextManager[ReceivedFile]:
+        target = self._path(job_id, file_name)
+        return self._parts.receive(file_name, chunks, limit_bytes, lambda _: target)
 
     def has(self, job_id: str, file_name: str) -> bool:
         return self._path(job_id, file_name).is_file()
@@ -84,15 +35,3 @@ class BlobDirectory:
 
     def _path(self, job_id: str, file_name: str) -> Path:
         return self._directory / job_id / file_name
-
-
-@contextmanager
-def _translated(kind: str, file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        # The job's own directory may not exist yet.
-        translated = storage_error(error, kind, file.name, str(file.parent.parent), then="the upload is repeated")
-        if translated is None:
-            raise
-        raise translated from error

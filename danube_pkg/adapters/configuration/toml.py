@@ -187,5 +187,6 @@ def _with_paths(settings: Settings, directory: Path) -> Settings:
         server=replace(settings.server, data_dir=_absolute(settings.server.data_dir, directory)),
         runtime=replace(settings.runtime, kubeconfig=_absolute(settings.runtime.kubeconfig, directory)),
         dex=replace(dex, program=_absolute(dex.program, directory), storage=_absolute(dex.storage, directory)),
+        secrets=replace(settings.secrets, directory=_absolute(settings.secrets.directory, directory)),
         tls=replace(tls, certificate=_absolute(tls.certificate, directory), key=_absolute(tls.key, directory)),
     )

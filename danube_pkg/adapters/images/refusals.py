@@ -23,7 +23,8 @@ def permanent_failure(failed: ExchangeFailed) -> ImageUnavailable | None:
             return ImageUnavailable(
                 f"registry {host} does not speak TLS",
                 cause=cause,
-                hint=f"if it uses plain http, set in config.yaml: registries: [{{host: {host}, insecure: true}}]",
+                hint=f"if it uses plain http: danube image pull --http IMAGE; for a server in config.yaml: registries:"
+                f" [{{host: {host}, insecure: true}}]",
             )
         case Trouble.REDIRECT_INSECURE:
             return ImageUnavailable(

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from danube_pkg.adapters.keys.files import check_private, key_missing
+from danube_pkg.adapters.keys.given_key import given_key
 from danube_pkg.core.errors import Permanent, Unauthenticated
 from danube_pkg.core.images.registry_tokens import CredentialKind, RegistryCredential
 from danube_pkg.core.secrets.secret import SecretName, StoredSecret
@@ -34,6 +35,7 @@ DEPLOY_KEY_NAME = "git_deploy_key"
 NEXT_KEY_NAME = "encryption.key.next"
 """The key that a rotation takes; it replaces the other one once the database is encrypted with it."""
 
+_KEY_BYTES = 32
 _NONCE_BYTES = 12
 _TOKEN_PREFIX = "dj1"
 _REGISTRY_PREFIX = "dr1"
@@ -60,15 +62,18 @@ class Keys:
     def open(cls, directory: Path) -> "Keys":
         """The keys of a new data directory, created where they are missing. Raises as `read`."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not (directory / KEY_NAME).exists():
+        if not (directory / KEY_NAME).exists() and given_key() is None:
             write_new_key(directory / KEY_NAME)
         return cls.read(directory)
 
     @classmethod
     def read(cls, directory: Path, name: str = KEY_NAME) -> "Keys":
-        """The keys of a data directory that has been used. Raises Permanent for a missing or damaged file, and if other
-        users can read it."""
+        """The keys of a data directory that has been used, from the file or from outside (`given_key`). Raises
+        Permanent for a missing or damaged key, for two of them, and if other users can read the file."""
         path = directory / name
+        given = given_key() if name == KEY_NAME else None
+        if given is not None:
+            return cls._given(path, *given)
         if not path.exists():
             raise key_missing(path, "the secrets of this directory cannot be decrypted without it")
         check_private(path, "a user who reads it can decrypt every secret")
@@ -78,6 +83,28 @@ class Keys:
             raise _unusable(path) from error
         if len(master) != 32:
             raise _unusable(path)
+        return cls(master)
+
+    @classmethod
+    def _given(cls, path: Path, text: str, source: str) -> "Keys":
+        if path.exists():
+            raise Permanent(
+                "key-twice",
+                f"there is an encryption key in {path}, and another one comes from {source}",
+                cause="which of them is right cannot be told",
+                hint=f"keep the file's content elsewhere and remove {path}, or give no key from outside",
+            )
+        try:
+            master = base64.b64decode(text, validate=False)
+        except ValueError:
+            master = b""
+        if len(master) != _KEY_BYTES:
+            raise Permanent(
+                "key-damaged",
+                f"{source} is not an encryption key",
+                cause=f"a key is {_KEY_BYTES} bytes in base64",
+                hint="openssl rand -base64 32 makes one for a new server",
+            )
         return cls(master)
 
     # --- secrets

@@ -3,6 +3,7 @@
 from danube_pkg.adapters.store.access import SqliteAccess
 from danube_pkg.adapters.store.artifacts import SqliteArtifacts
 from danube_pkg.adapters.store.audit import SqliteAudit
+from danube_pkg.adapters.store.caches import SqliteCaches, SqliteCacheUses
 from danube_pkg.adapters.store.configuration import SqliteConfiguration
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.idempotency import SqliteIdempotency
@@ -13,6 +14,7 @@ from danube_pkg.adapters.store.outbox import SqliteOutbox
 from danube_pkg.adapters.store.pipelines import SqlitePipelines
 from danube_pkg.adapters.store.provenance import SqliteProvenance
 from danube_pkg.adapters.store.pushed_images import SqlitePushedImages
+from danube_pkg.adapters.store.reports import SqliteReports
 from danube_pkg.adapters.store.retention import SqliteRetention, SqliteSeenManifests
 from danube_pkg.adapters.store.secrets import SqliteSecrets
 from danube_pkg.adapters.store.server_state import SqliteServerState
@@ -24,6 +26,8 @@ __all__ = [
     "SqliteAccess",
     "SqliteArtifacts",
     "SqliteAudit",
+    "SqliteCacheUses",
+    "SqliteCaches",
     "SqliteConfiguration",
     "SqliteHooks",
     "SqliteIdempotency",
@@ -33,6 +37,7 @@ __all__ = [
     "SqlitePipelines",
     "SqliteProvenance",
     "SqlitePushedImages",
+    "SqliteReports",
     "SqliteRetention",
     "SqliteSecrets",
     "SqliteSeenManifests",

@@ -16,6 +16,7 @@ from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.filters import JobFilter, RunSummary
 from danube_pkg.core.jobs.job import Job, Phase
+from danube_pkg.core.jobs.reports import ReportCounts
 from danube_pkg.core.jobs.statistics import JobTimes
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.jobs.trigger import Trigger
@@ -175,6 +176,7 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "egress_enforced_by": job.egress_enforced_by,
         "log_path": f"logs/{job.id}.log",
         "origin": job.trigger.origin,
+        "reports": encode_json(job.reports).decode(),
     }
     _upsert(connection, "jobs", values)
 
@@ -271,6 +273,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         configuration=row["configuration"],
         egress_enforced_by=row["egress_enforced_by"],
         steps=steps,
+        reports=decode_json(row["reports"], tuple[ReportCounts, ...]),
     )
 
 

@@ -280,6 +280,34 @@ CREATE INDEX pushed_images_pending ON pushed_images (pushed_at) WHERE attestatio
 ALTER TABLE steps ADD COLUMN leg TEXT NOT NULL DEFAULT '';
 ALTER TABLE steps ADD COLUMN isolation INTEGER NOT NULL DEFAULT 0;
 """,
+    """
+CREATE TABLE caches (
+    id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, family TEXT NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL,
+    ref TEXT NOT NULL, trusted INTEGER NOT NULL, after_secret INTEGER NOT NULL, image TEXT NOT NULL,
+    sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL, job_id TEXT NOT NULL, created_at REAL NOT NULL,
+    used_at REAL NOT NULL, hits INTEGER NOT NULL, UNIQUE (family, ref, trusted, key)
+) STRICT;
+CREATE INDEX caches_by_pipeline ON caches(pipeline, used_at);
+CREATE INDEX caches_by_content ON caches(sha256);
+CREATE TABLE cache_uses (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, name TEXT NOT NULL,
+    key TEXT NOT NULL, sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL, source_job TEXT NOT NULL, ref TEXT NOT NULL,
+    exact INTEGER NOT NULL, after_secret INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (job_id, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE withheld_jobs (
+    job_id TEXT PRIMARY KEY REFERENCES jobs(id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+""",
+    """
+ALTER TABLE jobs ADD COLUMN reports TEXT NOT NULL DEFAULT '[]';
+CREATE TABLE reported_tests (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, position INTEGER NOT NULL,
+    name TEXT NOT NULL, status TEXT NOT NULL, seconds REAL NOT NULL, message TEXT NOT NULL, file TEXT NOT NULL,
+    line INTEGER NOT NULL, PRIMARY KEY (job_id, sequence, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX failed_tests ON reported_tests (job_id, name) WHERE status = 'failed';
+CREATE INDEX jobs_with_reports ON jobs (pipeline_id, id) WHERE reports <> '[]';
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as
@@ -295,4 +323,6 @@ them. `forge_repositories` has the forge's own id of each repository with pipeli
 `heads` has what was announced of branches and tags; of a repository in `compared_repositories` a head that is not there
 was not announced. `kept_jobs` are jobs whose files are never removed by age; a row of `removed_files` is written before
 the files of that kind are removed. A job that was ending when its server was upgraded owes `sign-provenance` before
-`delete-pod`, as all others do."""
+`delete-pod`, as all others do. `caches.job_id` is the job
+that has written it, which may be removed since. The caches of a job in `withheld_jobs`, and of one that has read a
+secret or restored a cache with `after_secret`, are not read by untrusted code."""

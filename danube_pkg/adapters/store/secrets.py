@@ -57,6 +57,24 @@ class SqliteSecrets:
         )
         return [_secret(row) for row in rows]
 
+    async def add_retired(self, secret: StoredSecret) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO retired_secrets (id, secret_id, pipeline_id, key, value_encrypted, created_at, retired_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    secret.id,
+                    secret.id,
+                    secret.name.pipeline,
+                    secret.name.key,
+                    secret.value_encrypted,
+                    secret.created_at,
+                    secret.retired_at,
+                ),
+            )
+
+        await self._database.write(work)
+
     async def every_secret(self) -> Sequence[StoredSecret]:
         rows = self._database.read(
             f"""

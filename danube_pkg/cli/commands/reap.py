@@ -37,6 +37,8 @@ def _print_plan(plan: Mapping[str, Any]) -> None:
     say(f"{plan['count']} would be removed, {size(plan['freed_bytes'])}")
     for one in plan["images"]:
         say(f"image {one['repository']} {' '.join(one['tags']) or one['digest']}: {one['why']}")
+    if plan["caches"]:
+        say(f"{plan['caches']} caches that no job has used for long, {size(plan['caches_bytes'])}")
     if plan["images_problem"]:
         say(f"images of the registry are not known: {plan['images_problem']}")
     if plan["unknown"]:
@@ -47,4 +49,5 @@ def _print_plan(plan: Mapping[str, Any]) -> None:
 
 def _print_run(run: Mapping[str, Any]) -> None:
     images = f"; {run['images']} images of the registry" if run["images"] else ""
-    say(f"{run['count']} removed, {size(run['freed_bytes'])}{images}")
+    caches = f"; {run['caches']} caches" if run["caches"] else ""
+    say(f"{run['count']} removed, {size(run['freed_bytes'])}{caches}{images}")

@@ -22,7 +22,17 @@ from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
 from danube_pkg.cli.missing_programs import LogTail
 from danube_pkg.cli.output import print_table, say, show, size
 from danube_pkg.cli.process_log import start_log
-from danube_pkg.cli.run_directories import KEEP_FILE, KEPT_RUNS, KeptRun, list_runs, made, runs_directory, tidy
+from danube_pkg.cli.run_directories import (
+    KEEP_FILE,
+    KEPT_RUNS,
+    KeptRun,
+    caches_of,
+    list_runs,
+    made,
+    runs_directory,
+    tidy,
+    tidy_caches,
+)
 from danube_pkg.cli.run_options import RunRequest, add_arguments, run_request
 from danube_pkg.cli.shown_tree import ShownWorkingTree
 from danube_pkg.core.artifacts.artifact import Artifact
@@ -60,7 +70,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     runs = parser.add_mutually_exclusive_group()
     runs.add_argument("--keep", action="store_true", help="keep this run's log and artifacts until danube run --clean")
     runs.add_argument("--list", action="store_true", help="list the kept runs instead")
-    runs.add_argument("--clean", action="store_true", help="remove all kept runs instead")
+    runs.add_argument("--clean", action="store_true", help="remove all kept runs and all caches instead")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -68,7 +78,8 @@ def main(options: argparse.Namespace) -> int:
         return show(list_runs(runs_directory()), options, _print_runs)
     if options.clean:
         removed = asyncio.run(tidy(runs_directory(), everything=True))
-        return show({"removed": removed}, options, lambda found: say(f"removed {found['removed']} runs"))
+        found = {"removed": removed, "caches": tidy_caches(everything=True)}
+        return show(found, options, lambda found: say(f"removed {found['removed']} runs, caches of {found['caches']}"))
     known = KnownValues()
     start_log(known, default="error,human", stream_name="stderr")
     settings = local_settings()
@@ -91,6 +102,7 @@ def _note_unused_pipeline(options: argparse.Namespace, request: RunRequest) -> N
 async def _run(request: RunRequest, known: KnownValues, options: argparse.Namespace) -> int:
     runs = runs_directory()
     await tidy(runs)
+    tidy_caches()
     data = runs / sortable_id(SystemClock().now(), randomness.token_bytes(10))
     watched = _Watched(LogTail())
     async with AsyncExitStack() as stack:
@@ -102,8 +114,11 @@ async def _run(request: RunRequest, known: KnownValues, options: argparse.Namesp
             sources=lambda temporary: ShownWorkingTree(request.directory, made(temporary), worker),
             secrets=request.secrets,
             host_paths=request.host_paths,
+            caches=caches_of(request.directory),
         )
         run = await stack.enter_async_context(open_run(opened))
+        if run.caches_problem:
+            say(f"without caches: {run.caches_problem}", file=sys.stderr)
         if options.keep:
             (data / KEEP_FILE).touch()
         job = await _start(run, request)

@@ -75,10 +75,12 @@ class SelfTestReport(Record):
 
 
 class _Course(Record):
-    """What is seen on the way. starts: seconds until a started server answered. peak_mb: the server's memory."""
+    """What is seen on the way. starts: seconds until a started server answered; stops: until it ended after SIGTERM.
+    peak_mb: the server's memory."""
 
     faults: list[Fault]
     starts: list[float]
+    stops: list[float]
     samples: list[MachineState]
     ends: list[str]
     peak_mb: list[float]
@@ -89,7 +91,7 @@ def run_selftest(test: SelfTest) -> SelfTestReport:
     with open_scratch(test.directory, with_disk=bool(test.chaos_seconds)) as scratch:
         scratch.kinds = (small_kind(),) if test.jobs else kinds(scratch.network.address)
         scratch.server.configure(scratch.kinds, AT_ONCE, scratch.network.address, scratch.network.repository_url)
-        course = _Course([], [scratch.server.start()], [], [], [0.0])
+        course = _Course([], [scratch.server.start()], [], [], [], [0.0])
         scratch.server.client.put(f"/api/v1/secrets/{SECRET_NAME}", scratch.secret.encode())
         began = time.monotonic()
         load = Load(scratch.server.client, scratch.kinds, OPEN_JOBS, _most(test, scratch), test.seed)
@@ -124,13 +126,16 @@ def _most(test: SelfTest, scratch: Scratch) -> int:
 
 def _inject_faults(test: SelfTest, scratch: Scratch, load: Load, course: _Course, began: float) -> None:
     """Until the time is over. A short check kills the server once, while jobs run."""
-    target = FaultTarget(scratch.server, scratch.network, scratch.disk, Random(test.seed), course.starts)
+    target = FaultTarget(scratch.server, scratch.network, scratch.disk, Random(test.seed), course.starts, course.stops)
     if not test.chaos_seconds and not test.jobs:
         _wait_until(lambda: load.submitted == len(scratch.kinds), scratch, load, course)
         time.sleep(1.0)
         course.faults.append(_one_kill(target))
+    started = len(course.starts)
     while time.monotonic() - began < test.chaos_seconds and not test.stopped.is_set():
-        time.sleep(target.chance.uniform(*PAUSES))
+        # A server that has just started is given as long as that took: on a busy machine nothing would happen else.
+        time.sleep(target.chance.uniform(*PAUSES) + (course.starts[-1] if len(course.starts) > started else 0.0))
+        started = len(course.starts)
         _watch(scratch, load, course)
         fault = inject(target)
         if fault is not None:
@@ -225,6 +230,7 @@ def _figures(test: SelfTest, load: Load, course: _Course, seconds: float) -> Map
         "answers_lost": sum(1 for one in load.submissions if not one.job_id),
         "faults": dict(sorted(Counter(str(one.kind) for one in course.faults).items())),
         "start_seconds": _spread(course.starts),
+        "stop_seconds": _spread(course.stops),
         "queue_seconds": _spread(waits),
         "run_seconds": _spread(ran),
         "server_peak_mb": round(course.peak_mb[0], 1),

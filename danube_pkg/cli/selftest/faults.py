@@ -44,13 +44,14 @@ class Fault(Record):
 
 class FaultTarget(Record):
     """What faults are applied to. disk: None where this machine does not give one. starts: the seconds until a
-    restarted server answered."""
+    restarted server answered. stops: until a server had ended after SIGTERM."""
 
     server: ScratchServer
     network: OwnNetwork
     disk: ScratchDisk | None
     chance: Random
     starts: list[float]
+    stops: list[float]
 
 
 def inject(target: FaultTarget) -> Fault | None:
@@ -78,7 +79,9 @@ def _kill_server(target: FaultTarget) -> Done:
 
 
 def _stop_server(target: FaultTarget) -> Done:
+    began = time.monotonic()
     target.server.stop()
+    target.stops.append(time.monotonic() - began)
     target.starts.append(target.server.start())
     return "SIGTERM, started again", ""
 

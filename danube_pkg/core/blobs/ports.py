@@ -1,6 +1,6 @@
-"""Port for bytes that belong to a job: artifacts now; caches, reports and layers can have stores of their own."""
+"""Ports for bytes: those that belong to a job, such as its artifacts, and those that are named by their content."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -37,4 +37,26 @@ class JobBlobs(Protocol):
 
     def read(self, job_id: str, file_name: str, begin: int, end: int) -> AsyncIterator[bytes]:
         """The bytes from offset `begin` up to `end`, in pieces. The blob is opened with the first one."""
+        ...
+
+
+class ContentBlobs(Protocol):
+    """Blobs by the SHA-256 of their content, in hexadecimal digits."""
+
+    def receive(
+        self, label: str, chunks: AsyncIterator[bytes], limit_bytes: int
+    ) -> AbstractAsyncContextManager[ReceivedBlob]:
+        """As `JobBlobs.receive`. label: what it is, for messages."""
+        ...
+
+    def read(self, sha256: str) -> AsyncGenerator[bytes, None]:
+        """The bytes in pieces. The last piece comes only after the whole content was compared with its name: a reader
+        that needs the end never accepts a damaged blob. Raises Permanent `…-damaged`, also for a blob that is
+        missing."""
+        ...
+
+    async def remove(self, sha256: str) -> None: ...
+
+    async def list_older(self, seconds: float) -> Sequence[str]:
+        """The blobs that were named before so many seconds."""
         ...

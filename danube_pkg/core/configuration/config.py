@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from danube_pkg.core.artifacts.artifact import ArtifactBounds
+from danube_pkg.core.caches.cache import CacheBounds
 from danube_pkg.core.configuration.notifications import Notification
 from danube_pkg.core.configuration.pipelines import CatchUp
 from danube_pkg.core.documents import patterns
@@ -62,8 +63,8 @@ class KubernetesSpec(Record):
 
 
 class RetentionSpec(Record):
-    """How long logs, artifacts and images are kept. What belongs to a job that has not ended, or that a user keeps
-    (`danube jobs keep`), stays."""
+    """How long logs, artifacts, caches and images are kept. What belongs to a job that has not ended, or that a user
+    keeps (`danube jobs keep`), stays."""
 
     logs_days: Annotated[int, rule("Logs and egress ledgers of ended jobs.", at_least=1, at_most=3650, unit="days")] = (
         30
@@ -118,6 +119,19 @@ class RetentionSpec(Record):
             unit="GiB",
         ),
     ] = 0
+    caches_days: Annotated[
+        int, rule("Caches, counted from when a job used them last.", at_least=1, at_most=3650, unit="days")
+    ] = 14
+    caches_gb: Annotated[
+        int,
+        rule(
+            "The size of the caches of all pipelines together, above which the least recently used are removed; 0: no "
+            "limit. Fifty: those of a few large pipelines.",
+            at_least=0,
+            at_most=1_000_000,
+            unit="GiB",
+        ),
+    ] = 50
     removal_interval: Annotated[
         int,
         rule("The time between two removals. A day.", at_least=60, at_most=30 * 86400, unit="seconds"),
@@ -140,6 +154,7 @@ class RetentionSpec(Record):
         return RetentionPolicy(
             logs=RetentionLimit(self.logs_days * DAY_SECONDS, self.logs_gb << 30),
             artifacts=RetentionLimit(self.artifacts_days * DAY_SECONDS, self.artifacts_gb << 30),
+            caches=RetentionLimit(self.caches_days * DAY_SECONDS, self.caches_gb << 30),
         )
 
 
@@ -258,6 +273,14 @@ class ConfigSpec(Record):
     max_artifacts_gb_per_job: Annotated[
         int, rule("The size in GiB of all artifacts of one job together.", at_least=1, at_most=100_000)
     ] = ArtifactBounds().total_bytes >> 30
+    max_caches_gb_per_pipeline: Annotated[
+        int,
+        rule(
+            "The size in GiB of all caches of one pipeline together; above it the least recently used make room.",
+            at_least=1,
+            at_most=100_000,
+        ),
+    ] = CacheBounds().pipeline_bytes >> 30
     egress_allowlist: Annotated[
         tuple[str, ...], rule("Hosts that every job may reach; all others are denied.", **patterns.egress)
     ] = ()
@@ -274,6 +297,10 @@ class ConfigSpec(Record):
     ] = ()
     smtp: Annotated[SmtpSpec | None, rule("Needed for notifications by e-mail.")] = None
     auth: Annotated[AuthSpec, rule("How users log in.")] = field(default_factory=AuthSpec)
+
+    @property
+    def cache_bounds(self) -> CacheBounds:
+        return CacheBounds(self.max_caches_gb_per_pipeline << 30)
 
     @property
     def artifact_bounds(self) -> ArtifactBounds:

@@ -62,9 +62,10 @@ class EgressSection(Record):
         str,
         rule(
             "A port of this server that pods of a cluster must not reach: no step starts while one can. Empty: any free"
-            " port of the host of server.grpc_address.",
+            " port of the host of server.grpc_address. Not one of the cluster's node ports (30000 to 32767), which some"
+            " controllers of policies leave open.",
             restart=True,
-            **(patterns.maybe_address | {"example": "0.0.0.0:31281"}),
+            **(patterns.maybe_address | {"example": "0.0.0.0:9095"}),
         ),
     ] = ""
     canaries: Annotated[

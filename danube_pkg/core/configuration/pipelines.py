@@ -285,6 +285,13 @@ class PipelineSpec(Record):
     clone: Annotated[CloneSpec, rule("How much history jobs get; by default their commit alone.")] = field(
         default_factory=CloneSpec
     )
+    cache: Annotated[
+        bool,
+        rule(
+            "Whether its jobs restore and save caches (`cache()` of the SDK). `off` for releases: everything that is in them"
+            " is then made by the job itself."
+        ),
+    ] = True
     submodules: Annotated[
         tuple[str, ...],
         rule(

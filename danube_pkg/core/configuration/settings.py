@@ -15,6 +15,7 @@ from danube_pkg.core.configuration.registry_settings import RegistrySettings
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.repositories.revisions import GitProgram
+from danube_pkg.core.secrets.outside import SecretSettings
 from danube_pkg.kit.records import Record, field, replace
 
 
@@ -239,6 +240,7 @@ class Settings(Record):
         default_factory=RegistrySettings
     )
     images: Annotated[ImageSettings, rule("The store of images.")] = field(default_factory=ImageSettings)
+    secrets: Annotated[SecretSettings, rule("Secrets that are kept elsewhere.")] = field(default_factory=SecretSettings)
     logs: Annotated[LogSettings, rule("Logs of jobs.")] = field(default_factory=LogSettings)
     written: Annotated[frozenset[str], rule(internal=True)] = frozenset()
 

@@ -140,6 +140,7 @@ def pipeline_of(definition: PipelineDefinition, config: ConfigSpec, pipeline_id:
             submodules=spec.submodules,
             clone_depth=spec.clone.depth,
             clone_tags=spec.clone.tags,
+            cache=spec.cache,
             max_concurrent_jobs=spec.max_concurrent_jobs,
             priority=spec.priority,
             concurrency_group=spec.concurrency.group if spec.concurrency is not None else None,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from danube_pkg.core.errors import Permanent, Unavailable
+from danube_pkg.core.reasons import HINTS, Reason
 from danube_pkg.core.runtimes.pods import SUPERVISOR
 from danube_pkg.kit.records import Record
 
@@ -97,11 +98,10 @@ class Observation(Record):
         if not refuse:
             return None
         return Permanent(
-            "egress-unenforced",
+            Reason.EGRESS_UNENFORCED,
             "the cluster does not enforce network policies: the job could reach anything without the egress proxy",
             cause=f"from inside the pod {', '.join(self.open_canaries)} is reachable, which every policy denies",
-            hint="use a network plugin that enforces NetworkPolicy (docs/kubernetes.md), or accept it in danube.toml: "
-            '[egress] unenforced = "warn"',
+            hint=HINTS[Reason.EGRESS_UNENFORCED],
         )
 
 

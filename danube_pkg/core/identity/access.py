@@ -77,6 +77,7 @@ class Action(StrEnum):
     CANCEL = "cancel"
     RERUN = "rerun"
     KEEP = "keep"
+    REMOVE_CACHES = "remove-caches"
     APPROVE = "approve"
     SEE_SECRET_NAMES = "see-secret-names"
     SET_SECRETS = "set-secrets"
@@ -124,6 +125,7 @@ RULES: Mapping[Action, ActionRule] = {
     Action.CANCEL: ActionRule(Need.WRITE, Scope.WRITE),
     Action.RERUN: ActionRule(Need.WRITE, Scope.WRITE),
     Action.KEEP: ActionRule(Need.WRITE, Scope.WRITE),
+    Action.REMOVE_CACHES: ActionRule(Need.WRITE, Scope.WRITE),
     Action.APPROVE: ActionRule(Need.WRITE, Scope.APPROVE),
     Action.SEE_SECRET_NAMES: ActionRule(Need.WRITE, Scope.SECRETS),
     Action.SET_SECRETS: ActionRule(Need.ADMIN, Scope.SECRETS),

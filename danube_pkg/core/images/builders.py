@@ -47,10 +47,11 @@ def is_builder(image: str, default_host: str) -> bool:
         return False
 
 
-def targets_of(command: str, host: str, default_host: str) -> Sequence[BuildTarget]:
-    """The destinations at the registry `host` that a builder's command pushes to. Raises ImageUnavailable."""
+def targets_of(command: str, host: str, default_host: str, *, with_unpushed: bool = False) -> Sequence[BuildTarget]:
+    """The destinations at the registry `host` that a builder's command pushes to. with_unpushed: also those that it
+    names and does not push to. Raises ImageUnavailable."""
     words = words_of(command)
-    if not host or not words or _flag(words, "no-push") not in ((), ("false",)):
+    if not host or not words or (_flag(words, "no-push") not in ((), ("false",)) and not with_unpushed):
         return ()
     references = [parse_reference(one, default_host) for one in _flag(words, "destination", short="d")]
     return [BuildTarget(one.path, one.tag) for one in references if one.host == host]
@@ -64,9 +65,10 @@ def cache_of(command: str, host: str, default_host: str) -> str:
     return reference.path if reference is not None and reference.host == host else ""
 
 
-def completed(command: str, insecure_hosts: Sequence[str], *, untrusted: bool) -> str:
+def completed(command: str, insecure_hosts: Sequence[str], *, untrusted: bool, is_rebuild: bool = False) -> str:
     """The command with what it needs on this server: it runs in a container without Docker's marks (`--force`), and
-    some registries have no TLS. untrusted: the job only reads its layer cache. Other commands stay as they are."""
+    some registries have no TLS. untrusted: the job only reads its layer cache. is_rebuild: the image is built and not
+    pushed, and without the layers of earlier builds. Other commands stay as they are."""
     words = words_of(command)
     if not words:
         return command
@@ -74,6 +76,7 @@ def completed(command: str, insecure_hosts: Sequence[str], *, untrusted: bool) -
     more += [f"--insecure-registry={host}" for host in insecure_hosts]
     more += [] if _flag(words, "digest-file") or _flag(words, "no-push") else [DIGEST_TO_OUTPUT]
     more += ["--no-push-cache"] if untrusted else []
+    more += ["--no-push", "--cache=false"] if is_rebuild else []
     return f"{command.strip()} {shlex.join(more)}" if more else command
 
 

@@ -56,6 +56,7 @@ class JobContext(Record):
     deadline_at: float
     default_image: str
     job_url: str
+    upstream_job_id: str = ""
 
 
 class StepRequest(Record):

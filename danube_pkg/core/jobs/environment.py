@@ -28,6 +28,7 @@ def job_environment(job: Job, external_url: str) -> Mapping[str, str]:
         "DANUBE_JOB_ID": job.id,
         "DANUBE_JOB_URL": url,
         "DANUBE_TRIGGER": job.trigger.type,
+        "DANUBE_UPSTREAM_JOB_ID": job.trigger.upstream_job_id,
         "DANUBE_REPOSITORY": job.settings.repository,
         "DANUBE_COMMIT": revision.commit_sha,
         "DANUBE_REF": revision.ref,

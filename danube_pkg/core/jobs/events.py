@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
+from danube_pkg.core.jobs.reports import ReportCounts
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.digests import EMPTY, Digest
 from danube_pkg.kit.records import HIDDEN, Record, field
@@ -98,6 +99,12 @@ class StepRequested(JobEvent):
     shell: str = ""
     leg: str = ""
     isolation: int = 0
+
+
+class ReportAdded(JobEvent):
+    """The danubefile has reported tests."""
+
+    counts: ReportCounts
 
 
 class StepStopRequested(JobEvent):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.queue import Obstacle, QueuePosition
+from danube_pkg.core.jobs.reports import summary_of_tests
 from danube_pkg.core.jobs.steps import StepPhase, describe_end
 from danube_pkg.core.reasons import HINTS, Status
 from danube_pkg.kit.records import Record
@@ -107,7 +108,8 @@ def _running(job: Job, outside: Sequence[str]) -> Diagnosis:
 def _ended(job: Job) -> Diagnosis:
     if job.status is Status.SUCCESS:
         count = sum(step.sequence != COORDINATOR_SEQUENCE for step in job.steps)
-        return Diagnosis((f"The job succeeded: {_count(count, 'step')}, each with an authentic record of its end.",))
+        first = f"The job succeeded: {_count(count, 'step')}, each with an authentic record of its end."
+        return Diagnosis((first, *_tests(job)))
     lines = [f"The job ended as {job.status}{f' ({job.reason})' if job.reason else ''}."]
     if job.message:
         lines.append(f"{job.message[0].upper()}{job.message[1:]}.")
@@ -116,6 +118,13 @@ def _ended(job: Job) -> Diagnosis:
             sentence = f"Step {step.sequence} {step.name!r} {describe_end(step.end)}."
             if sentence.lower() not in (line.lower() for line in lines):
                 lines.append(sentence)
+    lines += _tests(job)
     if job.cancelled_by:
         lines.append(f"It was ended by {job.cancelled_by}.")
     return Diagnosis(tuple(lines), HINTS.get(job.reason, ""))
+
+
+def _tests(job: Job) -> list[str]:
+    """What the danubefile has reported of its tests, also those of a green job."""
+    summary = summary_of_tests(job.reports)
+    return [f"{summary}."] if summary else []

@@ -55,6 +55,17 @@ def check_trusted(job: Job) -> None:
         )
 
 
+def check_no_rebuild(job: Job) -> None:
+    """Raises Permanent for a rebuild: with a token it could act as the pipeline, and publish what it builds."""
+    if job.trigger.rebuild is not None:
+        raise Permanent(
+            "id-token-of-rebuild",
+            f"{job.label} gets no identity token",
+            cause="it is a rebuild, which only compares what it builds",
+            hint="rebuild what a job builds before it publishes: a pipeline of its own",
+        )
+
+
 def subject_of(job: Job) -> str:
     """Pipeline and ref, or that it is a pull request: what a receiver's rule names."""
     if job.trigger.pull_request is not None:

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from danube_pkg.core.errors import NotFound
+from danube_pkg.core.jobs.reports import ReportCounts
 from danube_pkg.core.jobs.sealed_records import SealedRecord
 from danube_pkg.core.jobs.steps import (
     Step,
@@ -72,6 +73,8 @@ class Job(Record):
     egress_enforced_by: str = ""
     """What was seen to keep its pod from passing by the egress proxy, a `core.egress.canaries.EnforcedBy`."""
     steps: tuple[Step, ...] = ()
+    reports: tuple[ReportCounts, ...] = ()
+    """What the danubefile has reported of its tests."""
     records: Annotated[tuple[SealedRecord, ...], HIDDEN] = ()
     """What has been sealed so far. A closed job is loaded without them."""
     provenance: Provenance | None = None

@@ -6,6 +6,7 @@ from danube_pkg.core.jobs.decision import Decision, IllegalEvent, with_step
 from danube_pkg.core.jobs.effects import Effect
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, step_id
 from danube_pkg.core.jobs.outcome import coordinator_ended
+from danube_pkg.core.jobs.reports import MAX_REPORTS
 from danube_pkg.core.jobs.sealed_records import attempt_record, with_record
 from danube_pkg.core.jobs.steps import MAX_STEPS, Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status
@@ -40,6 +41,16 @@ def step_asked(job: Job, event: ev.StepRequested, now: float) -> Decision:
         requested_at=now,
     )
     return with_step(job, step), ()
+
+
+def report_added(job: Job, event: ev.ReportAdded, now: float) -> Decision:
+    """A repeated call is the same report. It decides nothing. Raises Conflict for more reports than a job may have."""
+    if any(known.sequence == event.counts.sequence for known in job.reports):
+        return job, ()
+    if len(job.reports) >= MAX_REPORTS:
+        hint = 'name all files in one call: reports.junit("**/report.xml")'
+        raise Conflict("too-many-reports", f"a job has at most {MAX_REPORTS} reports of tests", hint=hint)
+    return replace(job, reports=(*job.reports, event.counts)), ()
 
 
 def step_refused(job: Job, event: ev.StepRequested, now: float) -> Decision:

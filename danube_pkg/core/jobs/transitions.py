@@ -59,6 +59,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.RUNNING, ev.SourceOpened): start_transitions.source_opened,
     (Phase.RUNNING, ev.PodFailed): start_transitions.pod_failed,
     (Phase.RUNNING, ev.StepRequested): step_transitions.step_asked,
+    (Phase.RUNNING, ev.ReportAdded): step_transitions.report_added,
     (Phase.RUNNING, ev.StepStopRequested): step_transitions.step_stop_asked,
     (Phase.RUNNING, ev.StepPlaced): step_transitions.step_placed,
     (Phase.RUNNING, ev.StepStarted): step_transitions.step_started,
@@ -106,6 +107,8 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.CancelRequested: _DECIDED,
     # The coordinator repeats a Finish whose answer was lost, or finishes while the job is being cancelled.
     ev.Finished: _DECIDED,
+    # A report that comes while the job ends; its call is refused before.
+    ev.ReportAdded: _DECIDED,
     # The files were read while the outcome was decided; they are sealed once more when the log is closed.
     ev.FilesSealed: _DECIDED,
     # A job that is ending stops its steps by itself.

@@ -10,13 +10,27 @@ from danube_pkg.kit.records import Record, field, replace
 _PROPOSAL_REF = re.compile(r"refs/(?:pull|merge-requests)/([0-9]{1,15})/.+")
 
 
+class Rebuild(Record):
+    """A job that builds again what another one has built, to compare both. job: the other's id. images: by name, the
+    digests that its steps ran in. secrets: keys that it may read; it reads no others."""
+
+    job: str
+    images: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+
+    def pinned(self, image: str) -> str:
+        """The image with the digest that the other job ran in."""
+        digest = self.images.get(image, "")
+        return f"{image}@{digest}" if digest and "@" not in image else image
+
+
 class Trigger(Record):
     """What started a job. type: manual, webhook, cron or pipeline. actor: the user or process, for the audit log.
 
     revision: the code that runs. rerun_of: the id of the job that it repeats. origin: the inbox entry that it was
     created from, "" for none; a pipeline has at most one job of each. received_at: when that entry arrived, in Unix
     seconds; None without one. approved_by: the user who approved this commit
-    for this pipeline and target branch, "" for none.
+    for this pipeline and target branch, "" for none. rebuild: what it builds again; None for an ordinary job.
     """
 
     type: str
@@ -28,6 +42,9 @@ class Trigger(Record):
     origin: str = ""
     received_at: float | None = None
     approved_by: str = ""
+    rebuild: Rebuild | None = None
+    upstream_job_id: str = ""
+    """The job whose end started this one; "" for any other trigger."""
 
     @property
     def is_untrusted(self) -> bool:

@@ -73,7 +73,7 @@ def _description(notification: JobNotification) -> str:
         case Status.SUCCESS if notification.reason == SKIPPED:
             return f"skipped: {notification.message}"
         case Status.SUCCESS:
-            return f"succeeded{took}"
+            return f"succeeded{took}{f': {notification.tests}' if notification.tests else ''}"
     how = {Status.FAILURE: "failed", Status.TIMEOUT: "timed out"}.get(notification.status, str(notification.status))
-    why = notification.message or notification.reason
+    why = notification.tests or notification.message or notification.reason
     return f"{how}{took}: {why}" if why else f"{how}{took}"

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.reports import summary_of_tests
 from danube_pkg.core.reasons import Status
 from danube_pkg.kit.records import Record, field
 
@@ -59,6 +60,8 @@ class JobNotification(Record):
     started_at: float | None = None
     finished_at: float | None = None
     pull_request: Mapping[str, Any] | None = None
+    tests: str = ""
+    """What it has reported of its tests, as a sentence; "" for nothing."""
 
 
 class OutboxEntry(Record):
@@ -102,4 +105,5 @@ def notification_of(job: Job) -> JobNotification:
         started_at=job.started_at,
         finished_at=job.finished_at,
         pull_request=dict(trigger.pull_request) if trigger.pull_request is not None else None,
+        tests=summary_of_tests(job.reports),
     )

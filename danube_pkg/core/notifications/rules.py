@@ -50,7 +50,9 @@ def merged_follow_ups(*parts: FollowUp) -> FollowUp:
 
 def follow_up_of(before: Job | None, after: Job, state: State, index: PipelineIndex, now: float) -> FollowUp:
     """What follows from a change. before: None for a new job. index: made of the state's pipelines. now: Unix
-    seconds."""
+    seconds. A rebuild reports nothing and starts nothing: it is about a commit that was reported before."""
+    if after.trigger.rebuild is not None:
+        return NO_FOLLOW_UP
     outbox: list[OutboxEntry] = []
     notification = notification_of(after)
     if before is None or commit_status(notification_of(before), "") != commit_status(notification, ""):

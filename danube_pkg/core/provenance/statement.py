@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from danube_pkg.core.artifacts.artifact import Artifact
+from danube_pkg.core.caches.cache import CacheUse
 from danube_pkg.core.images.pushed import PushedImage
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, SealedRecord, end_of_chain
@@ -35,7 +36,7 @@ _GIT_HASHES = (40, 64)
 class JobFacts(Record):
     """All that a statement is made from. secrets: the job's reads. configuration: URL of the configuration repository,
     "" where there is none. runtime: its name. version: Danube's. is_local: see `builder_of`. images: those that the job
-    pushed."""
+    pushed. caches: those that it restored."""
 
     job: Job
     artifacts: Sequence[Artifact]
@@ -45,6 +46,7 @@ class JobFacts(Record):
     version: str
     is_local: bool = False
     images: Sequence[PushedImage] = ()
+    caches: Sequence[CacheUse] = ()
 
 
 def statement_of(facts: JobFacts) -> bytes:
@@ -74,7 +76,7 @@ def _definition(facts: JobFacts) -> dict[str, Any]:
         "buildType": BUILD_TYPE,
         "externalParameters": _external(facts.job),
         "internalParameters": _internal(facts),
-        "resolvedDependencies": [*_sources(facts), *_images(facts.job)],
+        "resolvedDependencies": [*_sources(facts), *_images(facts.job), *_caches(facts)],
     }
 
 
@@ -95,6 +97,8 @@ def _trigger(trigger: Trigger) -> dict[str, Any]:
     found: dict[str, Any] = {"type": trigger.type, "actor": trigger.actor}
     if trigger.rerun_of:
         found["rerunOf"] = trigger.rerun_of
+    if trigger.rebuild is not None:
+        found["rebuildOf"] = trigger.rebuild.job
     if trigger.pull_request is not None:
         found["pullRequest"] = {key: value for key, value in sorted(trigger.pull_request.items()) if _is_plain(value)}
         found["trusted"] = not trigger.is_untrusted
@@ -120,6 +124,7 @@ def _internal(facts: JobFacts) -> dict[str, Any]:
         "submodules": list(settings.submodules),
         "cloneDepth": settings.clone_depth,
         "cloneTags": settings.clone_tags,
+        "cache": settings.cache,
         "maxDurationSeconds": settings.max_duration_seconds,
         "workspaceSizeGb": settings.workspace_size_gb,
         "memoryMb": settings.memory_mb,
@@ -148,6 +153,17 @@ def _images(job: Job) -> Iterator[dict[str, Any]]:
     for image, digest in dict.fromkeys(one for one in used if one[0] != HOST_IMAGE and one[1]):
         algorithm, _, value = digest.partition(":")
         yield {"name": "image", "uri": f"oci://{image}", "digest": {algorithm: value}}
+
+
+def _caches(facts: JobFacts) -> Iterator[dict[str, Any]]:
+    """Each cache that the job restored: files that an earlier job made."""
+    for use in facts.caches:
+        yield {
+            "name": "cache",
+            "uri": f"urn:danube:job:{use.source_job}",
+            "digest": {"sha256": use.sha256},
+            "annotations": {"cache": use.name, "key": use.key, "ref": use.ref, "exact": use.exact},
+        }
 
 
 def _details(facts: JobFacts) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from danube_pkg.core.repositories.urls import canonical
 from danube_pkg.kit.records import Record, replace
 
 EXTERNAL = frozenset({"pipeline", "repository", "ref", "script", "parameters", "trigger"})
-TRIGGER = frozenset({"type", "actor", "rerunOf", "pullRequest", "trusted", "approvedBy"})
+TRIGGER = frozenset({"type", "actor", "rerunOf", "rebuildOf", "pullRequest", "trusted", "approvedBy"})
 """The external parameters of a job's build type, and those of its trigger: all that a verifier knows."""
 
 _KNOWN = {BUILD_TYPE: EXTERNAL, RELEASE_BUILD_TYPE: RELEASE_EXTERNAL}

@@ -36,10 +36,12 @@ class RetentionLimit(Record):
 
 
 class RetentionPolicy(Record):
-    """The limits of each kind."""
+    """The limits of each kind of files, and of caches."""
 
     logs: RetentionLimit
     artifacts: RetentionLimit
+    caches: RetentionLimit = RetentionLimit(14 * DAY_SECONDS)
+    """The caches of all pipelines, counted from their last use: see `core.caches`."""
 
     def of(self, kind: FileKind) -> RetentionLimit:
         """The limit of a kind."""

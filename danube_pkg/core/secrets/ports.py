@@ -26,6 +26,10 @@ class SecretStore(Protocol):
         """Every value that a job of that pipeline could have read: current and retired, its own and global."""
         ...
 
+    async def add_retired(self, secret: StoredSecret) -> None:
+        """Keep a value for masking only; it has `retired_at`. Idempotent by its id."""
+        ...
+
     async def every_secret(self) -> Sequence[StoredSecret]:
         """All values, current and retired, of all pipelines."""
         ...

@@ -143,11 +143,12 @@ def match_pipeline_end(ended: PipelineEnded, pipeline: PipelineDefinition) -> Ma
         wanted = " or ".join(sorted({str(result) for result in results}))
         return NotMatched(pipeline.name, f"it waits for {wanted} of {ended.pipeline}, and this was {ended.status}")
     if _key(spec.repository) != _key(ended.repository):
-        return Start(pipeline.name, Trigger(type="pipeline", actor=_ended_by(ended)))
+        return Start(pipeline.name, Trigger("pipeline", _ended_by(ended), upstream_job_id=ended.job_id))
     branch = ended.revision.branch
     if spec.branch_filter and not (branch and _branch_matches(spec, branch)):
         return NotMatched(pipeline.name, _branch_mismatch(spec, branch))
-    return Start(pipeline.name, Trigger("pipeline", _ended_by(ended), ended.revision))
+    trigger = Trigger("pipeline", _ended_by(ended), ended.revision, upstream_job_id=ended.job_id)
+    return Start(pipeline.name, trigger)
 
 
 def _fits(result: PipelineEnd, status: str) -> bool:

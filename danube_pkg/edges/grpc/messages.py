@@ -1,9 +1,12 @@
 """Messages of the protocol to and from typed values. `proto/coordinator.proto` describes each field."""
 
 import json
+import math
 
 from danube._proto import coordinator_pb2 as pb
 
+from danube_pkg.core.caches.cache import MAX_FALLBACKS, MAX_KEY_LENGTH, MAX_PATH_BYTES, MAX_PATHS, CacheRequest
+from danube_pkg.core.caches.outcome import CacheResult
 from danube_pkg.core.errors import Invalid, TooLarge
 from danube_pkg.core.jobs.coordination import (
     MAX_ARGUMENT_BYTES,
@@ -21,6 +24,17 @@ from danube_pkg.core.jobs.coordination import (
     StepRequest,
 )
 from danube_pkg.core.jobs.events import ScriptFailure
+from danube_pkg.core.jobs.reports import (
+    MAX_CASES,
+    MAX_COUNT,
+    MAX_TEST_MESSAGE_BYTES,
+    MAX_TEST_NAME_BYTES,
+    NAMED,
+    CaseStatus,
+    JobReport,
+    ReportCounts,
+    ReportedTest,
+)
 from danube_pkg.core.jobs.steps import MAX_RETRIES
 from danube_pkg.core.reasons import Reason, reason_named
 
@@ -47,6 +61,7 @@ def job_context(job: JobContext, protocol_version: int) -> pb.JobContext:
         deadline_at=job.deadline_at,
         default_image=job.default_image,
         job_url=job.job_url,
+        upstream_job_id=job.upstream_job_id,
     )
 
 
@@ -81,12 +96,61 @@ def id_token_request(request: pb.IdTokenRequest) -> str:
     return request.audience
 
 
+def cache_request(request: pb.CacheRequest) -> CacheRequest:
+    """Raises TooLarge, Invalid; `checked_request` has the other rules."""
+    cache = f"of cache {request.sequence}"
+    _check_name(f"the name {cache}", request.name)
+    for text in (request.key, *request.fallback):
+        _check_bytes(f"a key {cache}", text, 4 * MAX_KEY_LENGTH, "key=hash_files(PATTERN)")
+    for path in request.paths:
+        _check_bytes(f"a path {cache}", path, MAX_PATH_BYTES, "name a shorter path")
+    _check_bytes(f"the image {cache}", request.image, MAX_IMAGE_BYTES, "for example: node:20")
+    if request.sequence < 1 or len(request.paths) > MAX_PATHS or len(request.fallback) > MAX_FALLBACKS:
+        raise Invalid(
+            "cache-paths-invalid",
+            f"a cache has 1 to {MAX_PATHS} paths, and at most {MAX_FALLBACKS} fallbacks",
+            hint='paths=["~/.cache/pip"]',
+        )
+    return CacheRequest(
+        request.sequence, request.name, request.key, tuple(request.paths), tuple(request.fallback), request.image
+    )
+
+
+def cache_reply(result: CacheResult) -> pb.CacheReply:
+    """The answer to RestoreCache and SaveCache."""
+    return pb.CacheReply(outcome=result.outcome, key=result.key, size_bytes=result.size_bytes)
+
+
 def artifact_upload(first: pb.ArtifactChunk) -> tuple[int, str, str, str]:
     """Sequence, name, file name, and what an SBOM describes. Raises TooLarge."""
     _check_name("the name of the artifact", first.name)
     _check_name("the file name of the artifact", first.file_name)
     _check_bytes("the subject of the SBOM", first.describes, MAX_IMAGE_BYTES, "give the artifact a shorter name")
     return first.sequence, first.name, first.file_name, first.describes
+
+
+def tests_reported(request: pb.TestReport) -> JobReport:
+    """Raises TooLarge, Invalid."""
+    if len(request.cases) > MAX_CASES or max(request.passed, request.failed, request.skipped) > MAX_COUNT:
+        what = f"report {request.sequence} names more than {MAX_CASES} tests, or counts more than {MAX_COUNT}"
+        raise TooLarge("call-too-large", what, hint='report fewer files at once: reports.junit("unit/*.xml")')
+    cases = tuple(_reported_test(one) for one in request.cases)
+    failures = tuple(one.name for one in cases if one.status is CaseStatus.FAILED)[:NAMED]
+    counts = ReportCounts(request.sequence, request.passed, request.failed, request.skipped, failures)
+    return JobReport(counts, cases)
+
+
+def _reported_test(case: pb.TestCase) -> ReportedTest:
+    for what, text, limit in (
+        ("the name", case.name, MAX_TEST_NAME_BYTES),
+        ("the message", case.message, MAX_TEST_MESSAGE_BYTES),
+        ("the file", case.file, MAX_DIRECTORY_BYTES),
+    ):
+        _check_bytes(f"{what} of a reported test", text, limit, "name the test, and keep the rest in an artifact")
+    if case.status not in [*CaseStatus] or not math.isfinite(case.seconds):
+        what = f"the reported test {case.name[:MAX_NAME_SHOWN]!r} has an unknown status or no duration"
+        raise Invalid("report-invalid", what, hint='reports.junit("**/report.xml")')
+    return ReportedTest(case.name, CaseStatus(case.status), case.seconds, case.message, case.file, case.line)
 
 
 def step_request(request: pb.RunStepRequest) -> StepRequest:

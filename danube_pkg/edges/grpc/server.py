@@ -16,9 +16,11 @@ import grpc.aio
 from danube._proto import coordinator_pb2 as pb
 from google.protobuf.message import Message
 
+from danube_pkg.core.caches.cache import CacheRequest
 from danube_pkg.core.errors import Invalid, PlatformError, Unauthenticated
 from danube_pkg.core.jobs.coordination import MAX_STEP_BYTES, StepRequest
 from danube_pkg.core.jobs.events import ScriptFailure
+from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.reasons import HINTS, Reason
 from danube_pkg.core.runtimes.coordinator_protocol import SUPPORTED_PROTOCOLS
 from danube_pkg.core.runtimes.pod_addresses import PodAddresses
@@ -26,6 +28,8 @@ from danube_pkg.edges.grpc.calls import END_OF_STREAM, MAX_CALLS, Calls, receive
 from danube_pkg.edges.grpc.errors import Context, refuse
 from danube_pkg.edges.grpc.messages import (
     artifact_upload,
+    cache_reply,
+    cache_request,
     id_token_request,
     job_context,
     script_failure,
@@ -34,6 +38,7 @@ from danube_pkg.edges.grpc.messages import (
     step_request,
     step_result,
     stopped_step,
+    tests_reported,
 )
 from danube_pkg.edges.grpc.network import CoordinatorPort, NetworkListener, peer_address
 from danube_pkg.services.jobs.coordination import Coordination
@@ -122,6 +127,9 @@ class CoordinatorServer:
             "StopStep": one("StopStep", stopped_step, self._stop_step, pb.StopStepRequest),
             "ReadSecret": one("ReadSecret", secret_request, self._read_secret, pb.ReadSecretRequest),
             "IssueIdToken": one("IssueIdToken", id_token_request, self._issue_id_token, pb.IdTokenRequest),
+            "RestoreCache": one("RestoreCache", cache_request, self._restore_cache, pb.CacheRequest),
+            "SaveCache": one("SaveCache", cache_request, self._save_cache, pb.CacheRequest),
+            "ReportTests": one("ReportTests", tests_reported, self._report_tests, pb.TestReport),
             "Finish": one("Finish", script_failure, self._finish, pb.FinishRequest),
             "UploadArtifact": grpc.stream_unary_rpc_method_handler(
                 self._upload_artifact,
@@ -174,6 +182,16 @@ class CoordinatorServer:
 
     async def _issue_id_token(self, job_id: str, audience: str) -> pb.IdToken:
         return pb.IdToken(value=await self._service.issue_id_token(job_id, audience))
+
+    async def _restore_cache(self, job_id: str, request: CacheRequest) -> pb.CacheReply:
+        return cache_reply(await self._service.restore_cache(job_id, request))
+
+    async def _save_cache(self, job_id: str, request: CacheRequest) -> pb.CacheReply:
+        return cache_reply(await self._service.save_cache(job_id, request))
+
+    async def _report_tests(self, job_id: str, report: JobReport) -> pb.TestReportReply:
+        await self._service.report_tests(job_id, report)
+        return pb.TestReportReply()
 
     async def _finish(self, job_id: str, failure: ScriptFailure | None) -> pb.FinishReply:
         await self._service.finish(job_id, failure)

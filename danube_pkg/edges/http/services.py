@@ -7,6 +7,7 @@ from typing import Any
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.identity.ports import IdempotencyStore, UpstreamHttp
+from danube_pkg.core.jobs.reports import ReportStore
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
 from danube_pkg.core.provenance.ports import SigningKeyRing
@@ -16,6 +17,7 @@ from danube_pkg.edges.http.metrics.server_metrics import HttpMetrics
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Record, field
 from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.caches import Caches
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.egress import Egress
@@ -53,6 +55,8 @@ class Site(Record):
     """The Dex to forward to; None if there is none."""
     page_directory: Path | None = None
     """The folder with the built page; None if there is none."""
+    pages_directory: Path | None = None
+    """The folder with the pages that provenance names; None if there is none."""
 
     @property
     def secure(self) -> bool:
@@ -69,6 +73,8 @@ class Services(Record):
     engine: Engine
     secrets: Secrets
     artifacts: Artifacts
+    caches: Caches
+    reports: ReportStore
     builds: ImageBuilds
     statements: Statements
     exports: JobExports

@@ -16,13 +16,20 @@ from danube_pkg.core.images.builders import (
     is_builder,
     targets_of,
 )
-from danube_pkg.core.images.pushed import MAX_PUSHED_IMAGES, OwnRegistry, PushedImage, PushedImageStore
+from danube_pkg.core.images.pushed import (
+    MAX_PUSHED_IMAGES,
+    AttestationStatus,
+    OwnRegistry,
+    PushedImage,
+    PushedImageStore,
+)
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.jobs.coordination import StepRequest
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.runtimes.pods import ContainerFile
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Record, replace
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.images.job_logins import JobLogins
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 
@@ -57,6 +64,8 @@ class ImageBuilds:
         self._logins = logins
         self._tokens = tokens
         self._registry = registry
+        self.pushes = Tally()
+        """Images that the registry confirmed, by their names without tags."""
 
     def is_build(self, image: str) -> bool:
         """Whether steps in that image build images."""
@@ -69,11 +78,13 @@ class ImageBuilds:
         names = [one.repository for one in targets_of(request.command, host, default_host)]
         cache = cache_of(request.command, host, default_host)
         names += [cache] if cache and not job.trigger.is_untrusted else []
-        if self._tokens is not None:
+        is_rebuild = job.trigger.rebuild is not None
+        if self._tokens is not None and not is_rebuild:
             for name in names:
                 self._tokens.check_push(job, name)
         insecure = [one.host for one in self._settings.specs() if one.insecure]
-        command = completed(request.command, insecure, untrusted=job.trigger.is_untrusted)
+        untrusted = job.trigger.is_untrusted
+        command = completed(request.command, insecure, untrusted=untrusted, is_rebuild=is_rebuild)
         return replace(request, command=command)
 
     def password(self, job: Job) -> str:
@@ -96,15 +107,18 @@ class ImageBuilds:
 
     async def record(self, job: Job, request: StepRequest, output: bytes) -> Sequence[PushedImage]:
         """Record what a successful build has pushed to the server's own registry, once the registry confirms it. May be
-        repeated. Raises Permanent for an image that the registry does not have, Unavailable."""
+        repeated. A rebuild's image is recorded as it was built. Raises Permanent for an image that the registry does
+        not have, Unavailable."""
         found: list[PushedImage] = []
-        targets = targets_of(request.command, self._settings.host, self._settings.default_host)
+        host, default_host = self._settings.host, self._settings.default_host
+        is_rebuild = job.trigger.rebuild is not None
+        targets = targets_of(request.command, host, default_host, with_unpushed=is_rebuild)
         said = digest_in(output)
         if not said or self._registry is None:
             return found
         for target in targets:
             name = f"{self._settings.host}/{target.repository}:{target.tag}"
-            digest = await self._registry.digest_of(target.repository, target.tag)
+            digest = said if is_rebuild else await self._registry.digest_of(target.repository, target.tag)
             if digest != said:
                 raise Permanent(
                     "image-not-pushed",
@@ -119,5 +133,10 @@ class ImageBuilds:
             raise Permanent("images-too-many", what, hint="build the others in a job of their own")
         for image in found:
             await self._store.add_pushed(image)
+            if is_rebuild:
+                unpushed = AttestationStatus.UNATTESTED, "a rebuild pushes nothing"
+                await self._store.set_attestation(job.id, image.name, *unpushed)
+            elif image.name not in known:
+                self.pushes.count(image.name.rpartition(":")[0])
         self.added.set()
         return found

@@ -32,7 +32,8 @@ class JobLogins:
 
     def password(self, job: Job) -> str:
         """The credential of a job's builds; "" where the registry takes no tokens of this server."""
-        kind = CredentialKind.PULL if job.trigger.is_untrusted else CredentialKind.PUSH
+        reads_only = job.trigger.is_untrusted or job.trigger.rebuild is not None
+        kind = CredentialKind.PULL if reads_only else CredentialKind.PUSH
         return self._passwords.registry_password(RegistryCredential(kind, job.id)) if self._host else ""
 
     def builder_files(self, job: Job) -> tuple[ContainerFile, ...]:

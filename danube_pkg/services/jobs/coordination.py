@@ -1,4 +1,5 @@
-"""The calls of a coordinator: context, source, steps, secrets, artifacts, end. Each is idempotent by (job, sequence).
+"""The calls of a coordinator: context, source, steps, secrets, caches, artifacts, end. Each is idempotent by (job,
+sequence).
 
 The gRPC edge authenticates a call by its job token, and calls one method here. Text from a pod that is stored (names,
 failure messages) is redacted first.
@@ -10,22 +11,27 @@ from contextlib import aclosing
 from functools import partial
 
 from danube_pkg.core.artifacts.artifact import Artifact
+from danube_pkg.core.caches.cache import CacheRequest
+from danube_pkg.core.caches.outcome import CacheResult
 from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, Unauthenticated
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import JobContext, StepOutcome, StepRequest
 from danube_pkg.core.jobs.environment import job_url
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Job, Phase
+from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status, reason_named
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, ContainerFile
 from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.caches import Caches
 from danube_pkg.services.images.builds import ImageBuilds
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.id_tokens import IdTokens
+from danube_pkg.services.jobs.job_caches import JobCaches
 from danube_pkg.services.jobs.job_text import JobText
-from danube_pkg.services.jobs.log_lines import write_artifact, write_id_token, write_pushed_image
+from danube_pkg.services.jobs.log_lines import write_artifact, write_id_token, write_pushed_image, write_report
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.supervisor_calls import read_output_again, stop_step
@@ -53,6 +59,7 @@ class Coordination:
         artifacts: Artifacts,
         id_tokens: IdTokens,
         builds: ImageBuilds,
+        caches: Caches,
     ) -> None:
         self._engine = engine
         self._ports = ports
@@ -62,6 +69,7 @@ class Coordination:
         self._id_tokens = id_tokens
         self._builds = builds
         self._waits = Waits(ports.timing, resources.log, engine.slots)
+        self._caches = JobCaches(ports, resources, self._waits, builds, caches)
 
     def authenticate(self, token: str) -> str:
         """The id of the job that the token is for. Raises Unauthenticated, also for a job that has ended."""
@@ -91,6 +99,7 @@ class Coordination:
             deadline_at=job.deadline_at or 0.0,
             default_image=job.settings.image,
             job_url=job_url(job.id, self._ports.external_url),
+            upstream_job_id=trigger.upstream_job_id,
         )
 
     async def source(self, job_id: str) -> AsyncGenerator[bytes, None]:
@@ -189,11 +198,13 @@ class Coordination:
         if self._builds.is_build(step.image) and (password := self._builds.password(active.job)):
             await self._mask(active, password.encode())
             files = self._builds.files(active.job)
+        rebuild = active.job.trigger.rebuild
+        pinned = rebuild.pinned(step.image) if rebuild is not None else step.image
         try:
             container = await self._waits.until_done(
                 active,
                 f"a container of image {step.image!r}",
-                partial(self._ports.runtime.ensure_container, active.job.pod_id, step.image, files, step.isolation),
+                partial(self._ports.runtime.ensure_container, active.job.pod_id, pinned, files, step.isolation),
                 Reason.POD_FAILED if step.image == HOST_IMAGE else Reason.IMAGE_PULL_FAILED,
             )
         except Permanent as error:
@@ -253,9 +264,18 @@ class Coordination:
         log = await self._resources.log(active)
         JobText(log).refuse_secret("the audience", audience)
         token = await self._id_tokens.issue(active.job, audience)
+        await self._caches.withhold(active.job)
         await self._mask(active, token.encode())
         write_id_token(log, audience)
         return token
+
+    async def restore_cache(self, job_id: str, request: CacheRequest) -> CacheResult:
+        """Put the files of a cache into the container of its image. Raises Conflict, Invalid."""
+        return await self._caches.restore(self._engine.active_job(job_id), request)
+
+    async def save_cache(self, job_id: str, request: CacheRequest) -> CacheResult:
+        """Keep the files of a cache, unless its key is known. Raises Conflict, Invalid."""
+        return await self._caches.save(self._engine.active_job(job_id), request)
 
     async def receive_artifact(
         self,
@@ -287,6 +307,18 @@ class Coordination:
         artifact = await received
         write_artifact(await self._resources.log(active), artifact)
         return artifact
+
+    async def report_tests(self, job_id: str, report: JobReport) -> None:
+        """Keep what the danubefile reports of its tests. The call may be repeated at any time. Raises Conflict."""
+        active = self._engine.active_job(job_id)
+        if active.job.phase is not Phase.RUNNING:
+            what = f"reports of tests cannot be kept: {active.job.label} is ending"
+            raise Conflict("job-ending", what, hint="danube rerun JOB")
+        log = await self._resources.log(active)
+        report = JobText(log).masked_report(report)
+        await self._ports.reports.add_report(job_id, report)
+        await active.apply(ev.ReportAdded(report.counts))
+        write_report(log, report)
 
     async def finish(self, job_id: str, failure: ScriptFailure | None) -> None:
         """The pipeline function has returned, or has failed."""

@@ -7,6 +7,7 @@ from danube_pkg.core.errors import NotFound, Permanent
 from danube_pkg.core.jobs.id_tokens import (
     check_audience,
     check_issuer,
+    check_no_rebuild,
     check_trusted,
     claims_of,
     discovery_document,
@@ -27,6 +28,11 @@ class IdTokens:
 
     async def issue(self, job: Job, audience: str) -> str:
         """A token of the job for that audience. Raises Invalid, and Permanent for a job or a server that has none."""
+        check_no_rebuild(job)
+        return await self.issue_to_server(job, audience)
+
+    async def issue_to_server(self, job: Job, audience: str) -> str:
+        """A token by which the server itself reads something for the job, which never gets it. Raises as `issue`."""
         check_audience(audience)
         check_trusted(job)
         issuer = check_issuer(self._external_url)

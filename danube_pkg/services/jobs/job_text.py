@@ -6,7 +6,9 @@ thing would then be meant: it is refused where it holds a secret.
 
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.jobs.coordination import StepRequest
+from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.logs.ports import JobLog
+from danube_pkg.kit.records import replace
 
 
 class JobText:
@@ -17,6 +19,15 @@ class JobText:
 
     def masked(self, text: str) -> str:
         return self._log.redact(text)
+
+    def masked_report(self, report: JobReport) -> JobReport:
+        """Names and messages of tests come from the programs that ran them."""
+        cases = tuple(
+            replace(one, name=self.masked(one.name), message=self.masked(one.message), file=self.masked(one.file))
+            for one in report.cases
+        )
+        counts = replace(report.counts, failures=tuple(map(self.masked, report.counts.failures)))
+        return JobReport(counts, cases)
 
     def refuse_secret(self, what: str, text: str) -> None:
         """Raises Invalid for a text with a secret in it. what: `the image of step 1`; no message has the text."""

@@ -4,6 +4,7 @@ from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.images.pushed import PushedImage
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
+from danube_pkg.core.jobs.reports import CaseStatus, JobReport, summary_of_tests
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.reasons import Status
@@ -82,6 +83,21 @@ def write_artifact(log: JobLog, artifact: Artifact) -> None:
     """An artifact was stored."""
     text = f"--- artifact {artifact.name}: {artifact.size_bytes} bytes, sha256 {artifact.sha256}"
     log.note(f"artifact:{artifact.name}", 0, text)
+
+
+def write_cache(log: JobLog, sequence: int, name: str, done: str, text: str) -> None:
+    """What became of a cache. done: `restored` or `stored`; each call has one line."""
+    log.note(f"cache:{sequence}:{done}", 0, f"--- cache {name}: {one_line(text)}")
+
+
+def write_report(log: JobLog, report: JobReport) -> None:
+    """What the danubefile has reported of its tests: a line for the report and one for each failed test of it."""
+    key = f"report:{report.counts.sequence}"
+    log.note(key, 0, f"--- tests: {summary_of_tests((report.counts,))}")
+    for at, one in enumerate(report.cases):
+        if one.status is not CaseStatus.PASSED:
+            where = f" ({one.file}{f':{one.line}' if one.line else ''})" if one.file else ""
+            log.note(f"{key}:{at}", 0, f"--- {one.status} test {one_line(one.name)}{where}: {one_line(one.message)}")
 
 
 def write_pushed_image(log: JobLog, image: PushedImage) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.ports import JobKeys
+from danube_pkg.core.jobs.reports import ReportStore
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
 from danube_pkg.core.repositories.ports import Sources
@@ -36,6 +37,7 @@ class EnginePorts(Record):
     secrets: SecretValues
     sources: Sources
     egress: Egress
+    reports: ReportStore
     clock: Clock
     timing: Timing
     new_id: Callable[[], str]

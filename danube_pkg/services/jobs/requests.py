@@ -1,12 +1,13 @@
-"""Requests of users: start a job, rerun one, approve untrusted code."""
+"""Requests of users: start a job, rerun one, rebuild one, approve untrusted code."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from danube_pkg.core.configuration.pipelines import ParamSpec
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.job import Job
-from danube_pkg.core.jobs.trigger import Trigger, proposal_at
+from danube_pkg.core.jobs.trigger import Rebuild, Trigger, proposal_at
+from danube_pkg.core.reasons import Status
 from danube_pkg.core.triggers.params import read_params
 from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.engine import Engine
@@ -53,6 +54,47 @@ async def rerun(engine: Engine, job: Job, actor: str, *, new_job_id: str | None 
     pipeline = await engine.triggerable(job.pipeline)
     trigger = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id, origin="", received_at=None)
     return await engine.submit(pipeline, trigger, job_id=new_job_id)
+
+
+async def rebuild(
+    engine: Engine,
+    secrets: Secrets,
+    job: Job,
+    actor: str,
+    *,
+    with_secrets: Collection[str] = (),
+    new_job_id: str | None = None,
+) -> Job:
+    """A new job that builds the same commit again: with the settings and parameters of that job, in its images by their
+    digests, in a fresh pod, and with no secret but those of `with_secrets`.
+
+    new_job_id: reserved by an earlier try of the same request. Raises Conflict for a job that is not green, was not
+    built from a commit, or needs secrets; NotFound, Unavailable.
+    """
+    if new_job_id is not None and (known := await engine.find(new_job_id)) is not None:
+        return known
+    if job.status is not Status.SUCCESS or not job.trigger.revision.commit_sha or job.trigger.rebuild is not None:
+        raise Conflict(
+            "rebuild-impossible",
+            f"{job.label} cannot be rebuilt",
+            cause="a rebuild compares with what a green job has built from a commit of a repository",
+            hint="danube jobs --status success lists green jobs",
+        )
+    read = dict.fromkeys(name.rpartition("/")[2] for name in await secrets.used_by(job.id))
+    if missing := [key for key in read if key not in with_secrets]:
+        words = " ".join(f"--with-secrets {key}" for key in read)
+        raise Conflict(
+            "rebuild-needs-secrets",
+            f"{job.label} cannot be rebuilt without the secrets that it read: {', '.join(missing)}",
+            cause="a rebuild gets no secret that it was not given: with one it could publish what it builds",
+            hint=f"danube rebuild {job.id} {words}",
+        )
+    pipeline = await engine.triggerable(job.pipeline)
+    images = {step.image: step.image_digest for step in job.steps if step.image_digest}
+    again = Rebuild(job.id, images, tuple(sorted(with_secrets)))
+    trigger = replace(job.trigger, actor=actor, rerun_of="", origin="", received_at=None, rebuild=again)
+    alone = replace(job.settings, concurrency_group=None, cancel_in_progress=False)
+    return await engine.submit(replace(pipeline, settings=alone), trigger, job_id=new_job_id)
 
 
 async def approve(engine: Engine, job: Job, commit_sha: str, by: str) -> Job:

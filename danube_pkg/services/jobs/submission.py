@@ -65,6 +65,7 @@ class Submission:
         return replace(trigger, approved_by=by)
 
     def _new_job(self, pipeline: Pipeline, trigger: Trigger, job_id: str, reason: Reason) -> Job:
+        settings, allowed = pipeline.settings, self._observer.applied.config.egress_allowlist
         return Job(
             id=job_id,
             reason=reason,
@@ -72,7 +73,7 @@ class Submission:
             pipeline_id=pipeline.id,
             pipeline=pipeline.name,
             trigger=trigger,
-            settings=pipeline.settings.allowing(self._observer.applied.config.egress_allowlist),
+            settings=settings.allowing(allowed) if trigger.rebuild is None else settings,
             created_at=self._ports.clock.now(),
             configuration=self._observer.applied.revision.revision,
         )

@@ -7,13 +7,17 @@ from typing import Protocol
 from danube_pkg import __version__
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.artifacts.ports import ArtifactStore
+from danube_pkg.core.caches.ports import CacheUses
 from danube_pkg.core.errors import Conflict, NotFound
 from danube_pkg.core.images.pushed import PushedImageStore
 from danube_pkg.core.jobs.job import Job, Provenance
+from danube_pkg.core.provenance.builders import builder_of
 from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, pre_authentication_encoding
 from danube_pkg.core.provenance.ports import ProvenanceStore, Signer
+from danube_pkg.core.provenance.rebuilds import BuiltOutputs, ComparedOutput, compared, is_match, rebuild_statement
 from danube_pkg.core.provenance.sbom import Sbom, sbom_statement
 from danube_pkg.core.provenance.statement import JobFacts, statement_of
+from danube_pkg.core.reasons import Status
 from danube_pkg.core.secrets.ports import SecretReads
 from danube_pkg.kit.records import Record
 
@@ -37,8 +41,8 @@ NO_CONTEXT = StatementContext()
 
 
 class Statements:
-    """Statements about jobs. artifacts, images, reads: what the server recorded of a job beside its state. files: its
-    SBOMs."""
+    """Statements about jobs. artifacts, images, reads, caches: what the server recorded of a job beside its state.
+    files: its SBOMs."""
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Statements:
         artifacts: ArtifactStore,
         images: PushedImageStore,
         reads: SecretReads,
+        caches: CacheUses,
         signer: Signer,
         context: StatementContext,
         files: SbomFiles,
@@ -54,19 +59,21 @@ class Statements:
         self._artifacts = artifacts
         self._images = images
         self._reads = reads
+        self._caches = caches
         self._signer = signer
         self._context = context
         self._files = files
 
     async def signed(self, job: Job) -> Sequence[Envelope]:
-        """The signed statement about a job whose log is whole, then those of its SBOMs. Nothing is stored. Raises as
-        `Signer.sign` does, and Permanent for an SBOM that is gone."""
+        """The signed statement about a job whose log is whole, then those of its SBOMs, and that of a rebuild which
+        gave the same bytes. Nothing is stored. Raises as `Signer.sign` does, and Permanent for an SBOM that is gone."""
         context = self._context
         facts = JobFacts(
             job=job,
             artifacts=await self._artifacts.list_artifacts(job.id),
             images=await self._images.list_pushed(job.id),
             secrets=await self._reads.uses_of(job.id),
+            caches=await self._caches.list_uses(job.id),
             configuration=context.configuration,
             runtime=context.runtime,
             version=__version__,
@@ -81,7 +88,32 @@ class Statements:
                 sbom = await self._files.read_sbom(artifact)
                 name, sha256 = digests[artifact.describes]
                 found.append(await self._envelope(await asyncio.to_thread(sbom_statement, name, sha256, sbom)))
+        if (rebuilt := await self._rebuild_statement(facts)) is not None:
+            found.append(await self._envelope(rebuilt))
         return found
+
+    async def _rebuild_statement(self, facts: JobFacts) -> bytes | None:
+        """The second statement about what a green rebuild has built like its original; None where it has not."""
+        job, context = facts.job, self._context
+        if job.trigger.rebuild is None or job.outcome is not Status.SUCCESS:
+            return None
+        original = job.trigger.rebuild.job
+        outputs, signed = await self.compare(job), await self._store.load_provenance(original)
+        if signed is None or not is_match(outputs):
+            return None
+        builder = builder_of(job, context.runtime, is_local=context.is_local)
+        return rebuild_statement(original, job.id, builder, signed.envelope, outputs)
+
+    async def compare(self, job: Job) -> Sequence[ComparedOutput]:
+        """What a rebuild and its original have built. Raises Conflict for a job that is not a rebuild."""
+        if job.trigger.rebuild is None:
+            what, hint = f"{job.label} is not a rebuild", f"danube rebuild {job.id}"
+            raise Conflict("not-a-rebuild", what, hint=hint)
+        original, rebuilt = [
+            BuiltOutputs(await self._artifacts.list_artifacts(one), await self._images.list_pushed(one))
+            for one in (job.trigger.rebuild.job, job.id)
+        ]
+        return compared(original, rebuilt)
 
     async def _envelope(self, payload: bytes) -> Envelope:
         signature = await self._signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))

@@ -108,6 +108,7 @@ class JobContext(_message.Message):
     PULL_REQUEST_JSON_FIELD_NUMBER: _builtins.int
     DEADLINE_AT_FIELD_NUMBER: _builtins.int
     DEFAULT_IMAGE_FIELD_NUMBER: _builtins.int
+    UPSTREAM_JOB_ID_FIELD_NUMBER: _builtins.int
     JOB_URL_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     job_id: _builtins.str
@@ -124,6 +125,8 @@ class JobContext(_message.Message):
     deadline_at: _builtins.float
     """Unix seconds"""
     default_image: _builtins.str
+    upstream_job_id: _builtins.str
+    """empty unless the end of another job started this one"""
     job_url: _builtins.str
     """empty where the server does not know its own URL"""
     @_builtins.property
@@ -145,11 +148,12 @@ class JobContext(_message.Message):
         pull_request_json: _builtins.str = ...,
         deadline_at: _builtins.float = ...,
         default_image: _builtins.str = ...,
+        upstream_job_id: _builtins.str = ...,
         job_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit_sha", b"commit_sha", "deadline_at", b"deadline_at", "default_image", b"default_image", "job_id", b"job_id", "job_url", b"job_url", "params", b"params", "pipeline", b"pipeline", "protocol_version", b"protocol_version", "pull_request_json", b"pull_request_json", "ref", b"ref", "repository", b"repository", "script", b"script", "tag", b"tag", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit_sha", b"commit_sha", "deadline_at", b"deadline_at", "default_image", b"default_image", "job_id", b"job_id", "job_url", b"job_url", "params", b"params", "pipeline", b"pipeline", "protocol_version", b"protocol_version", "pull_request_json", b"pull_request_json", "ref", b"ref", "repository", b"repository", "script", b"script", "tag", b"tag", "trigger", b"trigger", "upstream_job_id", b"upstream_job_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -457,6 +461,165 @@ class IdToken(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IdToken: _TypeAlias = IdToken  # noqa: Y015
+
+@_typing.final
+class CacheRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    protocol_version: _builtins.int
+    sequence: _builtins.int
+    """of the cache: the same for its restore and its save"""
+    name: _builtins.str
+    key: _builtins.str
+    image: _builtins.str
+    """empty: the pipeline's default"""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """below /workspace, below ~, or absolute"""
+
+    @_builtins.property
+    def fallback(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """beginnings of older keys"""
+
+    def __init__(
+        self,
+        *,
+        protocol_version: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        name: _builtins.str = ...,
+        key: _builtins.str = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+        fallback: _abc.Iterable[_builtins.str] | None = ...,
+        image: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fallback", b"fallback", "image", b"image", "key", b"key", "name", b"name", "paths", b"paths", "protocol_version", b"protocol_version", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CacheRequest: _TypeAlias = CacheRequest  # noqa: Y015
+
+@_typing.final
+class CacheReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    outcome: _builtins.str
+    """hit, fallback, miss, stored, known, off"""
+    key: _builtins.str
+    """of the entry"""
+    size_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        outcome: _builtins.str = ...,
+        key: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "outcome", b"outcome", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CacheReply: _TypeAlias = CacheReply  # noqa: Y015
+
+@_typing.final
+class TestReport(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    CASES_FIELD_NUMBER: _builtins.int
+    protocol_version: _builtins.int
+    sequence: _builtins.int
+    passed: _builtins.int
+    failed: _builtins.int
+    skipped: _builtins.int
+    @_builtins.property
+    def cases(self) -> _containers.RepeatedCompositeFieldContainer[Global___TestCase]: ...
+    def __init__(
+        self,
+        *,
+        protocol_version: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        passed: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        skipped: _builtins.int = ...,
+        cases: _abc.Iterable[Global___TestCase] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "failed", b"failed", "passed", b"passed", "protocol_version", b"protocol_version", "sequence", b"sequence", "skipped", b"skipped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestReport: _TypeAlias = TestReport  # noqa: Y015
+
+@_typing.final
+class TestCase(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    status: _builtins.str
+    """failed, flaky, passed"""
+    seconds: _builtins.float
+    message: _builtins.str
+    """why it failed"""
+    file: _builtins.str
+    line: _builtins.int
+    """0: not known"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        status: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+        message: _builtins.str = ...,
+        file: _builtins.str = ...,
+        line: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "line", b"line", "message", b"message", "name", b"name", "seconds", b"seconds", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestCase: _TypeAlias = TestCase  # noqa: Y015
+
+@_typing.final
+class TestReportReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestReportReply: _TypeAlias = TestReportReply  # noqa: Y015
 
 @_typing.final
 class ArtifactChunk(_message.Message):

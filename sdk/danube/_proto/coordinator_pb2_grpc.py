@@ -64,6 +64,21 @@ class CoordinatorStub:
                 request_serializer=coordinator__pb2.IdTokenRequest.SerializeToString,
                 response_deserializer=coordinator__pb2.IdToken.FromString,
                 _registered_method=True)
+        self.RestoreCache = channel.unary_unary(
+                '/danube.v1.Coordinator/RestoreCache',
+                request_serializer=coordinator__pb2.CacheRequest.SerializeToString,
+                response_deserializer=coordinator__pb2.CacheReply.FromString,
+                _registered_method=True)
+        self.SaveCache = channel.unary_unary(
+                '/danube.v1.Coordinator/SaveCache',
+                request_serializer=coordinator__pb2.CacheRequest.SerializeToString,
+                response_deserializer=coordinator__pb2.CacheReply.FromString,
+                _registered_method=True)
+        self.ReportTests = channel.unary_unary(
+                '/danube.v1.Coordinator/ReportTests',
+                request_serializer=coordinator__pb2.TestReport.SerializeToString,
+                response_deserializer=coordinator__pb2.TestReportReply.FromString,
+                _registered_method=True)
         self.UploadArtifact = channel.stream_unary(
                 '/danube.v1.Coordinator/UploadArtifact',
                 request_serializer=coordinator__pb2.ArtifactChunk.SerializeToString,
@@ -119,6 +134,27 @@ class CoordinatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RestoreCache(self, request, context):
+        """Puts the files of a cache into the container of its image; returns when that is done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SaveCache(self, request, context):
+        """Keeps the files of a cache, unless its key is known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportTests(self, request, context):
+        """The results of tests: counts, and the tests that failed, were flaky or took longest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UploadArtifact(self, request_iterator, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -163,6 +199,21 @@ def add_CoordinatorServicer_to_server(servicer, server):
                     servicer.IssueIdToken,
                     request_deserializer=coordinator__pb2.IdTokenRequest.FromString,
                     response_serializer=coordinator__pb2.IdToken.SerializeToString,
+            ),
+            'RestoreCache': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreCache,
+                    request_deserializer=coordinator__pb2.CacheRequest.FromString,
+                    response_serializer=coordinator__pb2.CacheReply.SerializeToString,
+            ),
+            'SaveCache': grpc.unary_unary_rpc_method_handler(
+                    servicer.SaveCache,
+                    request_deserializer=coordinator__pb2.CacheRequest.FromString,
+                    response_serializer=coordinator__pb2.CacheReply.SerializeToString,
+            ),
+            'ReportTests': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportTests,
+                    request_deserializer=coordinator__pb2.TestReport.FromString,
+                    response_serializer=coordinator__pb2.TestReportReply.SerializeToString,
             ),
             'UploadArtifact': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadArtifact,
@@ -337,6 +388,87 @@ class Coordinator:
             '/danube.v1.Coordinator/IssueIdToken',
             coordinator__pb2.IdTokenRequest.SerializeToString,
             coordinator__pb2.IdToken.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreCache(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/danube.v1.Coordinator/RestoreCache',
+            coordinator__pb2.CacheRequest.SerializeToString,
+            coordinator__pb2.CacheReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SaveCache(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/danube.v1.Coordinator/SaveCache',
+            coordinator__pb2.CacheRequest.SerializeToString,
+            coordinator__pb2.CacheReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportTests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/danube.v1.Coordinator/ReportTests',
+            coordinator__pb2.TestReport.SerializeToString,
+            coordinator__pb2.TestReportReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,12 @@ class CoordinatorStub:
     ReadSecret: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.ReadSecretRequest, _coordinator_pb2.Secret]
     IssueIdToken: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.IdTokenRequest, _coordinator_pb2.IdToken]
     """A signed token by which others know the job."""
+    RestoreCache: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.CacheRequest, _coordinator_pb2.CacheReply]
+    """Puts the files of a cache into the container of its image; returns when that is done."""
+    SaveCache: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.CacheRequest, _coordinator_pb2.CacheReply]
+    """Keeps the files of a cache, unless its key is known."""
+    ReportTests: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.TestReport, _coordinator_pb2.TestReportReply]
+    """The results of tests: counts, and the tests that failed, were flaky or took longest."""
     UploadArtifact: _grpc.StreamUnaryMultiCallable[_coordinator_pb2.ArtifactChunk, _coordinator_pb2.Artifact]
     Finish: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.FinishRequest, _coordinator_pb2.FinishReply]
 
@@ -62,6 +68,12 @@ class CoordinatorAsyncStub(CoordinatorStub):
     ReadSecret: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.ReadSecretRequest, _coordinator_pb2.Secret]  # type: ignore[assignment]
     IssueIdToken: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.IdTokenRequest, _coordinator_pb2.IdToken]  # type: ignore[assignment]
     """A signed token by which others know the job."""
+    RestoreCache: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.CacheRequest, _coordinator_pb2.CacheReply]  # type: ignore[assignment]
+    """Puts the files of a cache into the container of its image; returns when that is done."""
+    SaveCache: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.CacheRequest, _coordinator_pb2.CacheReply]  # type: ignore[assignment]
+    """Keeps the files of a cache, unless its key is known."""
+    ReportTests: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.TestReport, _coordinator_pb2.TestReportReply]  # type: ignore[assignment]
+    """The results of tests: counts, and the tests that failed, were flaky or took longest."""
     UploadArtifact: _aio.StreamUnaryMultiCallable[_coordinator_pb2.ArtifactChunk, _coordinator_pb2.Artifact]  # type: ignore[assignment]
     Finish: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.FinishRequest, _coordinator_pb2.FinishReply]  # type: ignore[assignment]
 
@@ -111,6 +123,30 @@ class CoordinatorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_coordinator_pb2.IdToken, _abc.Awaitable[_coordinator_pb2.IdToken]]:
         """A signed token by which others know the job."""
+
+    @_abc_1.abstractmethod
+    def RestoreCache(
+        self,
+        request: _coordinator_pb2.CacheRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.CacheReply, _abc.Awaitable[_coordinator_pb2.CacheReply]]:
+        """Puts the files of a cache into the container of its image; returns when that is done."""
+
+    @_abc_1.abstractmethod
+    def SaveCache(
+        self,
+        request: _coordinator_pb2.CacheRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.CacheReply, _abc.Awaitable[_coordinator_pb2.CacheReply]]:
+        """Keeps the files of a cache, unless its key is known."""
+
+    @_abc_1.abstractmethod
+    def ReportTests(
+        self,
+        request: _coordinator_pb2.TestReport,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.TestReportReply, _abc.Awaitable[_coordinator_pb2.TestReportReply]]:
+        """The results of tests: counts, and the tests that failed, were flaky or took longest."""
 
     @_abc_1.abstractmethod
     def UploadArtifact(

@@ -20,6 +20,7 @@ def test_a_push_has_its_commit_branch_and_page() -> None:
         "DANUBE_JOB_ID": "01j",
         "DANUBE_JOB_URL": "https://ci.example.org/jobs/01j",
         "DANUBE_TRIGGER": "webhook",
+        "DANUBE_UPSTREAM_JOB_ID": "",
         "DANUBE_REPOSITORY": "https://git.example.org/team/app",
         "DANUBE_COMMIT": SHA,
         "DANUBE_REF": "refs/heads/main",
@@ -46,6 +47,11 @@ def test_a_pull_request_has_its_number_and_target() -> None:
     job = replace(JOB, trigger=Trigger("webhook", "mallory", Revision(SHA, "refs/pull/7/head"), pull_request=proposal))
     found = job_environment(job, "")
     assert (found["DANUBE_PULL_REQUEST"], found["CI_PULL_REQUEST"], found["DANUBE_TARGET_BRANCH"]) == ("7", "7", "main")
+
+
+def test_a_job_that_another_one_started_knows_it() -> None:
+    job = replace(JOB, trigger=Trigger("pipeline", "test job 01i", Revision(SHA), upstream_job_id="01i"))
+    assert job_environment(job, "")["DANUBE_UPSTREAM_JOB_ID"] == "01i"
 
 
 def test_the_pipelines_own_variables_replace_the_jobs() -> None:

@@ -5,6 +5,7 @@ import pytest
 from danube_pkg.core.jobs.explanation import explain
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.queue import Obstacle, QueuePosition
+from danube_pkg.core.jobs.reports import CaseStatus, PastResult, ReportCounts, is_flaky, summary_of_tests
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
@@ -82,3 +83,33 @@ def test_a_success_names_the_records_it_rests_on() -> None:
         "authentic record of its end"
         in explain(replace(JOB, phase=Phase.CLOSED, status=Status.SUCCESS), None, "").lines[0]
     )
+
+
+FAILED = ReportCounts(1, 113, 7, 0, ("a", "b", "c", "d", "e"))
+
+
+@pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAILURE])
+def test_failed_tests_are_named_of_green_and_red_jobs(status: Status) -> None:
+    job = replace(JOB, phase=Phase.CLOSED, status=status, reports=(FAILED,))
+    assert "7 of 120 tests failed: a, b, c, d, e and 2 more." in explain(job, None, "").lines
+
+
+@pytest.mark.parametrize(
+    ("reports", "sentence"),
+    [
+        ((), ""),
+        ((ReportCounts(1, 1, 0, 0),), "1 test passed"),
+        ((ReportCounts(1, 4, 0, 1), ReportCounts(2, 4, 0, 1)), "8 tests passed, 2 skipped"),
+        ((ReportCounts(1, 4, 0, 1), ReportCounts(2, 4, 1, 0, ("x",))), "1 of 9 tests failed: x"),
+    ],
+)
+def test_reports_are_summed(reports: tuple[ReportCounts, ...], sentence: str) -> None:
+    assert summary_of_tests(reports) == sentence
+
+
+def test_a_test_that_failed_and_passed_on_one_commit_is_flaky() -> None:
+    one, other = PastResult("2", "c0ffee", True), PastResult("1", "c0ffee", False)
+    assert is_flaky(CaseStatus.FAILED, [one, other])
+    assert is_flaky(CaseStatus.FLAKY, [])
+    assert not is_flaky(CaseStatus.FAILED, [one, replace(other, commit_sha="beef")])
+    assert not is_flaky(CaseStatus.FAILED, [replace(one, commit_sha=""), replace(other, commit_sha="")])

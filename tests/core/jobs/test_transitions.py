@@ -13,6 +13,7 @@ from danube_pkg.core.jobs.decision import IllegalEvent
 from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, Provenance
 from danube_pkg.core.jobs.outcome import publish
+from danube_pkg.core.jobs.reports import ReportCounts
 from danube_pkg.core.jobs.sealed_records import first_break
 from danube_pkg.core.jobs.steps import StepPhase
 from danube_pkg.core.jobs.transitions import IGNORED, TRANSITIONS, decide
@@ -170,6 +171,16 @@ def test_a_repeated_call_is_the_same_step_and_another_content_is_rejected() -> N
         after(ev.StepRequested(1, "another", "host"), job=job)
 
 
+def test_a_report_of_tests_counts_once_and_decides_nothing() -> None:
+    report = ev.ReportAdded(ReportCounts(1, 3, 2, 0, ("a", "b")))
+    job, _ = after(*RUNNING, report, report, ev.ReportAdded(ReportCounts(2, 1, 0, 0)))
+    assert [one.sequence for one in job.reports] == [1, 2]
+    job, _ = after(*RUNNING, report, ev.Finished(), *CLOSING, report)
+    assert job.status is Status.SUCCESS
+    with pytest.raises(Conflict, match="at most 100 reports"):
+        after(*RUNNING, *(ev.ReportAdded(ReportCounts(n, 1, 0, 0)) for n in range(101)))
+
+
 def test_a_placed_step_is_never_placed_again() -> None:
     job, _ = after(*RUNNING, *a_step(1))
     assert after(ev.StepPlaced(1, 1, 7), job=job)[0] is job
@@ -258,6 +269,7 @@ EVENTS = st.one_of(
     st.just(ev.FilesSealed(Digest(5, "ab" * 32), EMPTY)),
     st.sampled_from([ev.ProvenanceSigned(b"{}", "key"), ev.SigningFailed("why")]),
     st.just(ev.PodDeleted()),
+    st.just(ev.ReportAdded(ReportCounts(1, 0, 1, 0))),
 )
 
 

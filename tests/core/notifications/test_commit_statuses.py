@@ -64,3 +64,10 @@ def test_a_context_shows_the_worst_of_the_newest_jobs(newest: list[tuple[Status,
         for number, (status, reason) in enumerate(newest)
     ]
     assert worst_of(known) == known[shown]
+
+
+def test_a_status_names_failed_tests() -> None:
+    tests = "2 of 9 tests failed: a, b"
+    failed = replace(PUSH, status=Status.FAILURE, message="step 1 'pytest' failed with exit code 1", tests=tests)
+    assert commit_status(failed, "").description == f"failed: {tests}"
+    assert commit_status(replace(PUSH, tests="9 tests passed"), "").description == "succeeded: 9 tests passed"

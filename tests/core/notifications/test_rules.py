@@ -10,7 +10,7 @@ from danube_pkg.core.configuration.notifications import EmailNotification, Occas
 from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.state import PipelineDefinition, State
 from danube_pkg.core.jobs.job import Job
-from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.jobs.trigger import Rebuild, Trigger
 from danube_pkg.core.notifications.commit_statuses import commit_status
 from danube_pkg.core.notifications.outbox import OutboxKind, notification_of
 from danube_pkg.core.notifications.rules import (
@@ -150,6 +150,15 @@ def test_occasions(when: tuple[Occasion, ...], status: Status, sent: bool, only_
     state = a_state(notifications=(EmailNotification(("alice@example.org",), when),))
     entries = follow_up(RUNNING, a_job(status), state).outbox
     assert [one.only_after_failure for one in entries] == ([only_after_failure] if sent else [])
+
+
+def test_a_rebuild_reports_nothing_and_starts_nothing() -> None:
+    rule = RULES["gitea"]
+    state = a_state(rule, notifications=(SlackNotification("chat", (Occasion.ALWAYS,)),), waiting="app")
+    trigger = replace(MAIN, rebuild=Rebuild("other"))
+    assert follow_up(RUNNING, ENDED, state).outbox
+    assert follow_up(None, replace(a_job(), trigger=trigger), state) == NO_FOLLOW_UP
+    assert follow_up(replace(RUNNING, trigger=trigger), replace(ENDED, trigger=trigger), state) == NO_FOLLOW_UP
 
 
 def test_the_end_of_a_pull_requests_job_starts_nothing() -> None:

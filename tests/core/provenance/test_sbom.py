@@ -57,6 +57,7 @@ def test_both_standards_are_stated_about_the_subject(
         (b'{"bomFormat": "CycloneDX", "specVersion": "1.6", "a": "\\ud800"}', "not Unicode"),
         (b'{"bomFormat": "CycloneDX", "specVersion": "1.6", "a": [' + b"1e15," * 400_000 + b"1]}", str(MAX_SBOM_BYTES)),
     ],
+    ids=["empty", "xml", "deep", "array", "no-version", "number", "spdx-3", "nan", "infinite", "surrogate", "grows"],
 )
 def test_anything_else_is_refused_with_its_cause(data: bytes, cause: str) -> None:
     with pytest.raises(Invalid) as refusal:

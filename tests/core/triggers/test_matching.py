@@ -253,6 +253,7 @@ def test_the_next_pipeline_of_one_repository_has_the_same_commit_and_its_own_bra
         "main",
         "pipeline",
     )
+    assert found.trigger.upstream_job_id == "01j"
     main = following(branch_filter=("main",))
     assert isinstance(match_pipeline_end(replace(ENDED, revision=Revision(SHA, branch="topic")), main), NotMatched)
     assert match_pipeline_end(replace(ENDED, revision=Revision(SHA, tag="v1")), main) == NotMatched(
@@ -266,3 +267,4 @@ def test_the_next_pipeline_of_another_repository_has_its_newest_commit() -> None
     )
     assert isinstance(found, Start)
     assert found.trigger.revision == Revision()
+    assert found.trigger.upstream_job_id == "01j"

@@ -325,7 +325,7 @@ async def open_api(
             configuration=configuration,
             health=await stack.enter_async_context(open_health(_observed(store, jobs, configuration, own_dex, audit))),
             audit=audit,
-            retention=build_retention(store, applied, audit, jobs.draining),
+            retention=build_retention(store, applied, audit, jobs.draining, caches=jobs.caches),
             files=sources,
             deploy_key="ssh-ed25519 AAAA danube",
             telemetry=await stack.enter_async_context(open_telemetry(store, applied, secrets.known)),

@@ -5,7 +5,9 @@ from hashlib import sha256
 
 from danube_pkg.adapters.keys.signing import is_signed_by
 from danube_pkg.core.jobs.job import Job, Phase
+from danube_pkg.core.provenance.builders import BASE, BUILD_TYPE, KINDS, RELEASE_BUILD_TYPE, builder_uri
 from danube_pkg.core.provenance.envelope import PAYLOAD_TYPE, Envelope, pre_authentication_encoding, read_envelopes
+from danube_pkg.core.provenance.rebuilds import REBUILD_TYPE
 from danube_pkg.core.reasons import Status
 from tests.edges.http.api import Api
 
@@ -88,3 +90,22 @@ async def test_a_job_from_before_provenance_keeps_its_artifacts_and_says_so(api:
     answer = await api.local.get(f"/api/v1/jobs/{job.id}/provenance")
     assert (answer.status, answer.reference) == (404, "provenance-missing")
     assert "before this server signed" in json.dumps(answer.json)
+
+
+async def test_each_uri_of_provenance_is_a_page_of_the_server(api: Api) -> None:
+    uris = [BUILD_TYPE, RELEASE_BUILD_TYPE, REBUILD_TYPE, *map(builder_uri, KINDS)]
+    for uri in uris:
+        answer = await api.local.get(uri.removeprefix(BASE))
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/markdown; charset=utf-8"), uri
+        assert uri in answer.body.decode(), uri
+    for path in ("/builders/other/v1", "/builders/..%2fverify/v1", "/buildtypes/sandbox/v1"):
+        assert (await api.local.get(path)).status == 404
+
+
+async def test_a_job_that_cannot_be_rebuilt_says_why(api: Api) -> None:
+    api.pipeline("app")
+    job = await a_job(api, status=Status.FAILURE)
+    answer = await api.local.post(f"/api/v1/jobs/{job.id}/rebuild", {})
+    assert (answer.status, answer.reference) == (409, "rebuild-impossible")
+    answer = await api.local.get(f"/api/v1/jobs/{job.id}/rebuild")
+    assert (answer.status, answer.reference) == (409, "not-a-rebuild")

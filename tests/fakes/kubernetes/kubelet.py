@@ -162,7 +162,8 @@ class Kubelet:
         """Evict the pods that have written more than they may, as the kubelet does at its next scan."""
         for worker in list(self.workers.values()):
             if cause := worker.excess():
-                self.evict(worker.metadata["namespace"], worker.metadata["name"], cause)
+                self.record(worker.pod, "Warning", "Evicted", cause)
+                worker.end(Ending("Evicted", cause, 1.0, has_condition=False))
 
     def evict(self, namespace: str, name: str, message: str) -> None:
         """End a pod for a lack of resources of the node."""

@@ -43,12 +43,16 @@ class Node(Protocol):
 
 @dataclass(slots=True)
 class Ending:
-    """Why a pod ends. reason, message: of its status. code_kept: whether its containers may still end by themselves."""
+    """Why a pod ends. reason, message: of its status. code_kept: whether its containers may still end by themselves.
+
+    has_condition: whether an eviction is a disruption; one for the pod's own limits is none.
+    """
 
     reason: str = ""
     message: str = ""
     grace_seconds: float = 30.0
     deleted: bool = False
+    has_condition: bool = True
 
 
 @dataclass(slots=True)
@@ -158,7 +162,7 @@ class PodWorker:
     def _write_ending(self, found: Json) -> None:
         assert self.ending is not None
         found["status"] |= {"phase": "Failed", "reason": self.ending.reason, "message": self.ending.message}
-        if self.ending.reason == "Evicted":
+        if self.ending.reason == "Evicted" and self.ending.has_condition:
             message = self.ending.message
             set_condition(found, "DisruptionTarget", True, reason="TerminationByKubelet", message=message)
 

@@ -71,26 +71,6 @@ async def test_the_shell_of_a_step_reaches_each_attempt_and_its_record(tmp_path:
         assert [*shells, stored.steps[-1].shell] == ["bash -euo pipefail"] * 3
 
 
-async def test_the_steps_of_an_isolated_leg_have_containers_of_their_own(tmp_path: Path) -> None:
-    machine = FakeMachine()
-    machine.commands["make"] = plays(Exit(0))
-    async with open_engine_setup(tmp_path, machine) as setup:
-        job_id = await running_job(setup)
-        for sequence, isolation in enumerate((0, 1, 2, 1), 1):
-            leg = f"n={isolation}" if isolation else ""
-            request = replace(asked("make"), sequence=sequence, leg=leg, isolation=isolation)
-            await setup.coordination.run_step(job_id, request)
-        stored = await setup.jobs.load_job(job_id)
-        assert stored is not None
-        steps = [stored.step(sequence) for sequence in (1, 2, 3, 4)]
-        assert [(step.leg, step.isolation) for step in steps if step] == [("", 0), ("n=1", 1), ("n=2", 2), ("n=1", 1)]
-        containers = [step.container for step in steps if step]
-        assert containers[1] == containers[3]
-        assert len(set(containers)) == 3
-        with pytest.raises(Conflict, match="another content"):
-            await setup.coordination.run_step(job_id, replace(asked("make"), isolation=1))
-
-
 def has_started(job: Job) -> bool:
     step = job.step(1)
     return step is not None and step.phase is StepPhase.STARTED

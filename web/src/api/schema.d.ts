@@ -4,6 +4,66 @@
  */
 
 export interface paths {
+    "/builders/{page}/v1": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a URI in provenance means, as a page in Markdown.
+         * @description Action: `see-page`.
+         */
+        get: operations["getProvenancePage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/buildtypes/{page}/v1": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a URI in provenance means, as a page in Markdown.
+         * @description Action: `see-page`.
+         */
+        get: operations["getBuildTypePage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/attestations/{page}/v1": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a URI in provenance means, as a page in Markdown.
+         * @description Action: `see-page`.
+         */
+        get: operations["getAttestationPage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -541,6 +601,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/pipelines/{pipeline}/caches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The caches of a pipeline, with their hits and sizes.
+         * @description Action: `see-pipeline`.
+         */
+        get: operations["getPipelineCachesOfPipeline"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove all caches of a pipeline: its next jobs start without any.
+         * @description Action: `remove-caches`.
+         */
+        delete: operations["deletePipelineCachesOfPipeline"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{pipeline}/caches/{cache}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove one cache.
+         * @description Action: `remove-caches`.
+         */
+        delete: operations["deleteOneCacheOfPipeline"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs": {
         parameters: {
             query?: never;
@@ -635,6 +739,30 @@ export interface paths {
          * @description Action: `rerun`.
          */
         post: operations["postJobRerun"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/rebuild": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What this job, a rebuild, and its original have built.
+         * @description Action: `see-job`.
+         */
+        get: operations["getJobRebuild"];
+        put?: never;
+        /**
+         * Start a job that builds the same commit again in the same images, and is compared with this one.
+         * @description Action: `rerun`.
+         */
+        post: operations["postJobRebuild"];
         delete?: never;
         options?: never;
         head?: never;
@@ -823,6 +951,26 @@ export interface paths {
          * @description Action: `see-job`.
          */
         get: operations["getJobEgress"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/tests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The tests that a job has reported: failed ones first, with their last results.
+         * @description Action: `see-job`.
+         */
+        get: operations["getJobTests"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1946,6 +2094,8 @@ export interface components {
             };
             /** @description The id of the job that this one repeats; empty otherwise. */
             rerun_of: string;
+            /** @description The id of the job whose outputs this one is compared with; empty otherwise. */
+            rebuild_of: string;
             /** @description The pull request; null if there is none. */
             pull_request: components["schemas"]["PullRequestView"] | null;
         };
@@ -1979,6 +2129,55 @@ export interface components {
             params?: {
                 [key: string]: string;
             };
+        };
+        /** @description The caches of a pipeline. */
+        CacheList: {
+            /** @description The most recently used first. */
+            caches: components["schemas"]["CacheView"][];
+            /** @description Their size together. */
+            size_bytes: number;
+            /** @description The size at which the least recently used make room. */
+            limit_bytes: number;
+        };
+        /** @description Files that a job keeps for later ones. */
+        CacheView: {
+            /** @description Its id. */
+            id: string;
+            /** @description The name that the danubefile gives it. */
+            name: string;
+            /** @description The key. */
+            key: string;
+            /** @description The branch, tag or pull request whose jobs may restore it. */
+            ref: string;
+            /** @description Whether it is of trusted code; the others are apart. */
+            trusted: boolean;
+            /** @description The image in whose containers it is restored. */
+            image: string;
+            /** @description Its size. */
+            size_bytes: number;
+            /** @description The SHA-256 of its archive, in hexadecimal digits. */
+            sha256: string;
+            /** @description The job that kept it. */
+            job: string;
+            /**
+             * Format: date-time
+             * @description When it was kept.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was kept or restored last.
+             */
+            used_at: string;
+            /** @description How often it was restored. */
+            hits: number;
+        };
+        /** @description What was removed. */
+        CachesRemoved: {
+            /** @description How many caches. */
+            count: number;
+            /** @description Their size. */
+            freed_bytes: number;
         };
         /** @description A page of jobs. */
         JobPage: {
@@ -2102,6 +2301,39 @@ export interface components {
              * @default null
              */
             waits_for: string | null;
+        };
+        /** @description What a rebuild may have. */
+        RebuildRequest: {
+            /**
+             * @description The keys of the secrets that it may read.
+             * @default []
+             */
+            with_secrets: string[];
+        };
+        /** @description A rebuild beside its original. */
+        RebuildReport: {
+            /** @description The id of the job that was rebuilt. */
+            original: string;
+            /**
+             * @description The rebuild's own status.
+             * @enum {string}
+             */
+            status: "pending" | "running" | "success" | "failure" | "cancelled" | "timeout";
+            /** @description Whether the rebuild succeeded and built the same; false until it has ended. */
+            matches: boolean;
+            /** @description All that either job has built, by name. */
+            outputs: components["schemas"]["ComparedOutputView"][];
+        };
+        /** @description An artifact or image of one or both jobs. */
+        ComparedOutputView: {
+            /** @description The file's name, or the image's. */
+            name: string;
+            /** @description What the original has built; empty where it has not. */
+            sha256: string;
+            /** @description What the rebuild has built; empty where it has not. */
+            rebuilt_sha256: string;
+            /** @description Whether both are the same. */
+            same: boolean;
         };
         /** @description An approval of one commit. */
         Approval: {
@@ -2298,6 +2530,48 @@ export interface components {
             received_bytes: number;
             /** @description When it was closed; null while it is open, or if its proxy was killed. */
             ended_at: string | null;
+        };
+        /** @description All that a job has reported of its tests. */
+        ReportedTests: {
+            /** @description The counts in one sentence; empty for a job without a report. */
+            summary: string;
+            /** @description How many tests passed. */
+            passed: number;
+            /** @description How many failed. */
+            failed: number;
+            /** @description How many were skipped. */
+            skipped: number;
+            /** @description Failed tests first, then flaky ones, then the slowest of the others. */
+            tests: components["schemas"]["ReportedTestView"][];
+        };
+        /** @description A test that a report names. */
+        ReportedTestView: {
+            /** @description Its name: class and function, behind the leg of a matrix where there is one. */
+            name: string;
+            /**
+             * @description How it ended; flaky: it failed, and passed when it was repeated.
+             * @enum {string}
+             */
+            status: "failed" | "flaky" | "passed";
+            /** @description How long it took, all repetitions together. */
+            seconds: number;
+            /** @description Why it failed; empty where it did not, or where the report does not say. */
+            message: string;
+            /** @description The file that it is in; empty where the report does not say. */
+            file: string;
+            /** @description The line in that file; 0 where the report does not say. */
+            line: number;
+            /** @description Whether it both failed and passed on one commit, in this job or in two. */
+            is_flaky: boolean;
+            /** @description The newest jobs of the pipeline with reports, this one first; empty for a test that has not failed. */
+            history: components["schemas"]["PastResultView"][];
+        };
+        /** @description A test in a job. */
+        PastResultView: {
+            /** @description The job's id. */
+            job: string;
+            /** @description Whether the test failed in it. */
+            failed: boolean;
         };
         /** @description All artifacts of a job. */
         ArtifactList: {
@@ -2813,6 +3087,10 @@ export interface components {
             images: components["schemas"]["ImageRemovalView"][];
             /** @description Why the registry cannot be read; empty if it can, or if there is none. */
             images_problem: string;
+            /** @description How many caches, which no job has used for long or above their limit. */
+            caches: number;
+            /** @description The size of these caches. */
+            caches_bytes: number;
             /** @description Why nothing is removed at present; empty if it is. */
             problem: string;
             /** @description When files were removed last; null before the first time. */
@@ -2859,6 +3137,8 @@ export interface components {
             count: number;
             /** @description Their size. */
             freed_bytes: number;
+            /** @description How many caches were removed. */
+            caches: number;
             /** @description How many images were removed from the registry. */
             images: number;
         };
@@ -2917,6 +3197,174 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    getProvenancePage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                page: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/markdown; charset=utf-8": unknown;
+                };
+            };
+            /** @description The client's cached answer is current. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getBuildTypePage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                page: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/markdown; charset=utf-8": unknown;
+                };
+            };
+            /** @description The client's cached answer is current. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAttestationPage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                page: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/markdown; charset=utf-8": unknown;
+                };
+            };
+            /** @description The client's cached answer is current. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getHealth: {
         parameters: {
             query?: never;
@@ -4954,6 +5402,208 @@ export interface operations {
             };
         };
     };
+    getPipelineCachesOfPipeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pipeline: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CacheList"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deletePipelineCachesOfPipeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pipeline: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CachesRemoved"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteOneCacheOfPipeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pipeline: string;
+                cache: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CachesRemoved"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getJobs: {
         parameters: {
             query?: {
@@ -5302,6 +5952,192 @@ export interface operations {
             };
             /** @description Its current state does not allow this. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now; Retry-After says how long to wait. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getJobRebuild: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RebuildReport"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postJobRebuild: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RebuildRequest"];
+            };
+        };
+        responses: {
+            /** @description Created. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobSummary"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6103,6 +6939,73 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EgressView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getJobTests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportedTests"];
                 };
             };
             /** @description The request is invalid; `findings` names each mistake. */

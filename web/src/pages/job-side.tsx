@@ -8,7 +8,9 @@ import { Fact } from "../parts/facts";
 import { Icon } from "../parts/icons";
 import { ExternalLink } from "../parts/links";
 import { JobEgress } from "./job-egress";
+import { JobFiles } from "./job-files";
 import { JobSteps, type JobStepsProps } from "./job-steps";
+import { JobTests } from "./job-tests";
 
 export interface JobSideProps extends JobStepsProps {
   artifacts: readonly Artifact[];
@@ -21,11 +23,13 @@ export interface JobSideProps extends JobStepsProps {
 export function JobSide(props: JobSideProps) {
   return (
     <aside class="job-side" aria-label="Steps and artifacts">
+      <JobTests job={props.job} />
       <JobSteps job={props.job} only={props.only} onStep={props.onStep} onOnly={props.onOnly} />
       <Artifacts job={props.job} artifacts={props.artifacts} images={props.images} />
       <Signed job={props.job} provenance={props.provenance} />
       <JobEgress job={props.job} />
       <Secrets keys={props.secrets} />
+      <JobFiles job={props.job} />
       <Details job={props.job} />
     </aside>
   );

@@ -2,13 +2,17 @@
 import { For, lazy, Show, Suspense } from "solid-js";
 import { pipelinePath } from "../api/client";
 import { createData } from "../api/data";
-import type { Definition, Job, PipelineDetail, Statistics } from "../api/types";
+import type { CacheList, Definition, Job, PipelineDetail, Statistics } from "../api/types";
+import { bytes } from "../kit/sizes";
 import { duration } from "../kit/time";
 import { Command } from "../parts/empty";
 import { Fact } from "../parts/facts";
 import { ExternalLink } from "../parts/links";
 import { Loaded } from "../parts/loaded";
 import { RelativeTime } from "../parts/relative-time";
+
+/** Caches that are listed, the most recently used. */
+const SHOWN_CACHES = 10;
 
 const DurationChart = lazy(() => import("../parts/chart"));
 
@@ -28,6 +32,7 @@ export function PipelineSide(props: { pipeline: PipelineDetail; statistics: Stat
       </section>
       <Triggers pipeline={props.pipeline} />
       <AppliedConfiguration pipeline={props.pipeline} />
+      <Caches name={props.pipeline.name} />
       <DefinitionOutline name={props.pipeline.name} script={props.pipeline.script} />
       <section>
         <h2>Permissions</h2>
@@ -112,6 +117,38 @@ function AppliedConfiguration(props: { pipeline: PipelineDetail }) {
           )}
         </Show>
       </section>
+    </Show>
+  );
+}
+
+/** What jobs keep for later ones; nothing for a pipeline without any. */
+function Caches(props: { name: string }) {
+  const data = createData<CacheList>(() => pipelinePath(props.name, "/caches"));
+  return (
+    <Show when={data.value()?.caches.length ? data.value() : undefined}>
+      {(found) => (
+        <section>
+          <h2>Caches</h2>
+          <dl class="facts">
+            <For each={found().caches.slice(0, SHOWN_CACHES)}>
+              {(one) => (
+                <Fact name={one.name}>
+                  <span title={`key ${one.key}, image ${one.image}`}>
+                    {one.ref.replace("refs/heads/", "")}, {bytes(one.size_bytes)}, {one.hits.toLocaleString("en")} hits
+                  </span>
+                  <span class="quiet">
+                    , used <RelativeTime at={one.used_at} />
+                  </span>
+                </Fact>
+              )}
+            </For>
+          </dl>
+          <p class="quiet">
+            {found().caches.length.toLocaleString("en")} with {bytes(found().size_bytes)} of {bytes(found().limit_bytes)}:{" "}
+            <Command text={`danube caches list ${props.name}`} />
+          </p>
+        </section>
+      )}
     </Show>
   );
 }

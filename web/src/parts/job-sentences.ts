@@ -5,6 +5,7 @@ import { duration, secondsBetween } from "../kit/time";
 /** "Started manually by alice". */
 export function startedBy(trigger: Trigger): string {
   const by = trigger.actor ? ` by ${trigger.actor}` : "";
+  if (trigger.rebuild_of) return `Rebuild${by}`;
   switch (trigger.type) {
     case "manual":
       return trigger.rerun_of ? `Rerun${by}` : `Started manually${by}`;

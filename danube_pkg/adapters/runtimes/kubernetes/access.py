@@ -20,8 +20,10 @@ from kubernetes.aio.config.incluster_config import (
 )
 from kubernetes.aio.config.kube_config import load_kube_config
 
+from danube_pkg.adapters.runtimes.kubernetes.call_counts import counting
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.runtimes.choice import ClusterLocation
+from danube_pkg.kit.tallies import Tally
 
 CONNECTIONS = 512
 """At once: one for each step that runs, by its exec, and some for requests. Files are the smaller bound elsewhere."""
@@ -42,13 +44,15 @@ class ClusterAccess:
         self._session: aiohttp.ClientSession | None = None
         self.server_name: str | None = None
         """What the server's certificate must name where that is not the host of its URL."""
+        self.calls = Tally()
+        """Requests so far, as `OPERATION STATUS`."""
 
     async def open(self) -> tuple[aiohttp.ClientSession, str]:
         """The session and the server's URL. Raises Permanent for a configuration that cannot be used, Unavailable."""
         async with self._lock:
             if self._session is None or self._configuration is None:
                 self._configuration = await self._load()
-                self._session = _session(self._configuration)
+                self._session = _session(self._configuration, self.calls)
                 self.server_name = self._configuration.tls_server_name or None
             return self._session, str(self._configuration.host).rstrip("/")
 
@@ -100,8 +104,10 @@ class ClusterAccess:
         )
 
 
-def _session(configuration: Configuration) -> aiohttp.ClientSession:
+def _session(configuration: Configuration, calls: Tally) -> aiohttp.ClientSession:
     context = RESTClientObject(configuration).ssl_context
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context, keepalive_timeout=30)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
-    return aiohttp.ClientSession(connector=connector, timeout=timeout, proxy=configuration.proxy or None)
+    return aiohttp.ClientSession(
+        connector=connector, timeout=timeout, proxy=configuration.proxy or None, trace_configs=[counting(calls)]
+    )

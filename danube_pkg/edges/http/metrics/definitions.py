@@ -94,7 +94,7 @@ PULLS = Metric(
 PUSHES = Metric(
     "danube_registry_pushes_total",
     COUNTER,
-    "Images pushed to a registry that Danube runs; without samples where there is none.",
+    "Images that jobs pushed to the server's own registry, once it confirmed them; without samples where there is none.",
     ("image",),
     "sum by (image) (increase(NAME[1h]))",
 )

@@ -52,6 +52,7 @@ Shown = Callable[[str], bool]
 
 class MetricSources(Record):
     """What other parts count or know. registry_pulls: None for a runtime whose images are pulled by others.
+    cluster_calls: None without a cluster.
 
     secret_bytes: of the values that are held to be masked. subsystems: their last known states. freed: bytes that
     retention and clean-ups have freed.
@@ -65,6 +66,8 @@ class MetricSources(Record):
     sync_status: Callable[[], ConfigurationStatus]
     logins: Tally
     registry_pulls: Tally | None
+    cluster_calls: Tally | None
+    registry_pushes: Tally
     reconnects: Tally
     upkeep: Upkeep
     freed: Sequence[Tally]
@@ -229,16 +232,17 @@ class _Scrape:
         synced = sources.sync_status()
         is_applied = synced.ok and synced.read_at is not None
         yield gauge(of.LAST_SYNC, {(): synced.read_at or 0.0} if is_applied else {})
-        yield counter(of.CLUSTER_CALLS, {})
+        calls = sources.cluster_calls.by_label() if sources.cluster_calls is not None else {}
+        yield counter(of.CLUSTER_CALLS, {_two_labels(label): count for label, count in calls.items()})
         yield counter(of.LOGINS, _by_label(sources.logins))
-        yield counter(of.PULLS, self._pulls())
-        yield counter(of.PUSHES, {})
+        pulls = sources.registry_pulls.by_label() if sources.registry_pulls is not None else {}
+        yield counter(of.PULLS, self._by_image(pulls))
+        yield counter(of.PUSHES, self._by_image(sources.registry_pushes.by_label()))
 
-    def _pulls(self) -> Mapping[tuple[str, ...], float]:
-        pulls = self._sources.registry_pulls.by_label() if self._sources.registry_pulls is not None else {}
+    def _by_image(self, counts: Mapping[str, float]) -> Mapping[tuple[str, ...], float]:
         if self._all_names:
-            return {(image,): count for image, count in pulls.items()}
-        return {(PRIVATE,): sum(pulls.values())} if pulls else {}
+            return {(image,): count for image, count in counts.items()}
+        return {(PRIVATE,): sum(counts.values())} if counts else {}
 
     def _by_pipeline(self, counts: Mapping[str, float]) -> Mapping[tuple[str, ...], float]:
         merged: dict[tuple[str, ...], float] = {}
@@ -249,6 +253,11 @@ class _Scrape:
 
     def _label(self, pipeline: str) -> str:
         return pipeline if pipeline == OTHER or self._all_names or self._shown(pipeline) else PRIVATE
+
+
+def _two_labels(label: str) -> tuple[str, str]:
+    operation, _, status = label.partition(" ")
+    return operation, status or OTHER
 
 
 def _by_label(tally: Tally) -> Mapping[tuple[str, ...], float]:

@@ -24,7 +24,9 @@ class RetentionState(Resource):
         retention = self.services.retention
         plan = await retention.plan()
         images = await retention.plan_images()
-        return retention_view(plan, images, await retention.clock_problem(), await retention.last_run())
+        return retention_view(
+            plan, images, await retention.due_caches(), await retention.clock_problem(), await retention.last_run()
+        )
 
 
 class ReapOrder(Record):

@@ -41,6 +41,7 @@ class TriggerView(Record):
     commit_author: Annotated[str, about("The name of the commit's author; empty until it is known.")]
     params: Annotated[Mapping[str, str], about("The job's parameters, `ctx.params` in the danubefile.")]
     rerun_of: Annotated[str, about("The id of the job that this one repeats; empty otherwise.")]
+    rebuild_of: Annotated[str, about("The id of the job whose outputs this one is compared with; empty otherwise.")]
     pull_request: Annotated[PullRequestView | None, about("The pull request; null if there is none.")]
 
 
@@ -169,6 +170,7 @@ def _trigger_view(job: Job) -> TriggerView:
         commit_author=revision.commit_author,
         params=one.params,
         rerun_of=one.rerun_of,
+        rebuild_of=one.rebuild.job if one.rebuild is not None else "",
         pull_request=_pull_request_view(pull) if pull is not None else None,
     )
 

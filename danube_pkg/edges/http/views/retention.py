@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
+from danube_pkg.core.caches.cache import CacheEntry
 from danube_pkg.core.documents.marked import about
 from danube_pkg.core.retention.plan import FileKind, Removal, RetentionPlan, Why
 from danube_pkg.core.retention.ports import JobRetention
@@ -48,6 +49,8 @@ class RetentionView(Record):
     unknown: Annotated[int, about("Files of jobs that the database does not know, by job and kind; they stay.")]
     images: Annotated[tuple[ImageRemovalView, ...], about(f"The first {SHOWN_REMOVALS} images of the registry.")]
     images_problem: Annotated[str, about("Why the registry cannot be read; empty if it can, or if there is none.")]
+    caches: Annotated[int, about("How many caches, which no job has used for long or above their limit.")]
+    caches_bytes: Annotated[int, about("The size of these caches.")]
     problem: Annotated[str, about("Why nothing is removed at present; empty if it is.")]
     last_run_at: Annotated[Time | None, about("When files were removed last; null before the first time.")]
 
@@ -57,6 +60,7 @@ class ReapView(Record):
 
     count: Annotated[int, about("How many removals: one for each job and kind.")]
     freed_bytes: Annotated[int, about("Their size.")]
+    caches: Annotated[int, about("How many caches were removed.")]
     images: Annotated[int, about("How many images were removed from the registry.")]
 
 
@@ -69,7 +73,11 @@ class JobRetentionView(Record):
 
 
 def retention_view(
-    plan: RetentionPlan, images: tuple[Sequence[ImageRemoval], str], problem: str, last_run: float | None
+    plan: RetentionPlan,
+    images: tuple[Sequence[ImageRemoval], str],
+    caches: Sequence[CacheEntry],
+    problem: str,
+    last_run: float | None,
 ) -> RetentionView:
     """images: what is removed from the registry, and why that cannot be said. last_run: Unix seconds."""
     removals, images_problem = images
@@ -83,6 +91,8 @@ def retention_view(
             ImageRemovalView(one.repository, one.digest, one.tags, one.why) for one in removals[:SHOWN_REMOVALS]
         ),
         images_problem=images_problem,
+        caches=len(caches),
+        caches_bytes=sum(one.size_bytes for one in caches),
         problem=problem,
         last_run_at=iso_or_none(last_run),
     )
@@ -94,7 +104,7 @@ def _removal_view(one: Removal) -> RemovalView:
 
 def reap_view(run: RetentionRun) -> ReapView:
     """The run without its time."""
-    return ReapView(run.removals, run.freed_bytes, run.images)
+    return ReapView(run.removals, run.freed_bytes, run.caches, run.images)
 
 
 def job_retention_view(one: JobRetention) -> JobRetentionView:

@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
+from danube_pkg.adapters.runtimes.kubernetes.access import ClusterAccess
 from danube_pkg.adapters.runtimes.kubernetes.api import ClusterApi
 from danube_pkg.adapters.runtimes.kubernetes.api_errors import refusal
+from danube_pkg.adapters.runtimes.kubernetes.call_counts import UNREACHABLE, operation_of
 from danube_pkg.adapters.runtimes.kubernetes.pod_watch import PodWatch
 from danube_pkg.core.errors import Conflict, NotFound, Permanent, PlatformError, Throttled, Unavailable
 from danube_pkg.core.reasons import Reason
+from danube_pkg.core.runtimes.choice import ClusterLocation
 from tests.adapters.runtimes.kubernetes.objects import INSTANCE, pod_object, running
 from tests.adapters.runtimes.kubernetes.scripted_server import (
     PODS,
@@ -222,3 +226,47 @@ async def test_waiting_ends_when_the_condition_holds_or_the_time_is_over(tmp_pat
         assert found is not None
         assert found.address == "10.1.0.7"
         await watch.close()
+
+
+async def test_requests_are_counted_by_operation_and_status(tmp_path: Path) -> None:
+    async with scripted_server(tmp_path) as (server, access):
+        responses = [refused(500, "failing"), listed("7")]
+
+        async def list_pods(_request: web.Request) -> web.Response:
+            return responses.pop(0)
+
+        server.handlers["GET", PODS] = list_pods
+        api = ClusterApi(access)
+        await api.get(PODS)
+        with pytest.raises(NotFound):
+            await api.delete(f"{PODS}/one")
+        assert access.calls.by_label() == {"list-pods 500": 1, "list-pods 200": 1, "delete-pods 404": 1}
+
+
+async def test_a_server_without_a_response_is_counted(tmp_path: Path) -> None:
+    access = ClusterAccess(ClusterLocation(kubeconfig(tmp_path / "config", "http://127.0.0.1:9", {})))
+    try:
+        session, address = await access.open()
+        with pytest.raises(OSError, match=r"127\.0\.0\.1"):
+            await session.get(f"{address}/version")
+        assert access.calls.by_label() == {f"list-server {UNREACHABLE}": 1}
+    finally:
+        await access.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "operation"),
+    [
+        ("GET", "https://h/api/v1/namespaces/n/pods?watch=1&limit=5", "watch-pods"),
+        ("GET", "https://h/api/v1/namespaces/n/pods/a/log", "get-pods/log"),
+        ("GET", "https://h/api/v1/namespaces/n/pods/a/exec?command=sh", "get-pods/exec"),
+        ("POST", "https://h/api/v1/namespaces/n/secrets", "create-secrets"),
+        ("PATCH", "https://h/api/v1/namespaces/n/pods/a/ephemeralcontainers", "patch-pods/ephemeralcontainers"),
+        ("GET", "https://h/apis/networking.k8s.io/v1/namespaces/n/networkpolicies/x", "get-networkpolicies"),
+        ("GET", "https://h/api/v1/namespaces/n", "get-namespaces"),
+        ("GET", "https://h/api/v1/nodes", "list-nodes"),
+        ("GET", "https://h/version", "list-server"),
+    ],
+)
+def test_an_operation_names_no_object(method: str, url: str, operation: str) -> None:
+    assert operation_of(method, URL(url)) == operation

@@ -1,0 +1,1 @@
+"""Caches: which entries a job may read and write, what identifies one, and which are removed."""

@@ -1,0 +1,70 @@
+"""A coordinator's calls for a matrix and for reports of tests."""
+
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.adapters.store import SqliteReports
+from danube_pkg.core.errors import Conflict, NotFound
+from danube_pkg.core.jobs.coordination import StepRequest
+from danube_pkg.core.jobs.job import Phase
+from danube_pkg.core.jobs.reports import CaseStatus, JobReport, ReportCounts, ReportedTest
+from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.secrets.secret import SecretName
+from danube_pkg.kit.records import replace
+from tests.fakes.machine import FakeMachine
+from tests.fakes.processes import Exit, plays
+from tests.services.stores import PIPELINE
+from tests.support.engine import EngineSetup, open_engine_setup
+
+
+def asked(command: str) -> StepRequest:
+    return StepRequest(1, "step", command, "", {}, "/workspace", 0, 0, True)
+
+
+async def running_job(setup: EngineSetup) -> str:
+    """A job whose coordinator hangs, so that the test calls in its place."""
+    job = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
+    await setup.engine.active_job(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
+    return job.id
+
+
+async def test_the_steps_of_an_isolated_leg_have_containers_of_their_own(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    machine.commands["make"] = plays(Exit(0))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        for sequence, isolation in enumerate((0, 1, 2, 1), 1):
+            leg = f"n={isolation}" if isolation else ""
+            request = replace(asked("make"), sequence=sequence, leg=leg, isolation=isolation)
+            await setup.coordination.run_step(job_id, request)
+        stored = await setup.jobs.load_job(job_id)
+        assert stored is not None
+        steps = [stored.step(sequence) for sequence in (1, 2, 3, 4)]
+        assert [(step.leg, step.isolation) for step in steps if step] == [("", 0), ("n=1", 1), ("n=2", 2), ("n=1", 1)]
+        containers = [step.container for step in steps if step]
+        assert containers[1] == containers[3]
+        assert len(set(containers)) == 3
+        with pytest.raises(Conflict, match="another content"):
+            await setup.coordination.run_step(job_id, replace(asked("make"), isolation=1))
+
+
+async def test_reported_tests_are_kept_masked_and_logged(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        await setup.secrets.set(SecretName(None, "TOKEN"), b"hunter22-hunter22", "me")
+        await setup.coordination.read_secret(job_id, 1, "TOKEN")
+        case = ReportedTest("tests.a", CaseStatus.FAILED, 1.5, "got hunter22-hunter22", "tests/a.py", 7)
+        report = JobReport(ReportCounts(1, 3, 1, 0, ("tests.a",)), (case,))
+        for _ in range(2):  # a repeated call
+            await setup.coordination.report_tests(job_id, report)
+        stored = await setup.jobs.load_job(job_id)
+        assert stored is not None
+        assert stored.reports == (report.counts,)
+        (kept,) = await SqliteReports(setup.database).list_cases(job_id)
+        assert "hunter22" not in kept.message
+        assert (kept.file, kept.line) == ("tests/a.py", 7)
+        await setup.coordination.finish(job_id, None)
+        with pytest.raises((Conflict, NotFound)):
+            await setup.coordination.report_tests(job_id, report)
