@@ -92,8 +92,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         attested = await enter(open_image_provenance(store, jobs, wanted.images, secrets.read_for_server))
         triggers = await enter(open_triggers(store, jobs, repositories.access(url), configuration.sync))
         identity = await enter(open_identity(store, applied, secrets, settings.dex, url))
-        reaping = open_retention(store, applied, audit, jobs, wanted.images, secrets.read_for_server)
-        retention = await enter(reaping)
+        retention = await enter(open_retention(store, applied, audit, jobs, wanted.images, secrets.read_for_server))
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
             store=store,
