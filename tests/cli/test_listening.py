@@ -117,7 +117,10 @@ def test_the_server_listens_before_it_is_imported_and_opened(tmp_path: Path, mon
 
     monkeypatch.setattr(serving, "run_server", run_server)
     monkeypatch.delenv("DANUBE_CONFIG", raising=False)
-    assert serve.main(Namespace(config=str(tmp_path / "danube.toml"), listen=None, data=None, trial=False)) == 0
+    assert (
+        serve.main(Namespace(config=str(tmp_path / "danube.toml"), listen=None, data=None, trial=False, pods=False))
+        == 0
+    )
 
 
 @pytest.mark.parametrize("text", ["", "[server", "server = 1", "[server]\nbind_address = 7", "a = " + "[" * 3000])
@@ -126,12 +129,20 @@ def test_a_file_that_will_be_refused_is_not_looked_into(
 ) -> None:
     (tmp_path / "danube.toml").write_text(text)
     monkeypatch.setattr(serving, "run_server", lambda options, named, listening, admin: int(listening is not None))
-    assert serve.main(Namespace(config=str(tmp_path / "danube.toml"), listen=None, data=None, trial=False)) == 0
-    assert serve.main(Namespace(config=str(tmp_path / "absent.toml"), listen=None, data=None, trial=False)) == 0
+    assert (
+        serve.main(Namespace(config=str(tmp_path / "danube.toml"), listen=None, data=None, trial=False, pods=False))
+        == 0
+    )
+    assert (
+        serve.main(Namespace(config=str(tmp_path / "absent.toml"), listen=None, data=None, trial=False, pods=False))
+        == 0
+    )
 
 
 def test_the_option_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     address = free_address()
     monkeypatch.setattr(serving, "run_server", lambda options, named, listening, admin: listening.getsockname()[1])
-    assert serve.main(Namespace(config=None, listen=address, data=None, trial=False)) == int(address.rpartition(":")[2])
+    assert serve.main(Namespace(config=None, listen=address, data=None, trial=False, pods=False)) == int(
+        address.rpartition(":")[2]
+    )
     assert os.environ.get("LISTEN_FDS") is None

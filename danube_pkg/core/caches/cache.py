@@ -161,11 +161,9 @@ def family_of(job: Job, request: CacheRequest, image: str, image_digest: str) ->
 def own_scope(job: Job) -> CacheScope:
     """The only scope that the job writes."""
     trigger = job.trigger
-    if trigger.pull_request is not None:
-        number = trigger.pull_request.get("number")
-        ref = f"pull/{number}" if number else f"commit/{trigger.revision.commit_sha}"
-        return CacheScope(ref, not trigger.is_untrusted)
-    return CacheScope(trigger.revision.full_ref or f"commit/{trigger.revision.commit_sha}")
+    number = trigger.pull_request.get("number") if trigger.pull_request is not None else None
+    named = trigger.revision.full_ref if trigger.pull_request is None else f"pull/{number}" if number else ""
+    return CacheScope(named or f"commit/{trigger.revision.commit_sha}", trusted=not trigger.is_untrusted)
 
 
 def needs_default_branch(job: Job) -> bool:

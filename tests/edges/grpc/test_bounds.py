@@ -72,7 +72,7 @@ class Attacked:
 async def attacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Attacked]:
     """Its steps wait for a container for ever, so that their requests are kept."""
 
-    async def never(runtime: FakeRuntime, pod_id: str, image: str, files: object = ()) -> Container:
+    async def never(runtime: FakeRuntime, pod_id: str, image: str, files: object = (), isolation: int = 0) -> Container:
         await asyncio.Event().wait()
         raise AssertionError("never")
 

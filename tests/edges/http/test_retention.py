@@ -62,7 +62,7 @@ async def test_artifacts_that_were_removed_say_so(api: Api) -> None:
     directory = api.path / "artifacts" / job.id
     directory.mkdir()
     (directory / "report").write_bytes(b"x")
-    api.write("INSERT INTO artifacts VALUES ('a', ?, 'report', 'report', 1, 0, 'abc')", job.id)
+    api.write("INSERT INTO artifacts VALUES ('a', ?, 'report', 'report', 1, 0, 'abc', '')", job.id)
     assert (await alice.get(f"/api/v1/jobs/{job.id}/artifacts/report")).body == b"x"
     assert (await api.local.post("/api/v1/system/reap", {})).json["freed_bytes"] == 1
     assert (await alice.get(f"/api/v1/jobs/{job.id}/artifacts/report")).reference == "artifact-removed"

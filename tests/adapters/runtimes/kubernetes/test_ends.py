@@ -66,8 +66,12 @@ ORDERS: dict[str, tuple[Order, Reason, str]] = {
 
 
 @pytest.mark.parametrize("kind", ORDERS)
-async def test_each_end_has_its_own_reason(cluster: FakeCluster, runtime: KubernetesRuntime, kind: str) -> None:
+async def test_each_end_has_its_own_reason(
+    cluster: FakeCluster, runtime: KubernetesRuntime, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order, reason, words = ORDERS[kind]
+    if kind == "node lost":  # no kubelet confirms the end, so the removal waits for as long as it ever does
+        monkeypatch.setattr("danube_pkg.adapters.runtimes.kubernetes.pods.DELETE_SECONDS", 0.5)
     spec = spec_of(new_pod_id())
     await runtime.create_pod(spec)
     worker = await runtime.ensure_container(spec.pod_id, HOST_IMAGE)
