@@ -34,7 +34,7 @@ run: setup ## serve the example on this machine, run a job of it, keep serving; 
 	@$(PY) -m build_steps.run_example --data $(DATA) $(if $(ONCE),--once)
 
 # Four workers on two cores, because most tests wait for processes; tests/support/schedule.py says which tests share a worker.
-PYTEST := $(PY) -m pytest --durations=20
+PYTEST := $(PY) -m pytest --durations=20 -rs
 PARALLEL := -n 4 --dist loadgroup --no-loadscope-reorder
 
 test: test-packages $(VENV)/.dev build/bin/.made build/.web ## run the tests; ARGS="tests/core -k name" for some of them
