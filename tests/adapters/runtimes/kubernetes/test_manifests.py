@@ -68,6 +68,15 @@ def test_a_pod_keeps_to_restricted() -> None:
         assert not any(port.get("hostPort") for port in container.get("ports", ()))
 
 
+def test_the_workspace_is_of_the_group_of_every_step() -> None:
+    """The kubelet gives an `emptyDir` the group of `fsGroup`: files of one image's step are seen by another's."""
+    pod = with_worker(pod_object())
+    security = pod["spec"]["securityContext"]
+    assert security["fsGroup"] == security["runAsGroup"] == security["runAsUser"] != 0
+    for container in containers_of(pod):
+        assert not {"runAsUser", "runAsGroup"} & set(container["securityContext"])
+
+
 def test_root_runs_in_a_user_namespace_within_baseline() -> None:
     pod = pod_manifest(rooted(), SETTINGS, user_namespaces=False)
     assert pod["metadata"]["namespace"] == namespace_of(rooted(), SETTINGS) == "danube-builds"
