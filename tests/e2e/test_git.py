@@ -293,7 +293,7 @@ def test_a_server_starts_before_its_configuration_can_be_read(danube: Installati
 @pytest.mark.long
 def test_init_writes_a_danubefile_that_runs(danube: Installation) -> None:
     app = danube.repository("shop", {"Makefile": "test:\n\t@echo tested\n"})
-    assert "found: Make" in danube.command("init", str(app), "--repository", "https://git.example.org/shop.git").stdout
+    assert "found: Make" in danube.command("init", str(app), "--repository", "https://git.example.org/shop.git").stderr
     assert "danubefile.py OK: shop" in danube.command("validate", str(app)).stdout
     assert (app / "danube-pipeline.yaml").read_text().startswith("# A pipeline. Its place is pipelines/shop.yaml")
     schema = json.loads(danube.command("validate", "--schema").stdout)
