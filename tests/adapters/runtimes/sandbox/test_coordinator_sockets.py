@@ -1,10 +1,11 @@
 """Each pod has a socket of its own to the coordinators' server, with a few connections, so that others have theirs."""
 
 import asyncio
+import os
 import socket
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,16 @@ from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory
 from danube_pkg.kit import relays
 from tests.adapters.runtimes.sandbox.pods import Pods
 from tests.support.waiting import wait_until_async, wait_until_true
+
+
+@contextmanager
+def short(path: Path) -> Iterator[str]:
+    """A name of at most 107 bytes, which is all that a socket's address has room for, wherever the tests are."""
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
 
 
 @asynccontextmanager
@@ -32,13 +43,14 @@ async def echoing(directory: Path) -> AsyncIterator[None]:
             writer.transport.abort()
 
     directory.mkdir(parents=True, exist_ok=True)
-    async with await asyncio.start_unix_server(echo, directory / "coordinator.sock"):
+    with short(directory / "coordinator.sock") as name:
+        server = await asyncio.start_unix_server(echo, name)
+    async with server:
         yield
 
 
 @pytest_asyncio.fixture
 async def sockets(tmp_path: Path) -> AsyncIterator[CoordinatorSockets]:
-    """Short names, since a socket's path has at most 107 bytes, also below an ordinary user's directory."""
     made = CoordinatorSockets(tmp_path / "s")
     yield made
     await made.close()
@@ -54,10 +66,11 @@ async def new_pod(sockets: CoordinatorSockets, path: Path, name: str) -> Path:
 
 async def answers(path: Path, stack: AsyncExitStack | None = None) -> bool:
     """Whether a new connection is served. stack: closes it, else it is closed at once."""
-    try:
-        reader, writer = await asyncio.open_unix_connection(path)
-    except OSError:
-        return False
+    with short(path) as name:
+        try:
+            reader, writer = await asyncio.open_unix_connection(name)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
     if stack is not None:
         stack.callback(lambda held: writer.transport.abort(), reader)  # a stream without its reader is closed
     try:
