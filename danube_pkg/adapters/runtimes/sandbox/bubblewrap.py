@@ -148,7 +148,8 @@ def prepare_root(directory: Path, owner: int) -> None:
     the root, as this machine counts; 0 for the server's user."""
     for path, mode in ((directory / "root", 0o755), (directory / "tmp", 0o1777), (directory / "home", 0o755)):
         path.mkdir(exist_ok=True)
-        path.chmod(mode)
+        if os.geteuid() in (0, path.stat().st_uid):  # an interrupted creation may have given it to the pod's user
+            path.chmod(mode)
         if owner:
             os.chown(path, owner, owner)
 
