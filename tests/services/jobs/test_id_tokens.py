@@ -34,7 +34,7 @@ async def test_a_job_gets_a_token_that_its_log_never_shows(tmp_path: Path) -> No
         await setup.coordination.finish(job_id, None)
         await closed(setup, job_id)
         log = setup.logs.path(job_id).read_text()
-        with pytest.raises(NotFound):
+        with pytest.raises((Conflict, NotFound)):  # a closed job is in memory for a moment longer
             await setup.coordination.issue_id_token(job_id, "vault")
     assert "--- identity token for vault" in log
     assert "***" in log
