@@ -1,7 +1,6 @@
 """Builders of images in a pod of the fake cluster."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,17 +11,11 @@ from danube_pkg.core.runtimes.pods import HOST_IMAGE, ContainerFile, RegistryLog
 from danube_pkg.kit.records import replace
 from tests.adapters.runtimes.sandbox.pods import new_pod_id, spec_of
 from tests.contract.pods import KubernetesPods
-from tests.fakes.kubernetes.cluster import FakeCluster, open_cluster
+from tests.fakes.kubernetes.cluster import FakeCluster
 from tests.fakes.kubernetes.resources import PODS, SECRETS
 
 KANIKO = "gcr.io/kaniko-project/executor:latest"
 FILES = (ContainerFile(CONFIG_PATH, "the credential"),)
-
-
-@pytest_asyncio.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[FakeCluster]:
-    async with open_cluster(tmp_path / "cluster") as opened:
-        yield opened
 
 
 @pytest_asyncio.fixture

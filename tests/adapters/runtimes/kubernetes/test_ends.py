@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -15,17 +14,11 @@ from danube_pkg.kit.records import replace
 from tests.adapters.runtimes.kubernetes.clusters import NAMESPACE, new_cluster_runtime
 from tests.adapters.runtimes.sandbox.pods import EVENT_SECONDS, new_pod_id, spec_of
 from tests.contract.pods import next_event
-from tests.fakes.kubernetes.cluster import FakeCluster, open_cluster
+from tests.fakes.kubernetes.cluster import FakeCluster
 from tests.fakes.kubernetes.resources import PODS, SECRETS
 from tests.support.waiting import wait_until_async
 
 Order = Callable[[FakeCluster, str], None]
-
-
-@pytest_asyncio.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[FakeCluster]:
-    async with open_cluster(tmp_path / "cluster") as opened:
-        yield opened
 
 
 @pytest_asyncio.fixture
@@ -70,7 +63,10 @@ async def test_each_end_has_its_own_reason(
     cluster: FakeCluster, runtime: KubernetesRuntime, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order, reason, words = ORDERS[kind]
-    if kind == "node lost":  # no kubelet confirms the end, so the removal waits for as long as it ever does
+    if kind in (
+        "node lost",
+        "node removed",
+    ):  # no kubelet confirms the end, so the removal waits for as long as it ever does
         monkeypatch.setattr("danube_pkg.adapters.runtimes.kubernetes.pods.DELETE_SECONDS", 0.5)
     spec = spec_of(new_pod_id())
     await runtime.create_pod(spec)
