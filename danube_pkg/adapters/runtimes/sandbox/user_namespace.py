@@ -6,6 +6,8 @@ output.
         → {"starts": bool}
     {"verb": "copy", "lower": …, "target": …} → {"bytes": n}
     {"verb": "measure", "targets": […], "most": [bytes, inodes]} → {"bytes": n, "inodes": n, "problem": …}
+    {"verb": "open-files", "within": process, "processes": […]}
+        → {"files": [[device, inode, bytes]], "unreadable": […], "problem": …}, with an empty `userns_command`
 """
 
 import asyncio
@@ -17,6 +19,7 @@ from typing import Any
 
 from danube_pkg.adapters.runtimes.sandbox.image_root import copy_image
 from danube_pkg.adapters.runtimes.sandbox.mount_points import MountPoints, make_mount_points
+from danube_pkg.adapters.runtimes.sandbox.open_files import enter_user_namespace, unnamed_files
 from danube_pkg.core.errors import Permanent, StorageFull
 from danube_pkg.core.reasons import Reason
 from danube_pkg.kit.processes import child_process
@@ -48,6 +51,11 @@ def _handle(request: Mapping[str, Any]) -> Mapping[str, Any]:
     if request["verb"] == "measure":
         found = measure_trees(map(Path, request["targets"]), TreeSize(*request["most"]))
         return {"bytes": found.size_bytes, "inodes": found.inodes, "problem": found.problem}
+    if request["verb"] == "open-files":
+        enter_user_namespace(request["within"])
+        found_files = unnamed_files(request["processes"])
+        files = [[*identity, size] for identity, size in found_files.sizes.items()]
+        return {"files": files, "unreadable": found_files.unreadable, "problem": found_files.problem}
     target = Path(request["target"])
     lower = request["lower"]
     if request["verb"] == "copy":

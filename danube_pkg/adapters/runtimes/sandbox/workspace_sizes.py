@@ -11,8 +11,10 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from danube_pkg.adapters.runtimes.sandbox.disk_usage import disk_usage, written_directories
+from danube_pkg.adapters.runtimes.sandbox.disk_usage import written_directories
+from danube_pkg.adapters.runtimes.sandbox.open_files import UnnamedFiles, unnamed_files
 from danube_pkg.adapters.runtimes.sandbox.pod_disks import MARGIN_BYTES, PodDisks
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory
 from danube_pkg.adapters.runtimes.sandbox.user_namespace import run_in_user_namespace
@@ -22,7 +24,7 @@ from danube_pkg.core.runtimes.pods import ContainerEnded, Limits, PodEvent
 from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
 from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import end_all
-from danube_pkg.kit.tree_sizes import TreeSize
+from danube_pkg.kit.tree_sizes import TreeSize, measure_trees
 
 LIMITED_CHECK_SECONDS = 0.2
 """Between two checks of a file system that the kernel limits: one system call. A program that removes what it could
@@ -37,6 +39,8 @@ MEASURING_THREADS = 2
 
 MAX_PAUSE_SECONDS = 5.0
 """After a check that failed, which is a bug or a server without free descriptors."""
+
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger("danube.sandbox")
 
@@ -131,21 +135,44 @@ class WorkspaceSizes:
 
     async def _usage(self, pod: PodDirectory, most: TreeSize) -> TreeSize:
         """With the rights of all owners of its files if this process's do not suffice."""
-        loop = asyncio.get_running_loop()
         directories, processes = written_directories(pod), self._processes(pod)
-        used = await loop.run_in_executor(self._threads, disk_usage, directories, processes, most)
-        if not used.problem or used.exceeds(most) or not self._userns_command:
-            return used
-        try:
-            named = await self._named_usage(directories, most)
-        except PlatformError as error:
-            return replace(used, problem=f"{used.problem}; {error}")
-        open_files = await loop.run_in_executor(self._threads, disk_usage, (), processes, most)
+        named = await self._in_thread(measure_trees, directories, most)
+        if named.exceeds(most):
+            return named
+        if named.problem and self._userns_command:
+            try:
+                named = await self._named_usage(directories, most)
+            except PlatformError as error:
+                return replace(named, problem=f"{named.problem}; {error.cause}")
+        unnamed = await self._unnamed_usage(pod, processes)
         return TreeSize(
-            named.size_bytes + open_files.size_bytes,
-            named.inodes + open_files.inodes,
-            named.problem or open_files.problem,
+            named.size_bytes + unnamed.size_bytes, named.inodes + unnamed.inodes, named.problem or unnamed.problem
         )
+
+    async def _in_thread(self, work: Callable[..., Answer], *words: object) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *words))
+
+    async def _unnamed_usage(self, pod: PodDirectory, processes: Collection[int]) -> TreeSize:
+        """Files without a name. Processes of other users are read within the namespaces of the pod and of its legs."""
+        found = await self._in_thread(unnamed_files, processes)
+        record = pod.read_pod()
+        if record is None or not record.full_ids:
+            return replace(
+                found, unreadable=()
+            ).total  # they hide their memory, as the supervisor does: no way leads in
+        for holder in (record.holder, *(leg.holder for leg in pod.leg_records())):
+            if found.problem or not found.unreadable:
+                break
+            request = {"verb": "open-files", "within": holder.pid, "processes": found.unreadable}
+            try:
+                response = await run_in_user_namespace((), request)
+            except PlatformError as error:
+                if holder.lives():
+                    return replace(found.total, problem=f"{found.total.problem}; {error.cause}")
+                continue
+            sizes = {(device, inode): size for device, inode, size in response["files"]}
+            found = UnnamedFiles({**found.sizes, **sizes}, tuple(response["unreadable"]), response["problem"])
+        return found.total
 
     async def _named_usage(self, directories: Sequence[Path], most: TreeSize) -> TreeSize:
         targets = [str(path) for path in directories]

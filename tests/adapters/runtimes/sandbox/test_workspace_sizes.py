@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.runtimes.sandbox.disk_usage import MAX_OPEN_FILES, disk_usage, unlinked_files
+from danube_pkg.adapters.runtimes.sandbox.open_files import MAX_OPEN_FILES, unnamed_files
 from danube_pkg.adapters.runtimes.sandbox.pod_disks import PodDisks
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ContainerRecord, PodDirectory, PodRecord, ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.workspace_sizes import WorkspaceSizes
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import Container, ContainerEnded, ContainerRole, Limits, Network, PodEvent
 from danube_pkg.kit.loops import Timing
-from danube_pkg.kit.tree_sizes import TreeSize
+from danube_pkg.kit.tree_sizes import TreeSize, measure_trees
 from tests.support.moved_clock import MovedClock
 from tests.support.trees import make_deep
 from tests.support.waiting import wait_until_async
@@ -193,12 +193,12 @@ async def test_a_tree_that_cannot_be_measured_counts_as_too_large(
 ) -> None:
     broken, other = guarded.pod("broken"), guarded.pod("other")
 
-    def usage(directories: Sequence[Path], processes: Collection[int], most: TreeSize) -> TreeSize:
+    def usage(directories: Sequence[Path], most: TreeSize) -> TreeSize:
         if directories[0] == broken.workspace:
             return TreeSize(1, 1, "Input/output error")
-        return disk_usage(directories, processes, most)
+        return measure_trees(directories, most)
 
-    monkeypatch.setattr("danube_pkg.adapters.runtimes.sandbox.workspace_sizes.disk_usage", usage)
+    monkeypatch.setattr("danube_pkg.adapters.runtimes.sandbox.workspace_sizes.measure_trees", usage)
     ended = await guarded.wait_ended(broken)
     assert ended[0].message == "its workspace cannot be measured (Input/output error)"
     await guarded.two_seconds()
@@ -212,12 +212,12 @@ async def test_a_guard_that_fails_is_logged_and_continues_and_others_see_nothing
     failing, full = guarded.pod("failing"), guarded.pod("full")
     is_broken = True
 
-    def usage(directories: Sequence[Path], processes: Collection[int], most: TreeSize) -> TreeSize:
+    def usage(directories: Sequence[Path], most: TreeSize) -> TreeSize:
         if directories[0] == failing.workspace and is_broken:
             raise RecursionError("maximum recursion depth exceeded")
-        return disk_usage(directories, processes, most)
+        return measure_trees(directories, most)
 
-    monkeypatch.setattr("danube_pkg.adapters.runtimes.sandbox.workspace_sizes.disk_usage", usage)
+    monkeypatch.setattr("danube_pkg.adapters.runtimes.sandbox.workspace_sizes.measure_trees", usage)
     with caplog.at_level(logging.ERROR, "danube.sandbox"):
         written(failing.workspace / "file", 8 * MEGABYTE)
         written(full.workspace / "file", 8 * MEGABYTE)
@@ -240,20 +240,38 @@ async def test_a_pod_that_is_removed_has_no_guard_any_more(guarded: Guarded) -> 
 
 def test_files_in_memory_are_not_on_the_disk() -> None:
     """They count as memory, by the pod's control group or the size of their file system."""
-    before = unlinked_files([os.getpid()])
+    before = unnamed_files([os.getpid()])
     anonymous = os.memfd_create("danube")
     shared = os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR)
     try:
         for descriptor in (anonymous, shared):
             os.write(descriptor, b"x" * MEGABYTE)
-        assert unlinked_files([os.getpid()]) == before
+        assert unnamed_files([os.getpid()]) == before
     finally:
         os.close(anonymous)
         os.close(shared)
 
 
+def test_open_files_that_cannot_be_read_are_a_problem_and_never_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has ended and was not waited for has none, and no user may read that either."""
+    listdir, living = os.listdir, os.getpid()
+    ended = subprocess.Popen(["/bin/true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+
+    def refuse(path: str) -> list[str]:
+        if path in (f"/proc/{living}/fd", f"/proc/{ended.pid}/fd"):
+            raise PermissionError(13, "Permission denied", path)
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    found = unnamed_files([living, ended.pid])
+    assert found.unreadable == (living,)
+    assert found.total.problem == f"the open files of process {living} cannot be read"
+    assert ended.wait(10) == 0
+
+
 def test_too_many_open_files_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert unlinked_files([os.getpid(), 2**22 + 1]).problem == ""
-    monkeypatch.setattr("danube_pkg.adapters.runtimes.sandbox.disk_usage.MAX_OPEN_FILES", 3)
-    assert unlinked_files([os.getpid()]).problem == "its processes have more than 3 open files"
+    assert unnamed_files([os.getpid(), 2**22 + 1]).total.problem == ""
+    monkeypatch.setattr("danube_pkg.adapters.runtimes.sandbox.open_files.MAX_OPEN_FILES", 3)
+    assert unnamed_files([os.getpid()]).problem == "its processes have more than 3 open files"
     assert MAX_OPEN_FILES > 4096
