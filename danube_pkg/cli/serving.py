@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import contextlib
+import logging
 import os
 import signal
 import socket
@@ -65,3 +67,14 @@ async def _serve(options: ServerOptions) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await serve(options, stop)
+    _end_process()
+
+
+def _end_process() -> NoReturn:
+    """End at once: all parts are closed. Threads that still copy or remove files end as they do in a server that is
+    killed, and the next one repeats their work. Python would wait for them, and then free each object."""
+    logging.shutdown()
+    with contextlib.suppress(OSError):  # the reader of a pipe may have gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(0)
