@@ -18,6 +18,7 @@ from danube_pkg.bootstrap.trial import try_start
 from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.output import say
 from danube_pkg.cli.process_log import start_log
+from danube_pkg.kit.heap import limit_arenas
 from danube_pkg.kit.records import replace
 from danube_pkg.services.secrets import KnownValues
 
@@ -30,6 +31,7 @@ def run_server(
 ) -> int:
     """named: danube.toml. listening, admin: the sockets on which clients and the local administrator wait already, None
     where there is none."""
+    limit_arenas()
     known = KnownValues()
     start_log(known, default="info", stream_name="stdout")
     settings = read_settings(find_settings(Path(named) if named else None))
