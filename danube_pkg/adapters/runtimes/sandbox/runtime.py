@@ -105,6 +105,7 @@ class SandboxRuntime:
             if pod.path.exists() and (record is None or not record.holder.lives()):
                 self._sockets.close_pod(pod.pod_id)
                 await self._pods.remove(pod)  # also what an interrupted creation, or another directory's pod, has left
+                self._egress.forget(pod.pod_id)
                 record = None
             if record is None:
                 record, unlimited = await self._pods.create(pod, spec)
@@ -219,6 +220,7 @@ class SandboxRuntime:
         async with self._lock(pod_id):
             self._sockets.close_pod(pod_id)
             await self._pods.remove(self._pods.directory(pod_id))
+            self._egress.forget(pod_id)
         self._locks.pop(pod_id, None)
 
     async def conditions(self) -> Sequence[Condition]:
