@@ -1,6 +1,7 @@
 """The example by which Danube builds Danube, and what `make self-host` makes of it."""
 
 import json
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def test_on_one_machine_packages_are_files_and_there_is_no_network(tmp_path: Pat
     assert spec["repository"] == str(tmp_path / "source")
     assert "egress_allowlist" not in spec
     assert spec["env"]["PIP_NO_INDEX"] == "1"
+    own = runpy.run_path(str(ROOT / "danubefile.py"))["ENVIRONMENT"]
+    assert not own.keys() & spec["env"].keys(), "the danubefile's variables would replace those of the pipeline"
     settings = tomllib.loads((tmp_path / "example" / "danube.toml").read_text())
     assert settings["runtime"]["host_paths"] == [str(tmp_path / "wheels"), str(WEB / "node_modules")]
     assert {spec["env"]["PIP_FIND_LINKS"], spec["env"]["NODE_MODULES"]} == set(settings["runtime"]["host_paths"])
