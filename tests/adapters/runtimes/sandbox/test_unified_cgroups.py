@@ -158,7 +158,7 @@ def test_limits_without_files_are_those_of_each_process(tmp_path: Path, monkeypa
     assert not found.limits_with("memory")
     monkeypatch.setattr(limits, "find_cgroups", lambda directory: found)
     assert f"as={512 << 20}" in PodLimits("id").rlimits(Limits(memory_bytes=512 << 20))
-    assert "no memory bound for the whole pod" in PodLimits("id").notice(Limits())
+    assert "the whole pod" in PodLimits("id").notice(Limits())
 
 
 def test_what_control_groups_lack_is_limited_for_each_process(
@@ -169,7 +169,7 @@ def test_what_control_groups_lack_is_limited_for_each_process(
     known = (hierarchy / "cgroup.controllers").read_text().split()
     assert (f"as={512 << 20}" in found) == ("memory" not in known)
     assert ("nproc=99" in found) == ("pids" not in known)
-    lacks = "no control groups for memory, so no memory bound" in PodLimits("id").notice(Limits())
+    lacks = "no control groups for memory, so the memory of" in PodLimits("id").notice(Limits())
     assert lacks == ("memory" not in known)
 
 
