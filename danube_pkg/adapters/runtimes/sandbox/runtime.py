@@ -13,6 +13,7 @@ from danube_pkg.adapters.runtimes.sandbox.exec_stream import PipeStream, open_ex
 from danube_pkg.adapters.runtimes.sandbox.image_root import overlay_of
 from danube_pkg.adapters.runtimes.sandbox.isolated_legs import IsolatedLegs
 from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
+from danube_pkg.adapters.runtimes.sandbox.memory_guard import MemoryGuard
 from danube_pkg.adapters.runtimes.sandbox.pod_egress import PodEgress
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord
 from danube_pkg.adapters.runtimes.sandbox.pods import SandboxPods
@@ -70,6 +71,13 @@ class SandboxRuntime:
             self._pods.processes,
             self._pods.disks,
             userns_command,
+            settings.workspace_check_seconds,
+            self._watch.publish,
+            Timing(SystemClock()),
+        )
+        self._memory = MemoryGuard(
+            self._pods.all,
+            self._pods.processes,
             settings.workspace_check_seconds,
             self._watch.publish,
             Timing(SystemClock()),
@@ -194,12 +202,14 @@ class SandboxRuntime:
                     self._watch.add(known)
             await self._open_sockets()
             loop = asyncio.get_running_loop()
-            sizes = loop.create_task(self._sizes.watch(), name="workspace sizes")
+            guards = [loop.create_task(self._sizes.watch(), name="workspace sizes")]
+            if not self._limits.limit_memory:
+                guards.append(loop.create_task(self._memory.watch(), name="pod memory"))
             egress = loop.create_task(self._egress.keep(self._pods.running), name="pod egress")
             try:
                 yield events
             finally:
-                await end_all(sizes, egress)
+                await end_all(*guards, egress)
 
     async def _open_sockets(self) -> None:
         """For the pods that a server before this one has made."""
@@ -231,6 +241,7 @@ class SandboxRuntime:
     async def close(self) -> None:
         self._watch.close()
         self._sizes.close()
+        self._memory.close()
         await self._sockets.close()
 
 
