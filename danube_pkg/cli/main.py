@@ -95,10 +95,9 @@ def _failed(options: "argparse.Namespace", error: "PlatformError") -> int:
 
 def parser_of(wanted: str) -> "argparse.ArgumentParser":
     """The parser of all commands. Only the wanted one has its arguments, since adding them imports its module."""
-    # --version does not need them
-    import argparse
+    import argparse  # --version needs neither of them
 
-    from danube_pkg.cli.command_table import COMMANDS, module_of
+    from danube_pkg.cli.command_table import COMMANDS, module_of  # as above
 
     parser = argparse.ArgumentParser(
         prog="danube",
