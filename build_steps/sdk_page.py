@@ -40,6 +40,7 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("pipeline", pipeline),
     ("step.run", step.run),
     ("step.start", step.start),
+    ("step.retry", step.retry),
     ("step.parallel", step.parallel),
     ("step.matrix", step.matrix),
     ("step.service", step.service),

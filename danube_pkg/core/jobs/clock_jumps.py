@@ -36,4 +36,5 @@ def clock_moved(job: Job, event: ClockMoved, now: float) -> Decision:
 def _moved(step: Step, seconds: float) -> Step:
     requested = step.requested_at + seconds if step.requested_at is not None else None
     started = step.started_at + seconds if step.started_at is not None else None
-    return replace(step, requested_at=requested, started_at=started)
+    next_attempt = step.next_attempt_at + seconds if step.next_attempt_at is not None else None
+    return replace(step, requested_at=requested, started_at=started, next_attempt_at=next_attempt)

@@ -64,6 +64,8 @@ class StepRequest(Record):
 
     shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`. leg: the name of the matrix' leg
     that it belongs to, "" for none. isolation: the number of that leg's own containers, 0 for those of the job.
+    retry_delay_seconds: the pause before each further attempt. retry_on: exit codes and reasons after which there is
+    one; empty for any failure.
     """
 
     sequence: int
@@ -78,6 +80,8 @@ class StepRequest(Record):
     shell: str = ""
     leg: str = ""
     isolation: int = 0
+    retry_delay_seconds: int = 0
+    retry_on: tuple[str, ...] = ()
 
     @property
     def size_bytes(self) -> int:

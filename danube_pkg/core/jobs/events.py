@@ -99,6 +99,8 @@ class StepRequested(JobEvent):
     shell: str = ""
     leg: str = ""
     isolation: int = 0
+    retry_delay_seconds: int = 0
+    retry_on: tuple[str, ...] = ()
 
 
 class ReportAdded(JobEvent):

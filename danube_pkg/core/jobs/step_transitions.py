@@ -38,6 +38,8 @@ def step_asked(job: Job, event: ev.StepRequested, now: float) -> Decision:
         shell=event.shell,
         leg=event.leg,
         isolation=event.isolation,
+        retry_delay_seconds=event.retry_delay_seconds,
+        retry_on=event.retry_on,
         requested_at=now,
     )
     return with_step(job, step), ()
@@ -101,7 +103,7 @@ def step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
     if step is None:
         return job, ()
     if _is_tried_again(job, step, event.end):
-        return with_step(_sealed(job, step, event.end, now), step.next_attempt()), ()
+        return with_step(_sealed(job, step, event.end, now), step.next_attempt(now)), ()
     end = event.end
     if step.stopping and (end.status, end.reason) == (Status.CANCELLED, Reason.CANCELLED):
         end = replace(end, reason=Reason.STOPPED, message=_STOPPED.message)
@@ -113,7 +115,7 @@ def step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
 
 def _is_tried_again(job: Job, step: Step, end: ev.StepEnd) -> bool:
     has_failed = end.status is not Status.SUCCESS and not step.stopping
-    return has_failed and job.phase is Phase.RUNNING and step.attempt <= step.retries
+    return has_failed and job.phase is Phase.RUNNING and step.attempt <= step.retries and step.retries_after(end)
 
 
 def container_lost(job: Job, event: ev.ContainerLost, now: float) -> Decision:

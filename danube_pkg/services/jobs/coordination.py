@@ -23,6 +23,7 @@ from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status, reason_named
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, ContainerFile
+from danube_pkg.kit.tasks import until
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.caches import Caches
 from danube_pkg.services.images.builds import ImageBuilds
@@ -31,7 +32,13 @@ from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.id_tokens import IdTokens
 from danube_pkg.services.jobs.job_caches import JobCaches
 from danube_pkg.services.jobs.job_text import JobText
-from danube_pkg.services.jobs.log_lines import write_artifact, write_id_token, write_pushed_image, write_report
+from danube_pkg.services.jobs.log_lines import (
+    write_artifact,
+    write_id_token,
+    write_pause,
+    write_pushed_image,
+    write_report,
+)
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.supervisor_calls import read_output_again, stop_step
@@ -149,6 +156,8 @@ class Coordination:
             shell=request.shell,
             leg=text.masked(request.leg),
             isolation=request.isolation,
+            retry_delay_seconds=request.retry_delay_seconds,
+            retry_on=request.retry_on,
         )
         if known is not None and known.phase is StepPhase.ENDED:
             await active.apply(asked)
@@ -167,7 +176,8 @@ class Coordination:
                     for pushed in await self._builds.record(active.job, request, outcome.output or b""):
                         write_pushed_image(await self._resources.log(active), pushed)
                 return outcome
-            if step.phase is StepPhase.WAITING and active.job.phase is Phase.RUNNING:
+            is_next = step.phase is StepPhase.WAITING and active.job.phase is Phase.RUNNING
+            if is_next and not await self._pauses(active, step):
                 await self._place(active, step)
             await active.wait_until(lambda job: self._calls_for_action(active, request.sequence))
 
@@ -190,6 +200,15 @@ class Coordination:
     def _calls_for_action(self, active: ActiveJob, sequence: int) -> bool:
         phase = active.step(sequence).phase
         return phase is StepPhase.ENDED or (phase is StepPhase.WAITING and active.job.phase is Phase.RUNNING)
+
+    async def _pauses(self, active: ActiveJob, step: Step) -> bool:
+        """Wait a part of the pause before a further attempt, in case that it is not over."""
+        if (seconds := (step.next_attempt_at or 0.0) - self._ports.clock.now()) <= 0:
+            return False
+        write_pause(await self._resources.log(active), step)
+        changed = active.wait_until(lambda job: active.step(step.sequence) is not step)
+        await until(changed, self._ports.clock.sleep(seconds), name=f"pause {step.id}")
+        return True
 
     async def _place(self, active: ActiveJob, step: Step) -> None:
         """Assign the attempt to a running container of its image; once that is stored, it is never assigned to

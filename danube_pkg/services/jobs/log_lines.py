@@ -74,6 +74,12 @@ def write_step_end(log: JobLog, step: Step, attempt: int, end: StepEnd) -> None:
     )
 
 
+def write_pause(log: JobLog, step: Step) -> None:
+    """The step's next attempt waits for its author's pause."""
+    text = f"--- step {step.sequence}: attempt {step.attempt} follows in {step.retry_delay_seconds} s"
+    log.note(f"pause:{step.sequence}:{step.attempt}", step.sequence, text)
+
+
 def write_stopping(log: JobLog, step: Step) -> None:
     """A step is being stopped. Raises StorageFull."""
     log.note(f"stop:{step.sequence}", step.sequence, f"--- stopping {one_line(step.name)}")
