@@ -48,6 +48,7 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("secrets.get", secrets.get),
     ("secrets.get_bytes", secrets.get_bytes),
     ("artifacts.upload", artifacts.upload),
+    ("artifacts.on_failure", artifacts.on_failure),
     ("cache", cache),
     ("hash_files", hash_files),
     ("reports.junit", reports.junit),

@@ -7,7 +7,10 @@ _STEP = (
     "name: str | None = None, image: str | None = None, env: Mapping[str, str] | None = None, "
     "working_directory: str | None = None, shell: str | None = None"
 )
-_RUN = f"(command: str, *, {_STEP}, timeout_seconds: int | None = None, retries: int | Retry = 0, check: bool = True)"
+_RUN = (
+    f"(command: str, *, {_STEP}, timeout_seconds: int | None = None, retries: int | Retry = 0, check: bool = True, "
+    "cleanup: bool = False)"
+)
 
 SDK: Mapping[str, Mapping[str, str]] = {
     "danube": {
@@ -50,7 +53,10 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "get": "(key: str, default: str | None = None) -> str",
         "get_bytes": "(key: str) -> bytes",
     },
-    "artifacts": {"upload": "(path: str, *, name: str, sbom: str | None = None) -> None"},
+    "artifacts": {
+        "on_failure": "(path: str, name: str) -> None",
+        "upload": "(path: str, *, name: str, sbom: str | None = None) -> None",
+    },
     "reports": {"junit": "(path: str, *, fail: bool = False, required: bool = True) -> ReportSummary"},
     "ctx": {
         "branch": "",

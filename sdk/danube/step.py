@@ -34,6 +34,7 @@ def run(
     timeout_seconds: int | None = None,
     retries: int | Retry = 0,
     check: bool = True,
+    cleanup: bool = False,
 ) -> StepResult:
     """Run a command and wait until it has ended.
 
@@ -52,8 +53,12 @@ def run(
     retries: how many times a command that does not succeed is run again, 0 to 10; with a pause, and only after some
         failures: `step.retry(3, 10, on=[75])`.
     check: raise StepFailed, and fail the job, when the command does not succeed.
+    cleanup: the step may also run while the job is ending, since it was cancelled or has reached its deadline: for the
+        pipeline's `grace_seconds`. Any other step is ended then, and no further one is started.
     """
-    handle = _start(command, name, image, env, working_directory, shell, timeout_seconds, retries, check)
+    handle = _start(
+        command, name, image, env, working_directory, shell, timeout_seconds, retries, check, cleanup=cleanup
+    )
     result = handle.wait()
     if (leg := current_leg()) is not None:
         leg.refuse_if_cancelled()
@@ -71,9 +76,12 @@ def start(
     timeout_seconds: int | None = None,
     retries: int | Retry = 0,
     check: bool = True,
+    cleanup: bool = False,
 ) -> StepHandle:
     """Start a command in the background; `wait()` on the handle returns its result. Arguments as for `run`."""
-    handle = _start(command, name, image, env, working_directory, shell, timeout_seconds, retries, check)
+    handle = _start(
+        command, name, image, env, working_directory, shell, timeout_seconds, retries, check, cleanup=cleanup
+    )
     for group in getattr(_groups, "open", []):
         group.append(handle)
     return handle
@@ -235,6 +243,8 @@ def _start(
     timeout_seconds: int | None,
     retries: int | Retry,
     check: bool,
+    *,
+    cleanup: bool = False,
 ) -> StepHandle:
     session, leg = current(), current_leg()
     texts = {"the command": command, "name": name or "", "image": image or ""}
@@ -261,6 +271,7 @@ def _start(
         isolation=leg.isolation if leg is not None else 0,
         retry_delay_seconds=again.delay_seconds,
         retry_on=again.on,
+        cleanup=cleanup,
     )
     future: Future[StepResult] = Future()
     without_end = _open_steps.without_end

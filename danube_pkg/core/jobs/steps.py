@@ -57,6 +57,7 @@ class Step(Record):
     containers, 0 for those of the job.
     retry_delay_seconds: the pause before each further attempt. retry_on: exit codes as digits and reasons after which
     there is one; empty for any failure. next_attempt_at: no attempt is placed before, in Unix seconds.
+    cleanup: it may also run while the job is ending.
     stopping: the danubefile asked for its end. An attempt that ends for that, and not by itself, fails no job.
     memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
     that this attempt needed too much.
@@ -75,6 +76,7 @@ class Step(Record):
     retry_delay_seconds: int = 0
     retry_on: tuple[str, ...] = ()
     next_attempt_at: float | None = None
+    cleanup: bool = False
     attempt: int = 1
     phase: StepPhase = StepPhase.WAITING
     status: Status = Status.PENDING

@@ -199,6 +199,7 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
         isolation=request.isolation,
         retry_delay_seconds=request.retry_delay_seconds,
         retry_on=tuple(request.retry_on),
+        cleanup=request.cleanup,
     )
 
 

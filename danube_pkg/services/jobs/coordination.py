@@ -29,6 +29,7 @@ from danube_pkg.services.caches import Caches
 from danube_pkg.services.images.builds import ImageBuilds
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.grace import stop_until_ended
 from danube_pkg.services.jobs.id_tokens import IdTokens
 from danube_pkg.services.jobs.job_caches import JobCaches
 from danube_pkg.services.jobs.job_text import JobText
@@ -41,15 +42,12 @@ from danube_pkg.services.jobs.log_lines import (
 )
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
-from danube_pkg.services.jobs.supervisor_calls import read_output_again, stop_step
+from danube_pkg.services.jobs.supervisor_calls import read_output_again
 from danube_pkg.services.jobs.waits import EGRESS, SOURCE, Waits
 from danube_pkg.services.secrets import Secrets
 
 MAX_MESSAGE_LENGTH = 2000
 """For the message of a failure; the whole traceback is in the log."""
-
-STOP_AGAIN_SECONDS = 0.5
-"""Before a step is stopped again whose supervisor could not be reached."""
 
 _log = logging.getLogger("danube.coordination")
 
@@ -158,6 +156,7 @@ class Coordination:
             isolation=request.isolation,
             retry_delay_seconds=request.retry_delay_seconds,
             retry_on=request.retry_on,
+            cleanup=request.cleanup,
         )
         if known is not None and known.phase is StepPhase.ENDED:
             await active.apply(asked)
@@ -185,17 +184,7 @@ class Coordination:
         """End a step and wait for its end. The call may be repeated at any time. Raises Conflict for no such step."""
         active = self._engine.active_job(job_id)
         await active.apply(ev.StepStopRequested(sequence))
-        while (step := active.step(sequence)).phase is not StepPhase.ENDED:
-            phase, attempt = step.phase, step.attempt
-            if phase is StepPhase.STARTED and not await stop_step(active.job, step, self._ports):
-                await self._ports.clock.sleep(STOP_AGAIN_SECONDS)
-                continue
-
-            def has_moved(job: Job) -> bool:
-                now = active.step(sequence)
-                return (now.phase, now.attempt) != (phase, attempt)  # noqa: B023 - awaited within this round
-
-            await active.wait_until(has_moved)
+        await stop_until_ended(active, sequence, self._ports)
 
     def _calls_for_action(self, active: ActiveJob, sequence: int) -> bool:
         phase = active.step(sequence).phase
@@ -260,10 +249,7 @@ class Coordination:
     async def read_secret(self, job_id: str, sequence: int, key: str) -> bytes:
         """The value, masked in the log and in the egress ledger from now on. The read is audited."""
         active = self._engine.active_job(job_id)
-        if active.job.phase is not Phase.RUNNING:
-            raise Conflict(
-                "job-ending", f"secrets cannot be read: {active.job.label} is ending", hint="danube rerun JOB"
-            )
+        _refuse_when_ending(active.job, "secrets cannot be read")
         JobText(await self._resources.log(active)).refuse_secret("the name of a secret", key)
         value = await self._secrets.read_for_job(active.job, sequence, key)
         await self._mask(active, value)
@@ -277,9 +263,7 @@ class Coordination:
     async def issue_id_token(self, job_id: str, audience: str) -> str:
         """An identity token of the job, masked from now on. A repeated call gets another one."""
         active = self._engine.active_job(job_id)
-        if active.job.phase is not Phase.RUNNING:
-            what = f"no identity token is issued: {active.job.label} is ending"
-            raise Conflict("job-ending", what, hint="danube rerun JOB")
+        _refuse_when_ending(active.job, "no identity token is issued")
         log = await self._resources.log(active)
         JobText(log).refuse_secret("the audience", audience)
         token = await self._id_tokens.issue(active.job, audience)
@@ -347,6 +331,13 @@ class Coordination:
             message = text.masked(failure.message)[:MAX_MESSAGE_LENGTH]
             failure = ScriptFailure(failure.reason, message, failure.step)
         await active.apply(ev.Finished(failure))
+
+
+def _refuse_when_ending(job: Job, what: str) -> None:
+    """Nothing secret is given to a job whose outcome is decided, also while it cleans up. Raises Conflict."""
+    if job.phase is not Phase.RUNNING or job.is_ending:
+        hint = "read what the clean-up needs before it is needed; or: danube rerun JOB"
+        raise Conflict("job-ending", f"{what}: {job.label} is ending", hint=hint)
 
 
 def _name_of(known: Step | None, request: StepRequest, text: JobText) -> str:

@@ -60,6 +60,7 @@ def steps_of(draw: st.DrawFn, job_id: str) -> tuple[Step, ...]:
         retry_delay_seconds=st.integers(0, 3600),
         retry_on=st.lists(TEXT, max_size=3).map(tuple),
         next_attempt_at=TIMES,
+        cleanup=st.booleans(),
         timeout_seconds=st.integers(0, 10**6),
         shell=TEXT,
         attempt=st.integers(1, 11),

@@ -96,6 +96,10 @@ class JobDetail(JobSummary):
     """A job with its steps."""
 
     deadline_at: Annotated[Time | None, about("When it is ended for taking too long; null before it starts.")]
+    grace_until: Annotated[
+        Time | None,
+        about("Until when a job that is ending may clean up; null unless it was cancelled or reached its deadline."),
+    ]
     source_rule: Annotated[str, about("The rule of git_authentication by which its code was read; empty if none was.")]
     egress_enforced_by: Annotated[
         str,
@@ -136,6 +140,7 @@ def job_detail(job: Job, may: tuple[str, ...] = (), commit_url: str = "") -> Job
     return JobDetail(
         **_summary_fields(job),
         deadline_at=iso_or_none(job.deadline_at),
+        grace_until=iso_or_none(job.grace_until),
         source_rule=job.source_rule,
         egress_enforced_by=job.egress_enforced_by,
         steps=tuple(step_view(step) for step in job.steps if step.sequence != COORDINATOR_SEQUENCE),
