@@ -246,7 +246,7 @@ class Coordination:
                 "job-ending", f"secrets cannot be read: {active.job.label} is ending", hint="danube rerun JOB"
             )
         JobText(await self._resources.log(active)).refuse_secret("the name of a secret", key)
-        value = await self._secrets.read_for_job(active.job, sequence, key)
+        value = await self._secrets.read_for_job(active.job, sequence, key, self._id_tokens.issue_to_server)
         await self._mask(active, value)
         return value
 
