@@ -251,7 +251,7 @@ class Coordination:
         active = self._engine.active_job(job_id)
         _refuse_when_ending(active.job, "secrets cannot be read")
         JobText(await self._resources.log(active)).refuse_secret("the name of a secret", key)
-        value = await self._secrets.read_for_job(active.job, sequence, key)
+        value = await self._secrets.read_for_job(active.job, sequence, key, self._id_tokens.issue_to_server)
         await self._mask(active, value)
         return value
 

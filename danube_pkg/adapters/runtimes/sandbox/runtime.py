@@ -123,7 +123,7 @@ class SandboxRuntime:
                 await self._egress.open(record)
             else:
                 await self._egress.restore([record])
-            await self._sockets.open(pod)
+            await self._sockets.open(pod, spec.job_id)
             known = self._containers.running(pod, ContainerRole.COORDINATOR, HOST_IMAGE)
             return known or await self._containers.create_coordinator(pod, record, spec.token)
 
@@ -215,7 +215,7 @@ class SandboxRuntime:
         """For the pods that a server before this one has made."""
         for record in self._pods.running():
             try:
-                await self._sockets.open(self._pods.directory(record.pod_id))
+                await self._sockets.open(self._pods.directory(record.pod_id), record.job_id)
             except OSError as error:  # its job ends at its deadline; the others must not
                 _log.error("coordinator-socket-not-opened", pod=record.pod_id, cause=str(error))
 
