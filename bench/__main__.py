@@ -19,6 +19,7 @@ SUITES = (
     "masks",
     "http",
     "images",
+    "provenance",
     "egress",
     "git",
     "web",

@@ -150,6 +150,9 @@ class CoordinatorClient:
             shell=call.shell,
             leg=call.leg,
             isolation=call.isolation,
+            retry_delay_seconds=call.retry_delay_seconds,
+            retry_on=call.retry_on,
+            cleanup=call.cleanup,
         )
         end = self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata))
         signal = end.signal if end.HasField("signal") else 0

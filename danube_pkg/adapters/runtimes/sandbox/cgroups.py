@@ -43,9 +43,10 @@ class Cgroups(Record):
     directory: str = ""
 
     def limits_with(self, controller: str) -> bool:
-        """Whether pods have limits by that controller: a kernel, or the unit of a container, may lack each of them."""
+        """Whether pods have limits by that controller. A kernel, or the unit of a container, may lack each of them; and
+        of version 2 none can be enabled below a group that has processes, as the one that a container begins in."""
         if self.unified:
-            return any(controller in _controllers(hierarchy) for hierarchy in self.hierarchies)
+            return any(controller in _controllers(self._all_pods(hierarchy)) for hierarchy in self.hierarchies)
         return any(hierarchy.name == controller for hierarchy in self.hierarchies)
 
     def make(self, pod_id: str, name: str, limits: Limits) -> Sequence[Path]:
@@ -54,7 +55,7 @@ class Cgroups(Record):
         name: of the group, as in `add`.
         """
         for hierarchy in self.hierarchies:
-            all_pods = self._make_parent(hierarchy, "pods", _SHARES_OF_PODS)
+            all_pods = self._all_pods(hierarchy)
             with contextlib.suppress(OSError):  # pods of an earlier bound use more at the moment
                 _set(all_pods, self._memory_limit(memory_of_all_pods()))
             pod = self._pod(hierarchy, pod_id)
@@ -92,6 +93,9 @@ class Cgroups(Record):
             (parent / self.directory).mkdir(exist_ok=True)
             found.append(parent / self.directory / "cgroup.procs")
         return found
+
+    def _all_pods(self, hierarchy: Path) -> Path:
+        return self._make_parent(hierarchy, "pods", _SHARES_OF_PODS)
 
     def _make_parent(self, hierarchy: Path, name: str, shares: int) -> Path:
         """`danube/pods` or `danube/proxies`, with their weights."""
