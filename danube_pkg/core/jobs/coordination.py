@@ -71,6 +71,8 @@ class StepRequest(Record):
 
     shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`. leg: the name of the matrix' leg
     that it belongs to, "" for none. isolation: the number of that leg's own containers, 0 for those of the job.
+    retry_delay_seconds: the pause before each further attempt. retry_on: exit codes and reasons after which there is
+    one; empty for any failure. cleanup: it may also run while the job is ending.
     """
 
     sequence: int
@@ -85,6 +87,9 @@ class StepRequest(Record):
     shell: str = ""
     leg: str = ""
     isolation: int = 0
+    retry_delay_seconds: int = 0
+    retry_on: tuple[str, ...] = ()
+    cleanup: bool = False
 
     @property
     def size_bytes(self) -> int:

@@ -44,7 +44,7 @@ class PodLimits:
 
     def container_groups(self, container: Container, limits: Limits) -> Sequence[Path]:
         """The `cgroup.procs` files that a container joins."""
-        return self._cgroups.make(container.pod_id, str(container.number), effective_limits(limits))
+        return self._cgroups.add(container.pod_id, str(container.number), effective_limits(limits))
 
     def rlimits(self, limits: Limits) -> list[str]:
         """`name=value` for each rlimit of a container's processes.

@@ -107,6 +107,7 @@ class SandboxRuntime:
             if pod.path.exists() and (record is None or not record.holder.lives()):
                 self._sockets.close_pod(pod.pod_id)
                 await self._pods.remove(pod)  # also what an interrupted creation, or another directory's pod, has left
+                self._egress.forget(pod.pod_id)
                 record = None
             if record is None:
                 record, unlimited = await self._pods.create(pod, spec)
@@ -116,7 +117,7 @@ class SandboxRuntime:
                 await self._egress.open(record)
             else:
                 await self._egress.restore([record])
-            await self._sockets.open(pod)
+            await self._sockets.open(pod, spec.job_id)
             known = self._containers.running(pod, ContainerRole.COORDINATOR, HOST_IMAGE)
             return known or await self._containers.create_coordinator(pod, record, spec.token)
 
@@ -208,7 +209,7 @@ class SandboxRuntime:
         """For the pods that a server before this one has made."""
         for record in self._pods.running():
             try:
-                await self._sockets.open(self._pods.directory(record.pod_id))
+                await self._sockets.open(self._pods.directory(record.pod_id), record.job_id)
             except OSError as error:  # its job ends at its deadline; the others must not
                 _log.error("coordinator-socket-not-opened", pod=record.pod_id, cause=str(error))
 
@@ -223,6 +224,7 @@ class SandboxRuntime:
         async with self._lock(pod_id):
             self._sockets.close_pod(pod_id)
             await self._pods.remove(self._pods.directory(pod_id))
+            self._egress.forget(pod_id)
         self._locks.pop(pod_id, None)
 
     async def conditions(self) -> Sequence[Condition]:

@@ -197,6 +197,18 @@ def test_limits_have_the_files_of_version_2(tmp_path: Path) -> None:
     assert (tmp_path / "danube/pods/cpu.weight").read_text() == "100"
     assert int((tmp_path / "danube/pods/memory.max").read_text()) > 0
     assert all(found.limits_with(name) for name in ("memory", "pids", "cpu"))
+    (pod / "pids.max").write_text("as it is")
+    assert list(found.add("pod", "4", Limits())) == [pod / "4" / "cgroup.procs"]
+    assert (pod / "pids.max").read_text() == "as it is"
+
+
+def test_a_container_of_a_pod_whose_group_is_lost_gets_it_again(groups: Cgroups) -> None:
+    groups.make("pod", "holder", Limits())
+    groups.remove("pod")
+    (procs,) = groups.add("pod", "1", Limits())
+    assert groups.pod_groups("pod") == [procs.parents[1]]
+    assert groups.container_groups("pod", 1) == [procs.parent]
+    groups.remove("pod")
 
 
 def test_memory_kills_of_a_container_are_those_of_its_own_group(tmp_path: Path) -> None:
