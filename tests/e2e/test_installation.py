@@ -57,7 +57,7 @@ import http.client, select, sys, time
 refused, answered, end = [], 0, time.monotonic() + 900
 while time.monotonic() < end and not select.select([sys.stdin], [], [], 0.02)[0]:
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=300)
         connection.request("POST", "/hooks/github", body=b"{}", headers={"X-GitHub-Event": "push"})
         connection.getresponse().read()
         answered += 1
@@ -152,7 +152,7 @@ class Deliveries:
     @cached_property
     def results(self) -> tuple[int, str]:
         """(how many were answered, which met a closed port); stops it."""
-        output, _ = self._client.communicate(timeout=300)
+        output, _ = self._client.communicate(timeout=400)
         answered, _, refused = output.strip().partition(" ")
         return int(answered), refused
 
