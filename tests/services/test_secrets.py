@@ -282,3 +282,8 @@ async def test_a_repeated_read_that_leads_to_another_secret_is_recorded(vault: V
     await vault.secrets.set(OWN, b"battery-staple", "me")
     assert await vault.secrets.read_for_job(JOB, 1, "TOKEN", no_token) == b"battery-staple"
     assert await vault.secrets.last_read(OWN) is not None
+
+
+def test_the_servers_own_log_masks_addresses_and_tokens_of_known_formats() -> None:
+    known, token = KnownValues(), "ghp_" + "0123456789abcdef0123456789abcdef0123"
+    assert known.redact(f"bob@example.com sent {token} to the forge") == "*** sent *** to the forge"

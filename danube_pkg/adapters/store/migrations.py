@@ -308,6 +308,15 @@ CREATE TABLE reported_tests (
 CREATE INDEX failed_tests ON reported_tests (job_id, name) WHERE status = 'failed';
 CREATE INDEX jobs_with_reports ON jobs (pipeline_id, id) WHERE reports <> '[]';
 """,
+    """
+ALTER TABLE steps ADD COLUMN retry_delay_seconds INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE steps ADD COLUMN retry_on TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE steps ADD COLUMN next_attempt_at REAL;
+""",
+    """
+ALTER TABLE jobs ADD COLUMN grace_until REAL;
+ALTER TABLE steps ADD COLUMN cleanup INTEGER NOT NULL DEFAULT 0;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -20,6 +20,7 @@ from danube_pkg.kit.tasks import TaskOwner, end_all, until
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.follower import StepFollower
+from danube_pkg.services.jobs.grace import end_grace, stop_until_ended
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.sealing import seal_while_running
@@ -118,6 +119,11 @@ class JobTasks:
             self.ensure(active, "source", partial(self._prepare_source, active))
         if job.deadline_at is not None and job.phase in (Phase.PREPARING, Phase.RUNNING):
             self.ensure(active, "deadline", partial(self._deadline, active))
+        if job.is_ending:
+            self.ensure(active, "grace", partial(self._grace, active))
+            for step in job.interrupted_steps:
+                stop = partial(stop_until_ended, active, step.sequence, self._ports)
+                self.ensure(active, f"stop {step.sequence}", stop)
         if job.phase is Phase.RUNNING:
             self.ensure(active, "seals", partial(seal_while_running, active, self._ports))
         for step in job.steps:
@@ -143,6 +149,9 @@ class JobTasks:
         deadline_at = active.job.deadline_at or 0.0
         await self._ports.clock.sleep(max(0.0, deadline_at - self._ports.clock.now()))
         await active.apply(DeadlinePassed())
+
+    async def _grace(self, active: ActiveJob) -> None:
+        await end_grace(active, await self._resources.log(active), self._ports)
 
     async def _follow(self, active: ActiveJob, step: Step) -> None:
         """Follow a placed attempt until it ends, by its follower or by another event."""

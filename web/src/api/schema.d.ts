@@ -2264,6 +2264,8 @@ export interface components {
             attempt: number;
             /** @description How many further attempts a failure may have. */
             retries: number;
+            /** @description Until when a further attempt waits, by the danubefile's pause; null for none. */
+            next_attempt_at: string | null;
             /** @description False if the job continues after a failure of this step. */
             checked: boolean;
             /** @description When its command was started; null before that. */

@@ -64,6 +64,7 @@ def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
         workspace_bytes=settings.workspace_size_gb * 1024**3,
     )
     token = ports.keys.job_token(job.id)
+    left = int(job.deadline_at - ports.clock.now()) + settings.grace_seconds if job.deadline_at is not None else 0
     return PodSpec(
         job.pod_id,
         job.id,
@@ -75,7 +76,7 @@ def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
         builds_images=settings.builds_images,
         allowlist=settings.egress_allowlist,
         placement=settings.placement,
-        deadline_seconds=max(1, int(job.deadline_at - ports.clock.now())) if job.deadline_at is not None else 0,
+        deadline_seconds=max(1, left) if job.deadline_at is not None else 0,
     )
 
 
