@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -48,7 +49,7 @@ def every_call(label: str, token: str, key: str) -> None:
     call("RestoreCache", cache)
     call("SaveCache", cache)
     source = pb.FetchSourceRequest(protocol_version=1)
-    tried(f"{label}/FetchSource", lambda: next(stub.FetchSource(source, metadata=metadata, timeout=CALL_SECONDS)))
+    tried(f"{label}/FetchSource", lambda: next(iter(stub.FetchSource(source, metadata=metadata, timeout=CALL_SECONDS))))
     call("Start", pb.StartRequest(protocol_version=1))
     call("Finish", pb.FinishRequest(protocol_version=1, success=True))
 
@@ -79,7 +80,7 @@ def own_calls(targets: dict[str, str]) -> None:
 
     tried("control-secret", lambda: secret(8001, "OWN"))
     for number, key in enumerate(("VICTIM", "victim/VICTIM", "../victim/VICTIM", "victim\0VICTIM"), start=8002):
-        tried(f"secret/{key!r}", lambda number=number, key=key: secret(number, key))
+        tried(f"secret/{key!r}", partial(secret, number, key))
     ended = targets["ended"]
     for number, (name, file_name) in enumerate(
         (
@@ -89,7 +90,7 @@ def own_calls(targets: dict[str, str]) -> None:
         ),
         start=8010,
     ):
-        tried(f"upload/{number}", lambda number=number, name=name, file=file_name: upload(number, name, file))
+        tried(f"upload/{number}", partial(upload, number, name, file_name))
     tried("record/another-command", other_command)
 
 

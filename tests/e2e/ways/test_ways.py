@@ -77,7 +77,7 @@ def finish_victim(danube: Installation, job_id: str) -> None:
 
 def start_victim(danube: Installation) -> str:
     job_id = danube.trigger("victim")
-    danube.wait_for_log(job_id, "waits", 60)
+    danube.wait_for_log(job_id, "waits", 240)
     return job_id
 
 
@@ -160,7 +160,7 @@ def test_every_way_out_of_a_job_is_refused(attacked: Installation) -> None:
     running = start_victim(danube)
     write_targets(danube, running, ended, ended_token)
     attacker = danube.trigger("attacker")
-    job = danube.end_of(attacker, 300)
+    job = danube.end_of(attacker, 600)
     assert job["status"] == "success", danube.log(attacker)[-4000:]
     found = ways_of(danube, attacker)
     assert set(found) == {"danubefile", "step", "root", "calls"}
