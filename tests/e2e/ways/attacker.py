@@ -39,7 +39,7 @@ def every_call(label: str, token: str, key: str) -> None:
     def call(method: str, request: object) -> None:
         tried(f"{label}/{method}", lambda: getattr(stub, method)(request, metadata=metadata, timeout=CALL_SECONDS))
 
-    call("ReadSecret", pb.ReadSecretRequest(protocol_version=1, sequence=9001, key=key))
+    call("ReadSecret", pb.ReadSecretRequest(protocol_version=1, sequence=901, key=key))
     call("IssueIdToken", pb.IdTokenRequest(protocol_version=1, sequence=9002, audience="https://example.org"))
     call("RunStep", pb.RunStepRequest(protocol_version=1, sequence=9003, name="forged", command="true"))
     call("StopStep", pb.StopStepRequest(protocol_version=1, sequence=1))
@@ -78,8 +78,8 @@ def own_calls(targets: dict[str, str]) -> None:
         if (result.status, result.exit_code) == ("failure", 3):
             raise ValueError("what is recorded is answered")
 
-    tried("control-secret", lambda: secret(8001, "OWN"))
-    for number, key in enumerate(("VICTIM", "victim/VICTIM", "../victim/VICTIM", "victim\0VICTIM"), start=8002):
+    tried("control-secret", lambda: secret(801, "OWN"))
+    for number, key in enumerate(("VICTIM", "victim/VICTIM", "../victim/VICTIM", "victim\0VICTIM"), start=802):
         tried(f"secret/{key!r}", partial(secret, number, key))
     ended = targets["ended"]
     for number, (name, file_name) in enumerate(
