@@ -242,11 +242,12 @@ class Secrets:
     async def masked(self, record: Stored) -> Stored:
         """What is stored of a delivery or a commit: a record in whose texts each clear value is masked, whichever
         pipeline's it is."""
-        return masked_record(record, clear_texts(self._decrypted(await self._store.every_secret())))
+        values = self._decrypted(await self._store.every_secret())
+        return await asyncio.to_thread(lambda: masked_record(record, clear_texts(values)))
 
     async def refuse_clear(self, texts: Mapping[str, str]) -> None:
         """Raises Invalid for a text of a request that holds a clear value. Keys name the texts: `the ref`."""
-        secrets = clear_texts(self._decrypted(await self._store.every_secret()))
+        secrets = await asyncio.to_thread(clear_texts, self._decrypted(await self._store.every_secret()))
         for what, text in texts.items():
             if masked_text(text, secrets) != text:
                 raise Invalid(
