@@ -5,6 +5,7 @@ from typing import Annotated
 
 from danube_pkg.core.jobs.reports import ReportCounts
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import SubmoduleCommit
 from danube_pkg.kit.digests import EMPTY, Digest
 from danube_pkg.kit.records import HIDDEN, Record, field
 
@@ -67,13 +68,14 @@ class SourceOpened(JobEvent):
     """The job's code can be read. rule: the rule of git_authentication that it is read with, or "no login".
 
     commit_sha: the commit that is read, where the trigger named a tag object; "" without Git. commit_message,
-    commit_author: from the commit; "" where the source does not have them.
+    commit_author: from the commit; "" where the source does not have them. submodules: what is read with it.
     """
 
     rule: str
     commit_sha: str = ""
     commit_message: str = ""
     commit_author: str = ""
+    submodules: tuple[SubmoduleCommit, ...] = ()
 
 
 class PodReady(JobEvent):

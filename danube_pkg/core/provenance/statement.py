@@ -135,6 +135,8 @@ def _internal(facts: JobFacts) -> dict[str, Any]:
 def _sources(facts: JobFacts) -> Iterator[dict[str, Any]]:
     revision, repository = facts.job.trigger.revision, without_login(facts.job.settings.repository)
     yield _git("source", repository, revision.ref, revision.commit_sha)
+    for one in revision.submodules:
+        yield {**_git("submodule", one.repository, "", one.commit_sha), "annotations": {"path": one.path}}
     if facts.configuration and facts.job.configuration:
         yield _git("configuration", without_login(facts.configuration), "", facts.job.configuration)
 

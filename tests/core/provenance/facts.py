@@ -9,7 +9,7 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.provenance.statement import JobFacts
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.core.repositories.revisions import Revision
+from danube_pkg.core.repositories.revisions import Revision, SubmoduleCommit
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.core.secrets.secret import SecretUse
 from danube_pkg.kit.digests import digest_of
@@ -39,13 +39,16 @@ def a_step(sequence: int = 1, image: str = "node:20", digest: str = "sha256:" + 
     )
 
 
+LIBRARY = SubmoduleCommit("vendor/library", "https://git.example.org/shop/library.git", "5eed" + "0" * 36)
+
+
 def a_job(*steps: Step, **settings: object) -> Job:
     """A job of those steps in the phase SIGNING, with its records sealed."""
     steps = steps or (a_step(),)
     trigger = Trigger(
         "webhook",
         "github:ada",
-        Revision("c0ffee" + "0" * 34, "refs/heads/main", "main"),
+        Revision("c0ffee" + "0" * 34, "refs/heads/main", "main", submodules=(LIBRARY,)),
         params={"target": "production"},
     )
     pipeline = PipelineSettings(
