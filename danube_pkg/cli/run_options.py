@@ -34,6 +34,8 @@ class RunRequest(Record):
     secrets: Mapping[str, bytes]
     host_paths: tuple[Path, ...] = ()
     declared: Mapping[str, ParamSpec] = field(default_factory=dict)
+    approved: tuple[str, ...] = ()
+    """Environments that are approved beforehand."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=@FILE",
         help="a secret, read from a file (@- is standard input)",
+    )
+    parser.add_argument(
+        "--approve",
+        action="append",
+        default=[],
+        metavar="ENVIRONMENT",
+        help="approve an environment that the danubefile asks for (else the terminal asks; without one it is rejected)",
     )
     parser.add_argument(
         "--network",
@@ -117,6 +126,7 @@ def run_request(options: argparse.Namespace, configured_paths: tuple[str, ...] =
         secrets=_secrets(options.secret),
         host_paths=_host_paths(options.host_path, configured_paths),
         declared=named.spec.params if named is not None else {},
+        approved=tuple(options.approve),
     )
 
 
@@ -148,6 +158,7 @@ def _pipeline(options: argparse.Namespace, named: PipelineFile | None, directory
             max_duration_seconds=options.timeout or settings.max_duration_seconds,
             environment={**settings.environment, **key_values(options.env, "env")},
             run_as_root=options.run_as_root or settings.run_as_root,
+            approved_locally=True,
         ),
     )
 

@@ -11,6 +11,7 @@ _RUN = f"(command: str, *, {_STEP}, timeout_seconds: int | None = None, retries:
 
 SDK: Mapping[str, Mapping[str, str]] = {
     "danube": {
+        "Approval": "",
         "Cache": "",
         "Context": "",
         "DanubeError": "",
@@ -20,6 +21,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "StepFailed": "",
         "StepHandle": "",
         "StepResult": "",
+        "approval": "(environment: str, *, timeout_seconds: int | None = None) -> Approval",
         "artifacts": "",
         "cache": "(name: str, *, paths: Sequence[str], key: str, fallback: str | Sequence[str] | None = None, "
         "image: str | None = None) -> Cache",

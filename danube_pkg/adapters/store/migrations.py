@@ -308,6 +308,9 @@ CREATE TABLE reported_tests (
 CREATE INDEX failed_tests ON reported_tests (job_id, name) WHERE status = 'failed';
 CREATE INDEX jobs_with_reports ON jobs (pipeline_id, id) WHERE reports <> '[]';
 """,
+    """
+ALTER TABLE jobs ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]';
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

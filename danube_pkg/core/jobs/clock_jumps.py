@@ -24,7 +24,9 @@ def with_clock_moved(job: Job, seconds: float) -> Job:
     if job.started_at is None or job.deadline_at is None or job.status.ended:
         return job
     steps = tuple(_moved(step, seconds) if step.phase is not StepPhase.ENDED else step for step in job.steps)
-    return replace(job, started_at=job.started_at + seconds, deadline_at=job.deadline_at + seconds, steps=steps)
+    approvals = tuple(one.moved(seconds) for one in job.approvals)
+    moved = replace(job, started_at=job.started_at + seconds, deadline_at=job.deadline_at + seconds)
+    return replace(moved, steps=steps, approvals=approvals)
 
 
 def clock_moved(job: Job, event: ClockMoved, now: float) -> Decision:

@@ -16,6 +16,7 @@ import signal as signals
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import Decision, IllegalEvent, owing
 from danube_pkg.core.jobs.effects import EffectKind
+from danube_pkg.core.jobs.environment_approvals import closed
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, Provenance
 from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, file_record, sealed_bytes, with_record
 from danube_pkg.core.jobs.steps import describe_failure
@@ -39,7 +40,13 @@ SIGNALS_FROM_OUTSIDE = (signals.SIGKILL, signals.SIGTERM, signals.SIGHUP, signal
 def conclude(job: Job, status: Status, reason: Reason, message: str) -> Decision:
     """Decide the outcome, once: no rule calls this for a job that has one. The status is not public yet."""
     concluded = replace(
-        job, phase=Phase.CONCLUDING, outcome=status, reason=reason, message=message, generation=job.generation + 1
+        job,
+        phase=Phase.CONCLUDING,
+        outcome=status,
+        reason=reason,
+        message=message,
+        generation=job.generation + 1,
+        approvals=closed(job.approvals),
     )
     return owing(concluded, *EFFECTS_OF_THE_END)
 

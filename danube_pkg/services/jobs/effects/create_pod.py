@@ -4,6 +4,7 @@ import logging
 
 from danube_pkg.core.errors import HostLacks, Permanent, Retryable
 from danube_pkg.core.jobs.effects import EffectKind
+from danube_pkg.core.jobs.environment_approvals import LONGEST_WAIT_SECONDS
 from danube_pkg.core.jobs.events import JobEvent, PodFailed, PodReady
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.reasons import Reason, reason_named
@@ -75,8 +76,16 @@ def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
         builds_images=settings.builds_images,
         allowlist=settings.egress_allowlist,
         placement=settings.placement,
-        deadline_seconds=max(1, int(job.deadline_at - ports.clock.now())) if job.deadline_at is not None else 0,
+        deadline_seconds=_seconds_left(job, ports.clock.now()),
     )
+
+
+def _seconds_left(job: Job, now: float) -> int:
+    """For a runtime that ends pods whose server does not run, and cannot wait longer later: with the time that
+    approvals may take. 0 for a job without a deadline."""
+    if job.deadline_at is None:
+        return 0
+    return max(1, int(job.deadline_at - now)) + (LONGEST_WAIT_SECONDS if job.settings.environments else 0)
 
 
 def _pod_failed(error: Permanent) -> PodFailed:
