@@ -76,6 +76,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ENVIRONMENT",
         help="approve an environment that the danubefile asks for (else the terminal asks; without one it is rejected)",
     )
+    _add_network_arguments(parser)
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        metavar="TIME",
+        help="how long the job may take: 90, 30s, 5m, 1h30m (a day, or the pipeline's)",
+    )
+    parser.add_argument(
+        "--run-as-root", action="store_true", help="as run_as_root of a pipeline: root runs steps in the image host"
+    )
+    parser.add_argument("--raw", action="store_true", help="keep control sequences other than colours")
+    parser.add_argument("--json", action="store_true", help="print events as JSON lines")
+
+
+def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         choices=("none", "host"),
@@ -89,17 +104,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST[:PORT]",
         help="what steps may reach; @FILE reads the egress_allowlist of a YAML file",
     )
-    parser.add_argument(
-        "--timeout",
-        type=seconds,
-        metavar="TIME",
-        help="how long the job may take: 90, 30s, 5m, 1h30m (a day, or the pipeline's)",
-    )
-    parser.add_argument(
-        "--run-as-root", action="store_true", help="as run_as_root of a pipeline: root runs steps in the image host"
-    )
-    parser.add_argument("--raw", action="store_true", help="keep control sequences other than colours")
-    parser.add_argument("--json", action="store_true", help="print events as JSON lines")
 
 
 def run_request(options: argparse.Namespace, configured_paths: tuple[str, ...] = ()) -> RunRequest:

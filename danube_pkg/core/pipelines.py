@@ -66,7 +66,7 @@ class PipelineSettings(Record):
     environments: tuple[Environment, ...] = ()
     """What its jobs act on only after an approval."""
     approved_locally: bool = False
-    """Of `danube run`: its own user approves each environment, declared or not, on any ref."""
+    """Whether it is a `danube run`, whose own user approves each environment, declared or not, on any ref."""
 
     def environment_named(self, name: str) -> Environment | None:
         return next((one for one in self.environments if one.name == name), None)

@@ -106,7 +106,7 @@ class Box:
 
 
 def children_of(pid: int) -> list[int]:
-    """Of one thread; none of a process that has ended."""
+    """The child processes of a process; none of one that has ended."""
     try:
         return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except (FileNotFoundError, ProcessLookupError):

@@ -8,13 +8,13 @@ from enum import StrEnum
 from danube_pkg.kit.records import Record, replace
 
 MAX_APPROVALS = 20
-"""Of one job: as many as a pipeline has environments."""
+"""The most that one job may ask for: as many as a pipeline has environments."""
 
 MAX_REASON = 500
 """Characters of what a user writes beside a decision."""
 
 LONGEST_WAIT_SECONDS = 30 * 86400
-"""Of all approvals of a job together: a pod takes memory and disk for as long."""
+"""The bound of all waits of a job together: its pod takes memory and disk for as long."""
 
 
 class ApprovalState(StrEnum):

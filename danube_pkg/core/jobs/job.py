@@ -77,7 +77,7 @@ class Job(Record):
     reports: tuple[ReportCounts, ...] = ()
     """What the danubefile has reported of its tests."""
     approvals: Approvals = ()
-    """Of environments, which the danubefile has asked for in its middle."""
+    """The environments that the danubefile has asked for in its middle."""
     records: Annotated[tuple[SealedRecord, ...], HIDDEN] = ()
     """What has been sealed so far. A closed job is loaded without them."""
     provenance: Provenance | None = None

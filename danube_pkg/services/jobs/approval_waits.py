@@ -1,6 +1,6 @@
 """The wait of one job for approval of an environment, derived from its state: freeze, end the wait in time, thaw.
 
-A restarted server finds the wait in the stored job and continues it. Freezing spares the machine and is no guarantee:
+A restarted server finds the wait in the stored job and continues it. Freezing spares the machine and is not guaranteed:
 where it cannot be done the log says so, and the job waits all the same.
 """
 

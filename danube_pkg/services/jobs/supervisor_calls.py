@@ -56,7 +56,8 @@ async def freeze_step(job: Job, step: Step, ports: EnginePorts, *, thaw: bool = 
     be repeated. Raises PlatformError where that is not certain, and Permanent where the container cannot do it."""
     verb = "thaw" if thaw else "freeze"
     spec = StepSpec(step_id=step.id, attempt=step.attempt, key=ports.keys.step_key(step.id, step.attempt))
-    parser = FrameParser()
+    parser, hint = FrameParser(), "danube doctor checks this machine; the job waits all the same"
+    what = f"the container did not {verb} the danubefile's process"
     stream = await ports.runtime.exec(container_of(job.pod_id, step), (SUPERVISOR, verb))
     try:
         await stream.write(encode_request(spec, _BEHIND_EVERY_OUTPUT))
@@ -66,12 +67,12 @@ async def freeze_step(job: Job, step: Step, ports: EnginePorts, *, thaw: bool = 
                     if isinstance(frame, Started):
                         return
                     if isinstance(frame, Refused):
-                        raise Unavailable("not-frozen", f"the container did not {verb} the step", cause=frame.message)
+                        raise Unavailable("not-frozen", what, cause=frame.message, hint=hint)
     except TimeoutError as error:
-        raise Unavailable("not-frozen", f"the container did not {verb} the step in {SILENCE_SECONDS:.0f} s") from error
+        raise Unavailable("not-frozen", what, cause="its supervisor did not answer", hint=hint) from error
     finally:
         await stream.close()
-    raise Permanent("freeze-unsupported", f"the container cannot {verb} a step", cause="its supervisor is an older one")
+    raise Permanent("freeze-unsupported", what, cause="its supervisor is an older one", hint=hint)
 
 
 async def read_output_again(pod_id: str, step: Step, ports: EnginePorts) -> bytes | None:

@@ -75,7 +75,7 @@ async def asking(
     setup: EngineSetup, job_id: str, asked: ev.EnvironmentRequested = ASKED
 ) -> AsyncIterator["asyncio.Task[object]"]:
     """The coordinator's call, once its pod is frozen."""
-    call = asyncio.create_task(setup.coordination.ask_for_environment(job_id, asked))
+    call = asyncio.create_task(setup.coordination.ask_for_environment(job_id, asked), name="ask")
     try:
         await wait_until_async(lambda: coordinator_of(setup, job_id).frozen, SECONDS, "a frozen pod")
         yield call
@@ -148,7 +148,7 @@ async def test_the_starter_of_an_upstream_job_and_a_forges_account_may_not_appro
                     await decisions_of(setup).decide(job_of(setup, job_id), ALICE, 1, approve=True)
 
 
-async def test_a_user_who_is_no_approver_any_more_may_not_decide(tmp_path: Path) -> None:
+async def test_a_user_who_has_left_the_approvers_may_not_decide(tmp_path: Path) -> None:
     async with open_engine_setup(tmp_path) as setup:
         job_id = await running_job(setup)
         spec = PipelineSpec("repository", environments={"production": EnvironmentSpec(("carol@example.com",))})
@@ -215,7 +215,7 @@ async def test_a_restarted_server_continues_the_wait(tmp_path: Path) -> None:
             expires_at = job_of(setup, job_id).approvals[0].expires_at
     async with open_engine_setup(tmp_path, machine) as setup:
         assert job_of(setup, job_id).approvals[0].expires_at == expires_at
-        call = asyncio.create_task(setup.coordination.ask_for_environment(job_id, ASKED))
+        call = asyncio.create_task(setup.coordination.ask_for_environment(job_id, ASKED), name="ask")
         await wait_until_async(lambda: coordinator_of(setup, job_id).freezes.count(True) == 2, SECONDS, "a freeze")
         await decisions_of(setup).decide(job_of(setup, job_id), BOB, 1, approve=True)
         approval, _ = await call

@@ -12,7 +12,7 @@ from danube_pkg.kit.records import Record
 
 
 class Verdict(StrEnum):
-    """Of an approver."""
+    """What an approver decides."""
 
     APPROVE = "approve"
     REJECT = "reject"
