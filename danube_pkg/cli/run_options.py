@@ -14,7 +14,7 @@ from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.pipelines import ParamSpec
 from danube_pkg.core.configuration.state import PipelineDefinition, pipeline_of
 from danube_pkg.core.errors import Invalid
-from danube_pkg.core.pipelines import Pipeline, PipelineSettings
+from danube_pkg.core.pipelines import GRACE_SECONDS, Pipeline, PipelineSettings
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.records import Record, field, replace
 
@@ -141,6 +141,7 @@ def _pipeline(options: argparse.Namespace, named: PipelineFile | None, directory
         settings = PipelineSettings(
             repository=str(directory),
             max_duration_seconds=MAX_SECONDS,
+            grace_seconds=GRACE_SECONDS,
             network=_network(options, Network.LEARN),
             egress_allowlist=allowlist,
         )

@@ -7,7 +7,10 @@ _STEP = (
     "name: str | None = None, image: str | None = None, env: Mapping[str, str] | None = None, "
     "working_directory: str | None = None, shell: str | None = None"
 )
-_RUN = f"(command: str, *, {_STEP}, timeout_seconds: int | None = None, retries: int = 0, check: bool = True)"
+_RUN = (
+    f"(command: str, *, {_STEP}, timeout_seconds: int | None = None, retries: int | Retry = 0, check: bool = True, "
+    "cleanup: bool = False)"
+)
 
 SDK: Mapping[str, Mapping[str, str]] = {
     "danube": {
@@ -38,11 +41,12 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "build_image": "(*, destination: str | None, context: str = '.', dockerfile: str = 'Dockerfile', "
         "build_args: Mapping[str, str] | None = None, target: str | None = None, cache: bool = True, "
         "sbom: str | None = None, name: str | None = None, image: str = 'ghcr.io/osscontainertools/kaniko:latest', "
-        "timeout_seconds: int | None = None, retries: int = 0) -> str",
+        "timeout_seconds: int | None = None, retries: int | Retry = 0) -> str",
         "matrix": "(body: Callable[[Leg], object], *, exclude: Sequence[Mapping[str, str]] = (), "
         "isolated: bool = False, fail_fast: bool = False, max_parallel: int = 4, **axes: Sequence[str]) "
         "-> dict[str, LegResult]",
         "parallel": "() -> Iterator[None]",
+        "retry": "(times: int, delay_seconds: int = 0, *, on: Sequence[int | str] = ()) -> Retry",
         "service": "(name: str, command: str, *, ready: str | None = None, image: str | None = None, "
         "env: Mapping[str, str] | None = None, working_directory: str | None = None, shell: str | None = None, "
         "ready_seconds: int = 60) -> Iterator[StepHandle]",
@@ -51,7 +55,10 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "get": "(key: str, default: str | None = None) -> str",
         "get_bytes": "(key: str) -> bytes",
     },
-    "artifacts": {"upload": "(path: str, *, name: str, sbom: str | None = None) -> None"},
+    "artifacts": {
+        "on_failure": "(path: str, name: str) -> None",
+        "upload": "(path: str, *, name: str, sbom: str | None = None) -> None",
+    },
     "reports": {"junit": "(path: str, *, fail: bool = False, required: bool = True) -> ReportSummary"},
     "ctx": {
         "branch": "",

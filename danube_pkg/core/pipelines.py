@@ -6,6 +6,9 @@ from typing import Protocol
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Network, Placement
 from danube_pkg.kit.records import Record, field, replace
 
+GRACE_SECONDS = 30
+"""Enough to upload what is in the workspace and to remove what a deployment has left behind."""
+
 
 class Environment(Record):
     """What a job acts on only after an approval.
@@ -32,6 +35,8 @@ class PipelineSettings(Record):
     image: str = HOST_IMAGE
     max_duration_seconds: int = 3600
     """An hour: long enough for most builds, short enough that a hanging one is noticed the same day."""
+    grace_seconds: int = 0
+    """How long a job may clean up that was cancelled or has reached its deadline; 0: not at all."""
     workspace_size_gb: int = 5
     memory_mb: int = 0
     cpu: float = 0.0

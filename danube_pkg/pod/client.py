@@ -7,7 +7,7 @@ refusals reach the danubefile, as a DanubeError.
 import itertools
 import json
 import math
-import random
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -152,6 +152,9 @@ class CoordinatorClient:
             shell=call.shell,
             leg=call.leg,
             isolation=call.isolation,
+            retry_delay_seconds=call.retry_delay_seconds,
+            retry_on=call.retry_on,
+            cleanup=call.cleanup,
         )
         end = self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata))
         signal = end.signal if end.HasField("signal") else 0
@@ -298,7 +301,7 @@ class CoordinatorClient:
 
     def _repeat(self, call: Callable[[], Response]) -> Response:
         refuse_in_child()
-        backoff = Backoff(0.05, RETRY_CAP_SECONDS, random.random)
+        backoff = Backoff(0.05, RETRY_CAP_SECONDS, _random)
         notice_at: float | None = None
         while True:
             try:
@@ -316,6 +319,11 @@ class CoordinatorClient:
                     what = "the server was unreachable until the job's deadline"
                     raise DanubeError(SERVER_LOST, what, hint="run the job again: danube rerun JOB") from None
             pause(backoff.next())
+
+
+def _random() -> float:
+    """In [0, 1). The module `random` would be imported in each job, for the few that lose their server."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 def _print_notice(error: grpc.RpcError) -> None:

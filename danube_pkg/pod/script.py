@@ -11,9 +11,11 @@ from typing import Any
 
 from danube._caches import save_unsaved
 from danube._errors import DanubeError
-from danube._open_steps import steps_without_end
+from danube._kept_on_failure import registered
+from danube._open_steps import failed, steps_without_end
 from danube._pipeline import ENVIRONMENT, MARK, REFUSED, SHELL, check_function, check_result, marked
 from danube._results import StepFailed
+from danube._uploads import keep_of
 
 from danube import _process, _session
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
@@ -25,6 +27,10 @@ PASSED_ON = (REFUSED, "infrastructure-lost")
 
 TESTS_FAILED = "tests-failed"
 """The reference of the error of `reports.junit(fail=True)`: the tests are at fault, not the danubefile."""
+
+JOB_ENDING = "job-ending"
+"""The reference of a call that comes after the job was cancelled or had reached its deadline: no fault of the
+danubefile."""
 
 NO_PACKAGES = "a danubefile has the standard library and the modules beside it; use other packages in a step"
 
@@ -55,7 +61,19 @@ def run_script(workspace: Path, script: str) -> Outcome:
     module = ModuleType("danubefile")
     module.__file__ = str(path)
     sys.modules["danubefile"] = module
-    return _guarded(lambda: _import_and_call(code, module, script), workspace)
+    outcome = _guarded(lambda: _import_and_call(code, module, script), workspace)
+    if outcome.reason or failed:
+        _keep_for_failure()
+    return outcome
+
+
+def _keep_for_failure() -> None:
+    """What `artifacts.on_failure` was called for. A refusal must not hide the failure itself."""
+    for one in registered:
+        try:
+            keep_of(one.workspace, one.path, one.name)
+        except DanubeError as error:
+            say(f"artifact {one.name} of artifacts.on_failure was not kept: {error.what}")
 
 
 def _import_and_call(code: Any, module: ModuleType, script: str) -> Outcome:
@@ -103,6 +121,9 @@ def _failure(error: BaseException, workspace: Path) -> Outcome:
     if isinstance(error, DanubeError) and error.reference == TESTS_FAILED:
         say(error.what)
         return Outcome(TESTS_FAILED, error.what)
+    if isinstance(error, DanubeError) and error.reference == JOB_ENDING:
+        say(f"{error.what}: {error.cause}" if error.cause else error.what)
+        return Outcome("script-error", error.what)
     where = _where(error.__traceback__, workspace)
     if isinstance(error, SystemExit):
         return Outcome("script-exited", f"the danubefile called sys.exit({error.code!r}){where}")

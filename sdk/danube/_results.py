@@ -5,6 +5,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
 from danube._errors import DanubeError
+from danube._open_steps import failed
 from danube._process import refuse_in_child
 
 UNKNOWN = "step-unknown"
@@ -113,6 +114,7 @@ class StepHandle:
                 self._on_refusal()  # the server has no such step, and from here on the caller's handling counts
             raise
         if self._check and not result.ok and result.reason != STOPPED:
+            failed.append(self.name)
             raise StepFailed(result)
         return result
 

@@ -13,7 +13,9 @@ from danube._results import StepResult
 @dataclass(frozen=True)
 class StepCall:
     """A validated call of `step.run`. shell: "" for `/bin/sh -e`. leg: the name of the matrix' leg that it belongs to.
-    isolation: the number of that leg's own containers; 0 for those of the job."""
+    isolation: the number of that leg's own containers; 0 for those of the job. retry_delay_seconds: the pause before
+    each further attempt. retry_on: exit codes and reasons after which there is one; empty for any failure.
+    cleanup: it may also run while the job is ending."""
 
     sequence: int
     name: str
@@ -27,6 +29,9 @@ class StepCall:
     shell: str = ""
     leg: str = ""
     isolation: int = 0
+    retry_delay_seconds: int = 0
+    retry_on: tuple[str, ...] = ()
+    cleanup: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,14 @@ def attach_sbom(sbom: str, subject: str, name: str) -> None:
 
 def keep(path: str, name: str, describes: str = "") -> None:
     """What `artifacts.upload` does with a path. describes: of an SBOM, its subject."""
-    session = current()
     check_texts("artifact-invalid", {"the name of an artifact": name})
     leg = current_leg()
-    workspace = Path(session.workspace if leg is None else leg.workspace)
+    keep_of(Path(current().workspace if leg is None else leg.workspace), path, name, describes)
+
+
+def keep_of(workspace: Path, path: str, name: str, describes: str = "") -> None:
+    """The same for a path that is relative to that workspace."""
+    session = current()
     found = matches(workspace, path)
     if not found:
         raise DanubeError(

@@ -13,11 +13,13 @@ from danube._legs import current_leg
 from danube._matrix import matrix as matrix
 from danube._pipeline import check_shell, checked_environment
 from danube._results import StepFailed, StepHandle, StepResult, wait_for_one
+from danube._retry import Retry, checked_retry
+from danube._retry import retry as retry
 from danube._session import StepCall, current, default_environment, default_shell
 from danube._texts import check_texts, check_whole_numbers
 from danube._uploads import attach_sbom
 
-matrix.__module__ = __name__  # where authors find it
+matrix.__module__ = retry.__module__ = __name__  # where authors find them
 _groups = threading.local()
 
 
@@ -30,8 +32,9 @@ def run(
     working_directory: str | None = None,
     shell: str | None = None,
     timeout_seconds: int | None = None,
-    retries: int = 0,
+    retries: int | Retry = 0,
     check: bool = True,
+    cleanup: bool = False,
 ) -> StepResult:
     """Run a command and wait until it has ended.
 
@@ -47,10 +50,15 @@ def run(
         line. Of a pipe (`a | b`) only the last program counts, unless the shell has `pipefail`; a program in the
         background (`a &`) does not count. An image without `/bin/sh` executes the command's words as they are.
     timeout_seconds: after it the command is stopped (TERM, then KILL).
-    retries: how many times a command that does not succeed is run again, 0 to 10.
+    retries: how many times a command that does not succeed is run again, 0 to 10; with a pause, and only after some
+        failures: `step.retry(3, 10, on=[75])`.
     check: raise StepFailed, and fail the job, when the command does not succeed.
+    cleanup: the step may also run while the job is ending, since it was cancelled or has reached its deadline: for the
+        pipeline's `grace_seconds`. Any other step is ended then, and no further one is started.
     """
-    handle = _start(command, name, image, env, working_directory, shell, timeout_seconds, retries, check)
+    handle = _start(
+        command, name, image, env, working_directory, shell, timeout_seconds, retries, check, cleanup=cleanup
+    )
     result = handle.wait()
     if (leg := current_leg()) is not None:
         leg.refuse_if_cancelled()
@@ -66,11 +74,14 @@ def start(
     working_directory: str | None = None,
     shell: str | None = None,
     timeout_seconds: int | None = None,
-    retries: int = 0,
+    retries: int | Retry = 0,
     check: bool = True,
+    cleanup: bool = False,
 ) -> StepHandle:
     """Start a command in the background; `wait()` on the handle returns its result. Arguments as for `run`."""
-    handle = _start(command, name, image, env, working_directory, shell, timeout_seconds, retries, check)
+    handle = _start(
+        command, name, image, env, working_directory, shell, timeout_seconds, retries, check, cleanup=cleanup
+    )
     for group in getattr(_groups, "open", []):
         group.append(handle)
     return handle
@@ -88,7 +99,7 @@ def build_image(
     name: str | None = None,
     image: str = BUILDER_IMAGE,
     timeout_seconds: int | None = None,
-    retries: int = 0,
+    retries: int | Retry = 0,
 ) -> str:
     """Build an image from a Dockerfile with Kaniko, push it, and return its name with its digest, which later steps can
     run in.
@@ -230,15 +241,18 @@ def _start(
     working_directory: str | None,
     shell: str | None,
     timeout_seconds: int | None,
-    retries: int,
+    retries: int | Retry,
     check: bool,
+    *,
+    cleanup: bool = False,
 ) -> StepHandle:
     session, leg = current(), current_leg()
     texts = {"the command": command, "name": name or "", "image": image or ""}
     texts |= {"working_directory": working_directory or "", "shell": shell or ""}
     check_texts("step-invalid", texts)
     variables = {**default_environment(), **checked_environment(env)}
-    _check(command, shell, timeout_seconds, retries)
+    _check(command, shell, timeout_seconds)
+    again = checked_retry(retries)
     if leg is not None:
         leg.refuse_if_cancelled()
     title = name or _first_line(command)
@@ -250,11 +264,14 @@ def _start(
         environment=variables,
         working_directory=_absolute(working_directory, session.workspace),
         timeout_seconds=timeout_seconds or 0,
-        retries=retries,
+        retries=again.times,
         check=check,
         shell=default_shell() if shell is None else shell,
         leg=leg.name if leg is not None else "",
         isolation=leg.isolation if leg is not None else 0,
+        retry_delay_seconds=again.delay_seconds,
+        retry_on=again.on,
+        cleanup=cleanup,
     )
     future: Future[StepResult] = Future()
     without_end = _open_steps.without_end
@@ -283,23 +300,20 @@ def _start(
     return handle
 
 
-def _check(command: str, shell: str | None, timeout_seconds: int | None, retries: int) -> None:
+def _check(command: str, shell: str | None, timeout_seconds: int | None) -> None:
     if not command.strip():
         raise DanubeError("step-invalid", "a step needs a command", hint='step.run("make test")')
     if "\0" in command:
         raise DanubeError("step-invalid", "a command has a NUL byte", hint="put binary data into a file of /workspace")
     if shell is not None:
         check_shell(shell)
-    seconds = {} if timeout_seconds is None else {"timeout_seconds": timeout_seconds}
-    check_whole_numbers("step-invalid", {**seconds, "retries": retries})
+    check_whole_numbers("step-invalid", {} if timeout_seconds is None else {"timeout_seconds": timeout_seconds})
     if timeout_seconds is not None and timeout_seconds <= 0:
         raise DanubeError(
             "step-invalid",
             f"timeout_seconds={timeout_seconds} must be at least 1",
             hint="leave it out for no timeout but the job's",
         )
-    if not 0 <= retries <= 10:
-        raise DanubeError("step-invalid", f"retries={retries} must be from 0 to 10", hint="retries=3")
 
 
 def _first_line(command: str) -> str:

@@ -40,7 +40,7 @@ def findings(text: str) -> list[str]:
 def signature(function: object) -> str:
     assert callable(function)
     text = str(inspect.signature(function)).replace("collections.abc.", "")
-    text = re.sub(r"danube\.(_[a-z]+|reports)\.", "", text)
+    text = re.sub(r"danube\.(_[a-z]+|reports)\.|pathlib\.(_local\.)?", "", text)
     return re.sub(r"\(self(, )?", "(", text)
 
 
@@ -63,7 +63,7 @@ def test_the_table_is_what_the_sdk_has() -> None:
     assert public(Cache) == SDK["Cache"]
     assert public(step) == SDK["step"]
     assert public(secrets) == SDK["secrets"]
-    assert {"upload": signature(artifacts.upload)} == SDK["artifacts"]
+    assert public(artifacts) == SDK["artifacts"]
     assert {"junit": signature(reports.junit)} == SDK["reports"]
     assert public(Context) == SDK["ctx"]
     assert public(StepResult) == SDK["StepResult"]

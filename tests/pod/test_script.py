@@ -12,12 +12,12 @@ from danube._errors import DanubeError
 from danube._results import StepResult
 from danube._session import StepCall
 
-from danube import _open_steps, _session
+from danube import _kept_on_failure, _open_steps, _session
 from danube_pkg.pod.script import NO_PACKAGES, Outcome, run_script
 from tests.sdk.session import RecordingSession, fail
 
 CASES = Path(__file__).resolve().parents[1] / "sdk" / "cases"
-HEAD = "from danube import pipeline, secrets, step\n\n"
+HEAD = "from danube import artifacts, pipeline, secrets, step\n\n"
 
 
 @pytest.fixture
@@ -26,6 +26,8 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recordi
     made = RecordingSession(tmp_path)
     monkeypatch.setattr(_session, "_current", made)
     monkeypatch.setattr(_open_steps, "without_end", {})
+    _open_steps.failed.clear()
+    _kept_on_failure.registered.clear()
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
     before = set(sys.modules)
@@ -297,3 +299,46 @@ def test_classes_of_the_danubefile_know_their_module(session: RecordingSession) 
     text = "from dataclasses import dataclass\n" + pipeline_of("step.run(Target('make').word)")
     text += "\n@dataclass(slots=True)\nclass Target:\n    word: str\n"
     assert run(session, text) == Outcome()
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept"),
+    [
+        (["step.run('make')"], []),
+        (["raise ValueError('x')"], ["log"]),
+        (["step.run('make', name='red')"], ["log"]),
+        (["try:", "    step.run('make', name='red')", "except Exception:", "    print('handled')"], ["log"]),
+        (["step.run('make', name='red', check=False)"], []),
+    ],
+)
+def test_what_is_for_a_failure_is_kept_when_the_job_fails(
+    session: RecordingSession, lines: list[str], kept: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path(session.workspace) / "log.txt").write_text("why")
+    session.ends["red"] = fail
+    before = ["artifacts.on_failure('no-such-*', 'missing')", "artifacts.on_failure('log.txt', 'log')"]
+    run(session, pipeline_of(*before, *lines))
+    assert [*session.uploads] == kept
+    if kept:
+        assert session.uploaded("log") == b"why"
+        assert "artifact missing of artifacts.on_failure was not kept: no file" in capsys.readouterr().err
+
+
+def test_a_call_of_a_job_that_is_ending_has_no_traceback(
+    session: RecordingSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(call: StepCall) -> StepResult:
+        raise DanubeError("job-ending", "app job 01j is ending", cause="cancelled by alice")
+
+    session.ends["late"] = refused
+    assert run(session, pipeline_of("step.run('make', name='late')")).reason == "script-error"
+    assert capsys.readouterr().err == "app job 01j is ending: cancelled by alice\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["artifacts.on_failure('b', 'a')", "[artifacts.on_failure('b', str(n)) for n in range(51)]"]
+)
+def test_registrations_for_a_failure_are_bounded(session: RecordingSession, line: str) -> None:
+    outcome = run(session, pipeline_of("artifacts.on_failure('a', 'a')", line))
+    assert outcome.reason == "script-error"
+    assert "registered" in outcome.message

@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 from danube._open_steps import MAX_PARALLEL, steps_without_end
+from danube._retry import MAX_DELAY_SECONDS, MAX_ON, MAX_TIMES, ON_REASONS
 from danube._session import StepCall
 
 from danube import DanubeError, StepFailed, StepResult, pipeline, step
+from danube_pkg.core.jobs.steps import MAX_RETRIES, MAX_RETRY_DELAY_SECONDS, MAX_RETRY_ON, RETRY_REASONS
 from tests.sdk.session import RecordingSession, fail
 
 
@@ -34,6 +36,11 @@ from tests.sdk.session import RecordingSession, fail
         lambda: step.run("true", timeout_seconds=-1),
         lambda: step.run("true", retries=-1),
         lambda: step.run("true", retries=11),
+        lambda: step.run("true", retries=step.retry(0)),
+        lambda: step.run("true", retries=step.retry(2, 3601)),
+        lambda: step.run("true", retries=step.retry(2, on="step-timeout")),
+        lambda: step.run("true", retries=step.retry(2, on=[256])),
+        lambda: step.run("true", retries=step.retry(2, on=["stopped"])),
         lambda: step.run("true", shell=""),
         lambda: step.run("true", shell="x" * 201),
         lambda: step.run("true", shell=["bash"]),  # type: ignore[arg-type]
@@ -85,6 +92,14 @@ def test_a_call_has_all_arguments(session: RecordingSession) -> None:
     assert session.calls == [
         StepCall(1, "Test", "make test\nmake lint", "node:20", {"CI": "1"}, where, 60, 2, True, "bash -e")
     ]
+
+
+def test_retries_may_have_a_pause_and_name_their_failures(session: RecordingSession) -> None:
+    step.run("make", retries=step.retry(3, 10, on=[75, "step-timeout", 75]))
+    call = session.calls[0]
+    assert (call.retries, call.retry_delay_seconds, call.retry_on) == (3, 10, ("75", "step-timeout"))
+    assert set(ON_REASONS) == set(RETRY_REASONS), "the SDK cannot import the server's list"
+    assert (MAX_TIMES, MAX_DELAY_SECONDS, MAX_ON) == (MAX_RETRIES, MAX_RETRY_DELAY_SECONDS, MAX_RETRY_ON)
 
 
 def test_defaults_and_sequences(session: RecordingSession) -> None:

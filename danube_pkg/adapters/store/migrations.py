@@ -309,6 +309,15 @@ CREATE INDEX failed_tests ON reported_tests (job_id, name) WHERE status = 'faile
 CREATE INDEX jobs_with_reports ON jobs (pipeline_id, id) WHERE reports <> '[]';
 """,
     """
+ALTER TABLE steps ADD COLUMN retry_delay_seconds INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE steps ADD COLUMN retry_on TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE steps ADD COLUMN next_attempt_at REAL;
+""",
+    """
+ALTER TABLE jobs ADD COLUMN grace_until REAL;
+ALTER TABLE steps ADD COLUMN cleanup INTEGER NOT NULL DEFAULT 0;
+""",
+    """
 ALTER TABLE jobs ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]';
 """,
 )

@@ -9,6 +9,7 @@ from danube_pkg.core.configuration.notifications import Notification
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.access import Level
+from danube_pkg.core.pipelines import GRACE_SECONDS
 from danube_pkg.core.runtimes.pods import HOST_IMAGE
 from danube_pkg.kit.records import Record, field
 
@@ -254,6 +255,16 @@ class PipelineSpec(Record):
             unit="seconds",
         ),
     ] = 3600
+    grace_seconds: Annotated[
+        int,
+        rule(
+            "How long a job that was cancelled or has reached its time limit may upload artifacts and run steps with"
+            " `cleanup=True`; 0: it ends at once, as with a second cancel.",
+            at_least=0,
+            at_most=600,
+            unit="seconds",
+        ),
+    ] = GRACE_SECONDS
     workspace_size_gb: Annotated[
         int,
         rule(

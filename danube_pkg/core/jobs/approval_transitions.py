@@ -19,7 +19,7 @@ from danube_pkg.core.jobs.environment_approvals import (
     with_approval,
 )
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
-from danube_pkg.core.jobs.outcome import conclude, deadline_passed
+from danube_pkg.core.jobs.outcome import deadline_passed, end_after_grace
 from danube_pkg.core.pipelines import Environment
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.globs import matches
@@ -32,6 +32,8 @@ def requested(job: Job, event: ev.EnvironmentRequested, now: float) -> Decision:
     known = next((one for one in job.approvals if one.sequence == event.sequence), None)
     if known is not None:
         return job, ()
+    if job.is_ending:
+        return refused(job, event, now)
     environment = _environment(job, event.environment)
     _check_ref(job, environment)
     _check_alone(job)
@@ -138,7 +140,7 @@ def decided(job: Job, event: ev.EnvironmentDecided, now: float) -> Decision:
     if event.approve:
         return replace(job, message=f"approval of {after.environment} by {event.by}; waits for a slot"), ()
     message = f"approval of {after.environment} was rejected by {event.by}{why}"
-    return conclude(job, Status.FAILURE, Reason.ENVIRONMENT_REJECTED, message)
+    return end_after_grace(job, Status.FAILURE, Reason.ENVIRONMENT_REJECTED, message, now)
 
 
 def not_waiting(job: Job, event: ev.EnvironmentDecided, now: float) -> Decision:
@@ -172,7 +174,7 @@ def expired(job: Job, event: ev.EnvironmentExpired, now: float) -> Decision:
     seconds = round(approval.expires_at - approval.requested_at)
     job = replace(job, approvals=with_approval(job.approvals, replace(approval, state=ApprovalState.EXPIRED)))
     message = f"no user approved {approval.environment} within {seconds} s"
-    return conclude(job, Status.TIMEOUT, Reason.ENVIRONMENT_TIMEOUT, message)
+    return end_after_grace(job, Status.TIMEOUT, Reason.ENVIRONMENT_TIMEOUT, message, now)
 
 
 def deadline_reached(job: Job, event: ev.DeadlinePassed, now: float) -> Decision:

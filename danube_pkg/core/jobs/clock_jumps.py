@@ -24,9 +24,15 @@ def with_clock_moved(job: Job, seconds: float) -> Job:
     if job.started_at is None or job.deadline_at is None or job.status.ended:
         return job
     steps = tuple(_moved(step, seconds) if step.phase is not StepPhase.ENDED else step for step in job.steps)
-    approvals = tuple(one.moved(seconds) for one in job.approvals)
-    moved = replace(job, started_at=job.started_at + seconds, deadline_at=job.deadline_at + seconds)
-    return replace(moved, steps=steps, approvals=approvals)
+    until = job.grace_until + seconds if job.grace_until is not None else None
+    return replace(
+        job,
+        started_at=job.started_at + seconds,
+        deadline_at=job.deadline_at + seconds,
+        grace_until=until,
+        steps=steps,
+        approvals=tuple(one.moved(seconds) for one in job.approvals),
+    )
 
 
 def clock_moved(job: Job, event: ClockMoved, now: float) -> Decision:
@@ -38,4 +44,5 @@ def clock_moved(job: Job, event: ClockMoved, now: float) -> Decision:
 def _moved(step: Step, seconds: float) -> Step:
     requested = step.requested_at + seconds if step.requested_at is not None else None
     started = step.started_at + seconds if step.started_at is not None else None
-    return replace(step, requested_at=requested, started_at=started)
+    next_attempt = step.next_attempt_at + seconds if step.next_attempt_at is not None else None
+    return replace(step, requested_at=requested, started_at=started, next_attempt_at=next_attempt)

@@ -32,6 +32,13 @@ MAX_FAILURE_BYTES = 64 * 1024
 MAX_NAME_BYTES = 300
 """Names of secrets and artifacts, whose own rules allow less."""
 
+MAX_SECRET_READS = 2000
+"""Reads of secrets by one job, as many as it may have steps. Each is a row and an entry of the audit log, so the number
+of a call, by which a repeated one is recognised, is not higher than this."""
+
+MAX_ID_TOKENS = 100
+"""Identity tokens that a job may get. Each is masked in its log until the job ends, which costs memory and time."""
+
 MAX_SHELL_BYTES = 200
 """A program and its options."""
 
@@ -64,6 +71,8 @@ class StepRequest(Record):
 
     shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`. leg: the name of the matrix' leg
     that it belongs to, "" for none. isolation: the number of that leg's own containers, 0 for those of the job.
+    retry_delay_seconds: the pause before each further attempt. retry_on: exit codes and reasons after which there is
+    one; empty for any failure. cleanup: it may also run while the job is ending.
     """
 
     sequence: int
@@ -78,6 +87,9 @@ class StepRequest(Record):
     shell: str = ""
     leg: str = ""
     isolation: int = 0
+    retry_delay_seconds: int = 0
+    retry_on: tuple[str, ...] = ()
+    cleanup: bool = False
 
     @property
     def size_bytes(self) -> int:

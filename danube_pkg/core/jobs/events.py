@@ -53,6 +53,10 @@ class DeadlinePassed(JobEvent):
     """The time is `deadline_at` or later."""
 
 
+class GraceEnded(JobEvent):
+    """The time is `grace_until` or later: the job has had its time for clean-up."""
+
+
 class ClockMoved(JobEvent):
     """The machine's clock was set forward by so many seconds, or back where they are negative."""
 
@@ -99,6 +103,9 @@ class StepRequested(JobEvent):
     shell: str = ""
     leg: str = ""
     isolation: int = 0
+    retry_delay_seconds: int = 0
+    retry_on: tuple[str, ...] = ()
+    cleanup: bool = False
 
 
 class ReportAdded(JobEvent):

@@ -105,7 +105,12 @@ def _running(job: Job, outside: Sequence[str]) -> Diagnosis:
     lines = [f"The job is running: {_count(len(steps), 'step')} {'is' if len(steps) == 1 else 'are'} open."]
     for step in steps[:10]:
         where = "runs" if step.phase is StepPhase.STARTED else "waits for its container"
+        if step.phase is StepPhase.WAITING and step.next_attempt_at is not None:
+            where = f"waits {step.retry_delay_seconds} s before attempt {step.attempt}"
         lines.append(f"Step {step.sequence} {step.name!r} {where}.")
+    if job.is_ending:
+        text = f"It is ending, with at most {job.settings.grace_seconds} s for clean-up: {job.message}."
+        return Diagnosis((text, *lines, *outside), f"danube cancel {job.id}")
     return Diagnosis((*lines, *outside), f"danube logs -f {job.id}")
 
 

@@ -64,6 +64,8 @@ class Job(Record):
     cancelled_by: str = ""
     started_at: float | None = None
     deadline_at: float | None = None
+    grace_until: float | None = None
+    """When a job that was cancelled or reached its deadline must have cleaned up; None before."""
     finished_at: float | None = None
     pod_id: str = ""
     """The pod that it runs in, "" while it waits; a job from before pods had ids has its own id here."""
@@ -85,6 +87,17 @@ class Job(Record):
 
     def step(self, sequence: int) -> Step | None:
         return next((step for step in self.steps if step.sequence == sequence), None)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its outcome is decided while its danubefile still has time for clean-up and uploads."""
+        return self.phase is Phase.RUNNING and self.outcome is not None
+
+    @property
+    def interrupted_steps(self) -> tuple[Step, ...]:
+        """Open steps that must end before the rest of a job that is ending: all that are not for clean-up."""
+        steps = self.open_steps if self.is_ending else ()
+        return tuple(step for step in steps if not step.cleanup and step.sequence != COORDINATOR_SEQUENCE)
 
     @property
     def open_steps(self) -> tuple[Step, ...]:

@@ -1,5 +1,9 @@
 """How a job ends: what decides its outcome, what it owes then, and when its status becomes public.
 
+A running job that is cancelled or reaches its deadline has its outcome at once, and stays RUNNING for at most its
+`grace_seconds` (`end_after_grace`): its steps are stopped, and its danubefile may upload and run steps for clean-up.
+What ends the job meanwhile, and a second cancel, concludes it with the outcome that it has.
+
     outcome decided ──STOP_STEPS──▶ StepsStopped ──CLOSE_LOG──▶ LogClosed ──SIGN_PROVENANCE──▶ ProvenanceSigned
        (conclude)                                              (log_closed)                         (signed)
                                                   closed ◀──DELETE_POD── status public, artifacts released ◀──┘
@@ -14,12 +18,12 @@ of its own between CONCLUDING and ENDED; the rule of the last such effect's even
 import signal as signals
 
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.decision import Decision, IllegalEvent, owing
+from danube_pkg.core.jobs.decision import Decision, IllegalEvent, owing, with_step
 from danube_pkg.core.jobs.effects import EffectKind
 from danube_pkg.core.jobs.environment_approvals import closed
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, Provenance
-from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, file_record, sealed_bytes, with_record
-from danube_pkg.core.jobs.steps import describe_failure
+from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, attempt_record, file_record, sealed_bytes, with_record
+from danube_pkg.core.jobs.steps import StepPhase, describe_failure
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import replace
 from danube_pkg.kit.signals import signal_name
@@ -38,17 +42,34 @@ SIGNALS_FROM_OUTSIDE = (signals.SIGKILL, signals.SIGTERM, signals.SIGHUP, signal
 
 
 def conclude(job: Job, status: Status, reason: Reason, message: str) -> Decision:
-    """Decide the outcome, once: no rule calls this for a job that has one. The status is not public yet."""
-    concluded = replace(
-        job,
-        phase=Phase.CONCLUDING,
-        outcome=status,
-        reason=reason,
-        message=message,
-        generation=job.generation + 1,
-        approvals=closed(job.approvals),
-    )
-    return owing(concluded, *EFFECTS_OF_THE_END)
+    """Decide the outcome, once: a job that is ending keeps the one that it has. The status is not public yet."""
+    if job.outcome is None:
+        job = replace(job, outcome=status, reason=reason, message=message)
+    job = replace(job, approvals=closed(job.approvals))
+    return owing(replace(job, phase=Phase.CONCLUDING, generation=job.generation + 1), *EFFECTS_OF_THE_END)
+
+
+def end_after_grace(job: Job, status: Status, reason: Reason, message: str, now: float) -> Decision:
+    """Decide the outcome of a job from outside of it. Steps that wait for a container end; others are stopped by a task
+    that is derived from this state."""
+    if job.phase is not Phase.RUNNING or not job.settings.grace_seconds or job.is_ending:
+        return conclude(job, status, reason, message)
+    until = now + job.settings.grace_seconds
+    job = replace(job, outcome=status, reason=reason, message=message, grace_until=until)
+    job = replace(job, approvals=closed(job.approvals))
+    end = ev.StepEnd(Status.CANCELLED, Reason.CANCELLED, "was not started: its job is ending")
+    for step in job.interrupted_steps:
+        if step.phase is StepPhase.WAITING:
+            records = with_record(job.id, job.records, attempt_record(step, end, now))
+            job = with_step(replace(job, records=records), step.ended(end, now))
+    return job, ()
+
+
+def grace_ended(job: Job, event: ev.GraceEnded, now: float) -> Decision:
+    """The danubefile did not return in time. Raises IllegalEvent for a job that is not ending."""
+    if job.outcome is None:
+        raise IllegalEvent(job, event)
+    return conclude(job, job.outcome, job.reason, job.message)
 
 
 def files_sealed(job: Job, event: ev.FilesSealed, now: float) -> Decision:
@@ -137,7 +158,7 @@ def coordinator_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
     if end.reason.ends_containers:
         return conclude(job, Status.FAILURE, end.reason, f"the danubefile's own process is gone: {end.message}")
     if end.reason is Reason.STEP_TIMEOUT:
-        return deadline_passed(job, event, now)
+        return conclude(job, *_too_long(job))
     if end.signal in SIGNALS_FROM_OUTSIDE:
         message = f"the danubefile's process was killed by {signal_name(end.signal)} from outside"
         return conclude(job, Status.FAILURE, Reason.INFRASTRUCTURE_LOST, message)
@@ -147,16 +168,22 @@ def coordinator_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
 
 
 def deadline_passed(job: Job, event: ev.JobEvent, now: float) -> Decision:
+    """A job that is ending has its own limit."""
+    return (job, ()) if job.is_ending else end_after_grace(job, *_too_long(job), now)
+
+
+def _too_long(job: Job) -> tuple[Status, Reason, str]:
     """The message names the steps that were running."""
     seconds = job.settings.max_duration_seconds
     running = [step.name for step in job.open_steps if step.sequence != COORDINATOR_SEQUENCE]
     during = f" during {', '.join(repr(name) for name in running[:3])}" if running else ""
-    return conclude(job, Status.TIMEOUT, Reason.JOB_TIMEOUT, f"the job took longer than its {seconds} s{during}")
+    return Status.TIMEOUT, Reason.JOB_TIMEOUT, f"the job took longer than its {seconds} s{during}"
 
 
 def cancelled(job: Job, event: ev.CancelRequested, now: float) -> Decision:
     """A job that has, or soon has, a pod."""
-    return conclude(replace(job, cancelled_by=event.by), Status.CANCELLED, event.reason, _by_whom(event))
+    job = job if job.is_ending else replace(job, cancelled_by=event.by)
+    return end_after_grace(job, Status.CANCELLED, event.reason, _by_whom(event), now)
 
 
 def cancelled_in_queue(job: Job, event: ev.CancelRequested, now: float) -> Decision:

@@ -25,6 +25,9 @@ def step_asked(job: Job, event: ev.StepRequested, now: float) -> Decision:
                 cause="the coordinator repeated a call with another content",
             )
         return job, ()
+    if job.is_ending and not event.cleanup:
+        what = f"{job.label} is ending and runs steps for clean-up only"
+        raise Conflict("job-ending", what, cause=job.message, hint="step.run(COMMAND, cleanup=True)")
     if len(job.steps) > MAX_STEPS:
         raise Conflict("too-many-steps", f"a job has at most {MAX_STEPS} steps", hint="let one command do more")
     step = Step(
@@ -38,6 +41,9 @@ def step_asked(job: Job, event: ev.StepRequested, now: float) -> Decision:
         shell=event.shell,
         leg=event.leg,
         isolation=event.isolation,
+        retry_delay_seconds=event.retry_delay_seconds,
+        retry_on=event.retry_on,
+        cleanup=event.cleanup,
         requested_at=now,
     )
     return with_step(job, step), ()
@@ -101,7 +107,7 @@ def step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
     if step is None:
         return job, ()
     if _is_tried_again(job, step, event.end):
-        return with_step(_sealed(job, step, event.end, now), step.next_attempt()), ()
+        return with_step(_sealed(job, step, event.end, now), step.next_attempt(now)), ()
     end = event.end
     if step.stopping and (end.status, end.reason) == (Status.CANCELLED, Reason.CANCELLED):
         end = replace(end, reason=Reason.STOPPED, message=_STOPPED.message)
@@ -112,8 +118,8 @@ def step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
 
 
 def _is_tried_again(job: Job, step: Step, end: ev.StepEnd) -> bool:
-    has_failed = end.status is not Status.SUCCESS and not step.stopping
-    return has_failed and job.phase is Phase.RUNNING and step.attempt <= step.retries
+    has_failed = end.status is not Status.SUCCESS and not step.stopping and step not in job.interrupted_steps
+    return has_failed and job.phase is Phase.RUNNING and step.attempt <= step.retries and step.retries_after(end)
 
 
 def container_lost(job: Job, event: ev.ContainerLost, now: float) -> Decision:

@@ -12,6 +12,28 @@ MAX_STEPS = 2000
 
 MAX_RETRIES = 10
 
+MAX_RETRY_DELAY_SECONDS = 3600
+"""A service that needs longer to come back is an outage; the pause counts for the job's deadline."""
+
+MAX_RETRY_ON = 20
+"""Exit codes and reasons of one step."""
+
+RETRY_REASONS = (
+    Reason.STEP_FAILED,
+    Reason.STEP_TIMEOUT,
+    Reason.OUT_OF_MEMORY,
+    Reason.COMMAND_NOT_STARTED,
+    Reason.IMAGE_PULL_FAILED,
+    Reason.WORKSPACE_FULL,
+    Reason.INFRASTRUCTURE_LOST,
+    Reason.POD_LOST,
+    Reason.EVICTED,
+    Reason.PREEMPTED,
+    Reason.NODE_LOST,
+    Reason.NODE_DRAINED,
+)
+"""Those with which an attempt may end and another follow; the SDK has the same list."""
+
 
 class StepPhase(StrEnum):
     """WAITING: for a container. PLACED: assigned to one, counts as started. STARTED: reported by its supervisor."""
@@ -33,6 +55,9 @@ class Step(Record):
     container is found. shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
     leg: the name of the matrix' leg that it belongs to, "" for none. isolation: the number of that leg's own
     containers, 0 for those of the job.
+    retry_delay_seconds: the pause before each further attempt. retry_on: exit codes as digits and reasons after which
+    there is one; empty for any failure. next_attempt_at: no attempt is placed before, in Unix seconds.
+    cleanup: it may also run while the job is ending.
     stopping: the danubefile asked for its end. An attempt that ends for that, and not by itself, fails no job.
     memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
     that this attempt needed too much.
@@ -48,6 +73,10 @@ class Step(Record):
     shell: str = ""
     leg: str = ""
     isolation: int = 0
+    retry_delay_seconds: int = 0
+    retry_on: tuple[str, ...] = ()
+    next_attempt_at: float | None = None
+    cleanup: bool = False
     attempt: int = 1
     phase: StepPhase = StepPhase.WAITING
     status: Status = Status.PENDING
@@ -73,9 +102,14 @@ class Step(Record):
     def ended(self, end: StepEnd, now: float) -> "Step":
         return replace(self, phase=StepPhase.ENDED, status=end.status, end=end, finished_at=now)
 
-    def next_attempt(self) -> "Step":
+    def retries_after(self, end: StepEnd) -> bool:
+        """Whether the author wants another attempt after one that has ended so, and not with a success."""
+        return not self.retry_on or str(end.reason) in self.retry_on or str(end.exit_code) in self.retry_on
+
+    def next_attempt(self, now: float) -> "Step":
         return replace(
             self,
+            next_attempt_at=now + self.retry_delay_seconds if self.retry_delay_seconds else None,
             attempt=self.attempt + 1,
             phase=StepPhase.WAITING,
             status=Status.PENDING,

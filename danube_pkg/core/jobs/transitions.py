@@ -13,8 +13,8 @@ The rules:
 3. Any other (phase, event) pair raises `IllegalEvent`: a bug in Danube.
 4. A request that comes too late raises Conflict, since a caller waits for the answer: StepRequested, Approved,
    EnvironmentRequested, EnvironmentDecided.
-5. The outcome is decided once, by `outcome.conclude`. It increments the job's generation, so that effects which were
-   owed before are skipped.
+5. The outcome is decided once, by `outcome.conclude`, which increments the job's generation, so that effects which
+   were owed before are skipped; or before that by `outcome.end_after_grace`, for a job that may still clean up.
 6. The public status changes to an end only when the log is whole, no step is open and provenance is signed.
 7. A job succeeds on one path only: the coordinator's Finish without a failure, no open step, and each checked step
    with an authentic record of success.
@@ -76,6 +76,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.RUNNING, ev.EnvironmentRequested): approval_transitions.requested,
     (Phase.RUNNING, ev.EnvironmentGranted): approval_transitions.granted,
     (Phase.RUNNING, ev.EnvironmentExpired): approval_transitions.expired,
+    (Phase.RUNNING, ev.GraceEnded): outcome.grace_ended,
     (Phase.RUNNING, ev.FilesSealed): outcome.files_sealed,
     (Phase.RUNNING, ev.ClockMoved): clock_jumps.clock_moved,
     #
@@ -109,6 +110,8 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.Admitted: (Phase.CLOSED,),
     # The deadline's timer and whatever ends the job run at the same time; a job that waits has no deadline yet.
     ev.DeadlinePassed: (Phase.QUEUED, *_DECIDED),
+    # The danubefile returns at the moment when its grace period ends.
+    ev.GraceEnded: _DECIDED,
     # Only what runs has a start and a deadline that must agree with the clock.
     ev.ClockMoved: (Phase.QUEUED, *_DECIDED),
     # Two cancels, or a cancel and the end that overtook it. A client learns it from the status in the answer.

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 from danube._proto import coordinator_pb2 as pb
 
@@ -16,6 +17,7 @@ from danube_pkg.core.jobs.coordination import (
     MAX_ISOLATED_LEGS,
     MAX_LEG_BYTES,
     MAX_NAME_BYTES,
+    MAX_SECRET_READS,
     MAX_SHELL_BYTES,
     MAX_STEP_BYTES,
     MAX_STEP_NAME_BYTES,
@@ -36,7 +38,7 @@ from danube_pkg.core.jobs.reports import (
     ReportCounts,
     ReportedTest,
 )
-from danube_pkg.core.jobs.steps import MAX_RETRIES
+from danube_pkg.core.jobs.steps import MAX_RETRIES, MAX_RETRY_DELAY_SECONDS, MAX_RETRY_ON, RETRY_REASONS
 from danube_pkg.core.reasons import Reason, reason_named
 
 MAX_NAME_SHOWN = 60
@@ -88,6 +90,12 @@ def start_version(request: pb.StartRequest) -> int:
 def secret_request(request: pb.ReadSecretRequest) -> tuple[int, str]:
     """Sequence and key. Raises TooLarge."""
     _check_name("the name of the secret", request.key)
+    if request.sequence > MAX_SECRET_READS:
+        raise TooLarge(
+            "too-many-secret-reads",
+            f"a job may read secrets {MAX_SECRET_READS} times",
+            hint='read each once and keep its value: token = secrets.get("TOKEN")',
+        )
     return request.sequence, request.key
 
 
@@ -170,8 +178,7 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
             hint="put the script, or large values, into a file of the repository or the workspace",
         )
     _check_arguments(request)
-    if request.sequence < 1 or request.retries > MAX_RETRIES:
-        raise Invalid("step-invalid", f"a step's sequence counts from 1 and it has at most {MAX_RETRIES} retries")
+    _check_retries(request)
     if len(request.shell.encode()) > MAX_SHELL_BYTES or "\0" in request.shell:
         raise Invalid(
             "step-invalid",
@@ -198,7 +205,23 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
         shell=request.shell,
         leg=request.leg,
         isolation=request.isolation,
+        retry_delay_seconds=request.retry_delay_seconds,
+        retry_on=tuple(request.retry_on),
+        cleanup=request.cleanup,
     )
+
+
+def _check_retries(request: pb.RunStepRequest) -> None:
+    if request.sequence < 1 or request.retries > MAX_RETRIES:
+        raise Invalid("step-invalid", f"a step's sequence counts from 1 and it has at most {MAX_RETRIES} retries")
+    known = all(one in RETRY_REASONS or re.fullmatch("[1-9][0-9]{0,2}", one) for one in request.retry_on)
+    if request.retry_delay_seconds > MAX_RETRY_DELAY_SECONDS or len(request.retry_on) > MAX_RETRY_ON or not known:
+        raise Invalid(
+            "step-invalid",
+            f"the retries of step {request.sequence} have a pause of more than {MAX_RETRY_DELAY_SECONDS} s, or name more"
+            f" than {MAX_RETRY_ON} or unknown failures",
+            hint='step.retry(3, 10, on=[75, "step-timeout"])',
+        )
 
 
 def _check_arguments(request: pb.RunStepRequest) -> None:

@@ -13,9 +13,9 @@ from functools import partial
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.caches.cache import CacheRequest
 from danube_pkg.core.caches.outcome import CacheResult
-from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, Unauthenticated
+from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, TooLarge, Unauthenticated
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.coordination import JobContext, StepOutcome, StepRequest
+from danube_pkg.core.jobs.coordination import MAX_ID_TOKENS, JobContext, StepOutcome, StepRequest
 from danube_pkg.core.jobs.environment import job_url
 from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.events import ScriptFailure
@@ -24,26 +24,31 @@ from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status, reason_named
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, ContainerFile
+from danube_pkg.kit.tasks import until
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.caches import Caches
 from danube_pkg.services.images.builds import ImageBuilds
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.grace import stop_until_ended
 from danube_pkg.services.jobs.id_tokens import IdTokens
 from danube_pkg.services.jobs.job_caches import JobCaches
 from danube_pkg.services.jobs.job_text import JobText
-from danube_pkg.services.jobs.log_lines import write_artifact, write_id_token, write_pushed_image, write_report
+from danube_pkg.services.jobs.log_lines import (
+    write_artifact,
+    write_id_token,
+    write_pause,
+    write_pushed_image,
+    write_report,
+)
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
-from danube_pkg.services.jobs.supervisor_calls import read_output_again, stop_step
+from danube_pkg.services.jobs.supervisor_calls import read_output_again
 from danube_pkg.services.jobs.waits import EGRESS, SOURCE, Waits
 from danube_pkg.services.secrets import Secrets
 
 MAX_MESSAGE_LENGTH = 2000
 """For the message of a failure; the whole traceback is in the log."""
-
-STOP_AGAIN_SECONDS = 0.5
-"""Before a step is stopped again whose supervisor could not be reached."""
 
 _log = logging.getLogger("danube.coordination")
 
@@ -150,6 +155,9 @@ class Coordination:
             shell=request.shell,
             leg=text.masked(request.leg),
             isolation=request.isolation,
+            retry_delay_seconds=request.retry_delay_seconds,
+            retry_on=request.retry_on,
+            cleanup=request.cleanup,
         )
         if known is not None and known.phase is StepPhase.ENDED:
             await active.apply(asked)
@@ -168,7 +176,8 @@ class Coordination:
                     for pushed in await self._builds.record(active.job, request, outcome.output or b""):
                         write_pushed_image(await self._resources.log(active), pushed)
                 return outcome
-            if step.phase is StepPhase.WAITING and active.job.runs_steps:
+            is_next = step.phase is StepPhase.WAITING and active.job.runs_steps
+            if is_next and not await self._pauses(active, step):
                 await self._place(active, step)
             await active.wait_until(lambda job: self._calls_for_action(active, request.sequence))
 
@@ -176,21 +185,20 @@ class Coordination:
         """End a step and wait for its end. The call may be repeated at any time. Raises Conflict for no such step."""
         active = self._engine.active_job(job_id)
         await active.apply(ev.StepStopRequested(sequence))
-        while (step := active.step(sequence)).phase is not StepPhase.ENDED:
-            phase, attempt = step.phase, step.attempt
-            if phase is StepPhase.STARTED and not await stop_step(active.job, step, self._ports):
-                await self._ports.clock.sleep(STOP_AGAIN_SECONDS)
-                continue
-
-            def has_moved(job: Job) -> bool:
-                now = active.step(sequence)
-                return (now.phase, now.attempt) != (phase, attempt)  # noqa: B023 - awaited within this round
-
-            await active.wait_until(has_moved)
+        await stop_until_ended(active, sequence, self._ports)
 
     def _calls_for_action(self, active: ActiveJob, sequence: int) -> bool:
         phase = active.step(sequence).phase
         return phase is StepPhase.ENDED or (phase is StepPhase.WAITING and active.job.runs_steps)
+
+    async def _pauses(self, active: ActiveJob, step: Step) -> bool:
+        """Wait a part of the pause before a further attempt, in case that it is not over."""
+        if (seconds := (step.next_attempt_at or 0.0) - self._ports.clock.now()) <= 0:
+            return False
+        write_pause(await self._resources.log(active), step)
+        changed = active.wait_until(lambda job: active.step(step.sequence) is not step)
+        await until(changed, self._ports.clock.sleep(seconds), name=f"pause {step.id}")
+        return True
 
     async def _place(self, active: ActiveJob, step: Step) -> None:
         """Assign the attempt to a running container of its image; once that is stored, it is never assigned to
@@ -242,31 +250,30 @@ class Coordination:
     async def read_secret(self, job_id: str, sequence: int, key: str) -> bytes:
         """The value, masked in the log and in the egress ledger from now on. The read is audited."""
         active = self._engine.active_job(job_id)
-        if active.job.phase is not Phase.RUNNING:
-            raise Conflict(
-                "job-ending", f"secrets cannot be read: {active.job.label} is ending", hint="danube rerun JOB"
-            )
+        _refuse_when_ending(active.job, "secrets cannot be read")
         JobText(await self._resources.log(active)).refuse_secret("the name of a secret", key)
-        value = await self._secrets.read_for_job(active.job, sequence, key)
+        value = await self._secrets.read_for_job(active.job, sequence, key, self._id_tokens.issue_to_server)
         await self._mask(active, value)
         return value
 
-    async def _mask(self, active: ActiveJob, value: bytes) -> None:
+    async def _mask(self, active: ActiveJob, *values: bytes) -> None:
         """From now on, in the log and in the egress ledger."""
-        mask = partial(self._resources.mask, active, value)
+        mask = partial(self._resources.mask, active, *values)
         await self._waits.until_done(active, EGRESS, mask, Reason.INFRASTRUCTURE_LOST)
 
     async def issue_id_token(self, job_id: str, audience: str) -> str:
-        """An identity token of the job, masked from now on. A repeated call gets another one."""
+        """An identity token of the job, masked from now on. A repeated call gets another one. Raises TooLarge."""
         active = self._engine.active_job(job_id)
-        if active.job.phase is not Phase.RUNNING:
-            what = f"no identity token is issued: {active.job.label} is ending"
-            raise Conflict("job-ending", what, hint="danube rerun JOB")
+        _refuse_when_ending(active.job, "no identity token is issued")
         log = await self._resources.log(active)
         JobText(log).refuse_secret("the audience", audience)
         token = await self._id_tokens.issue(active.job, audience)
+        if len(active.id_tokens) >= MAX_ID_TOKENS:
+            what = f"a job may get {MAX_ID_TOKENS} identity tokens"
+            raise TooLarge("too-many-id-tokens", what, hint="use a token until it expires: one for each audience")
+        active.id_tokens.append(token.encode())
         await self._caches.withhold(active.job)
-        await self._mask(active, token.encode())
+        await self._mask(active, *active.id_tokens)
         write_id_token(log, audience)
         return token
 
@@ -336,8 +343,8 @@ class Coordination:
             raise Conflict("job-ending", what, hint="danube rerun JOB")
         log = await self._resources.log(active)
         report = JobText(log).masked_report(report)
+        await active.apply(ev.ReportAdded(report.counts))  # refused beyond the bound; else a repeated call continues
         await self._ports.reports.add_report(job_id, report)
-        await active.apply(ev.ReportAdded(report.counts))
         write_report(log, report)
 
     async def finish(self, job_id: str, failure: ScriptFailure | None) -> None:
@@ -348,6 +355,13 @@ class Coordination:
             message = text.masked(failure.message)[:MAX_MESSAGE_LENGTH]
             failure = ScriptFailure(failure.reason, message, failure.step)
         await active.apply(ev.Finished(failure))
+
+
+def _refuse_when_ending(job: Job, what: str) -> None:
+    """Nothing secret is given to a job whose outcome is decided, also while it cleans up. Raises Conflict."""
+    if job.phase is not Phase.RUNNING or job.is_ending:
+        hint = "read what the clean-up needs before it is needed; or: danube rerun JOB"
+        raise Conflict("job-ending", f"{what}: {job.label} is ending", hint=hint)
 
 
 def _name_of(known: Step | None, request: StepRequest, text: JobText) -> str:

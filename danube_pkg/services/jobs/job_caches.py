@@ -99,7 +99,7 @@ class JobCaches:
             except (PlatformError, OSError) as error:
                 return error
 
-        ending = active.wait_until(lambda job: job.phase is not Phase.RUNNING)
+        ending = active.wait_until(lambda job: job.phase is not Phase.RUNNING or job.is_ending)
         result = await until(ending, working(), name=f"cache {active.job.id}")
         if isinstance(result, CacheResult):
             return result
@@ -197,5 +197,5 @@ class JobCaches:
 
 
 def _check_running(active: ActiveJob) -> None:
-    if active.job.phase is not Phase.RUNNING:
+    if active.job.phase is not Phase.RUNNING or active.job.is_ending:
         raise Conflict("job-ending", f"caches are closed: {active.job.label} is ending", hint="danube rerun JOB")

@@ -21,6 +21,7 @@ from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.approval_waits import ApprovalWait
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.follower import StepFollower
+from danube_pkg.services.jobs.grace import end_grace, stop_until_ended
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.sealing import seal_while_running
@@ -121,9 +122,13 @@ class JobTasks:
             self.ensure(active, "source", partial(self._prepare_source, active))
         if job.deadline_at is not None and job.phase in _HAS_A_DEADLINE:
             self.ensure(active, "deadline", partial(self._deadline, active))
+        if job.is_ending:
+            self.ensure(active, "grace", partial(self._grace, active))
+            for step in job.interrupted_steps:
+                stop = partial(stop_until_ended, active, step.sequence, self._ports)
+                self.ensure(active, f"stop {step.sequence}", stop)
         if job.phase is Phase.RUNNING:
             self.ensure(active, "seals", partial(seal_while_running, active, self._ports))
-        if job.phase is Phase.RUNNING:
             for approval in job.approvals:
                 wait = ApprovalWait(active, approval.sequence, self._ports, self._resources, self._queue_changed)
                 self.ensure(active, f"approval {approval.sequence}", wait.run)
@@ -147,8 +152,8 @@ class JobTasks:
         active.source_period = began, self._ports.clock.now()
 
     async def _deadline(self, active: ActiveJob) -> None:
-        """A wait for an approval stops the time: the deadline is later behind it."""
-        while active.job.phase in _HAS_A_DEADLINE:
+        """A wait for an approval stops the time: the deadline is later behind it. A job that is ending has another."""
+        while active.job.phase in _HAS_A_DEADLINE and not active.job.is_ending:
             if active.job.waits_for_approval:
                 await active.wait_until(lambda job: not job.waits_for_approval)
                 continue
@@ -159,6 +164,9 @@ class JobTasks:
                 continue
             waits = active.wait_until(lambda job: job.waits_for_approval)
             await until(waits, self._ports.clock.sleep(left), name=f"deadline {active.job.id}")
+
+    async def _grace(self, active: ActiveJob) -> None:
+        await end_grace(active, await self._resources.log(active), self._ports)
 
     async def _follow(self, active: ActiveJob, step: Step) -> None:
         """Follow a placed attempt until it ends, by its follower or by another event."""

@@ -76,6 +76,19 @@ def write_step_end(log: JobLog, step: Step, attempt: int, end: StepEnd) -> None:
     )
 
 
+def write_grace(log: JobLog, job: Job) -> None:
+    """A job that is ending may clean up."""
+    seconds = job.settings.grace_seconds
+    text = f"{one_line(job.message)}: its steps are stopped, then at most {seconds} s for clean-up and uploads"
+    log.note("grace", 0, f"--- {text}; another cancel ends it at once")
+
+
+def write_pause(log: JobLog, step: Step) -> None:
+    """The step's next attempt waits for its author's pause."""
+    text = f"--- step {step.sequence}: attempt {step.attempt} follows in {step.retry_delay_seconds} s"
+    log.note(f"pause:{step.sequence}:{step.attempt}", step.sequence, text)
+
+
 def write_stopping(log: JobLog, step: Step) -> None:
     """A step is being stopped. Raises StorageFull."""
     log.note(f"stop:{step.sequence}", step.sequence, f"--- stopping {one_line(step.name)}")

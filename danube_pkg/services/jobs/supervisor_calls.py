@@ -107,7 +107,7 @@ def container_of(pod_id: str, step: Step) -> Container:
 
 def coordinator_request(job: Job, command: str, now: float) -> StepRequest:
     """The coordinator's program is a step like any other. Its timeout ends it also when no server runs."""
-    left = int((job.deadline_at or 0.0) - now) + int(2 * GRACE_SECONDS)
+    left = int((job.deadline_at or 0.0) - now) + int(2 * GRACE_SECONDS) + job.settings.grace_seconds
     return StepRequest(
         sequence=COORDINATOR_SEQUENCE,
         name=job.settings.script,

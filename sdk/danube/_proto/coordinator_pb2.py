@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x63oordinator.proto\x12\tdanube.v1\"G\n\x07Problem\x12\x11\n\treference\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\"(\n\x0cStartRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\"\x8e\x03\n\nJobContext\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x12\n\nrepository\x18\x04 \x01(\t\x12\x0e\n\x06script\x18\x05 \x01(\t\x12\x0f\n\x07trigger\x18\x06 \x01(\t\x12\x0b\n\x03ref\x18\x07 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x08 \x01(\t\x12\x0b\n\x03tag\x18\t \x01(\t\x12\x12\n\ncommit_sha\x18\n \x01(\t\x12\x31\n\x06params\x18\x0b \x03(\x0b\x32!.danube.v1.JobContext.ParamsEntry\x12\x19\n\x11pull_request_json\x18\x0c \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_at\x18\r \x01(\x01\x12\x15\n\rdefault_image\x18\x0e \x01(\t\x12\x17\n\x0fupstream_job_id\x18\x14 \x01(\t\x12\x0f\n\x07job_url\x18\x0f \x01(\t\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\".\n\x12\x46\x65tchSourceRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\"\x1b\n\x0bSourceChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\xe2\x02\n\x0eRunStepRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x04 \x01(\t\x12\r\n\x05image\x18\x05 \x01(\t\x12?\n\x0b\x65nvironment\x18\x06 \x03(\x0b\x32*.danube.v1.RunStepRequest.EnvironmentEntry\x12\x19\n\x11working_directory\x18\x07 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x08 \x01(\r\x12\x0f\n\x07retries\x18\t \x01(\r\x12\r\n\x05\x63heck\x18\n \x01(\x08\x12\r\n\x05shell\x18\x0b \x01(\t\x12\x0b\n\x03leg\x18\x14 \x01(\t\x12\x11\n\tisolation\x18\x15 \x01(\r\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe8\x01\n\nStepResult\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\texit_code\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06signal\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x18\n\x10\x64uration_seconds\x18\x06 \x01(\x01\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x13\n\x06output\x18\x08 \x01(\x0cH\x02\x88\x01\x01\x12\x18\n\x10output_truncated\x18\t \x01(\x08\x42\x0c\n\n_exit_codeB\t\n\x07_signalB\t\n\x07_output\"=\n\x0fStopStepRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\"\x0f\n\rStopStepReply\"L\n\x11ReadSecretRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0b\n\x03key\x18\x03 \x01(\t\"\x17\n\x06Secret\x12\r\n\x05value\x18\x01 \x01(\x0c\"N\n\x0eIdTokenRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x10\n\x08\x61udience\x18\x03 \x01(\t\"\x18\n\x07IdToken\x12\r\n\x05value\x18\x01 \x01(\t\"n\n\x12\x45nvironmentRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x04 \x01(\r\"a\n\x10\x45nvironmentGrant\x12\x13\n\x0b\x61pproved_by\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproved_at\x18\x02 \x01(\x01\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_at\x18\x04 \x01(\x01\"\x85\x01\n\x0c\x43\x61\x63heRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\r\n\x05paths\x18\x05 \x03(\t\x12\x10\n\x08\x66\x61llback\x18\x06 \x03(\t\x12\r\n\x05image\x18\x07 \x01(\t\">\n\nCacheReply\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\"\x8d\x01\n\nTestReport\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0e\n\x06passed\x18\x03 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\r\x12\x0f\n\x07skipped\x18\x05 \x01(\r\x12\"\n\x05\x63\x61ses\x18\x06 \x03(\x0b\x32\x13.danube.v1.TestCase\"f\n\x08TestCase\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0c\n\x04\x66ile\x18\x05 \x01(\t\x12\x0c\n\x04line\x18\x06 \x01(\r\"\x11\n\x0fTestReportReply\"}\n\rArtifactChunk\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\tfile_name\x18\x04 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x11\n\tdescribes\x18\x06 \x01(\t\"<\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"i\n\rFinishRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0f\n\x07success\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0c\n\x04step\x18\x05 \x01(\r\"\r\n\x0b\x46inishReply2\x9a\x06\n\x0b\x43oordinator\x12\x37\n\x05Start\x12\x17.danube.v1.StartRequest\x1a\x15.danube.v1.JobContext\x12\x46\n\x0b\x46\x65tchSource\x12\x1d.danube.v1.FetchSourceRequest\x1a\x16.danube.v1.SourceChunk0\x01\x12;\n\x07RunStep\x12\x19.danube.v1.RunStepRequest\x1a\x15.danube.v1.StepResult\x12@\n\x08StopStep\x12\x1a.danube.v1.StopStepRequest\x1a\x18.danube.v1.StopStepReply\x12=\n\nReadSecret\x12\x1c.danube.v1.ReadSecretRequest\x1a\x11.danube.v1.Secret\x12=\n\x0cIssueIdToken\x12\x19.danube.v1.IdTokenRequest\x1a\x12.danube.v1.IdToken\x12O\n\x11\x41skForEnvironment\x12\x1d.danube.v1.EnvironmentRequest\x1a\x1b.danube.v1.EnvironmentGrant\x12>\n\x0cRestoreCache\x12\x17.danube.v1.CacheRequest\x1a\x15.danube.v1.CacheReply\x12;\n\tSaveCache\x12\x17.danube.v1.CacheRequest\x1a\x15.danube.v1.CacheReply\x12@\n\x0bReportTests\x12\x15.danube.v1.TestReport\x1a\x1a.danube.v1.TestReportReply\x12\x41\n\x0eUploadArtifact\x12\x18.danube.v1.ArtifactChunk\x1a\x13.danube.v1.Artifact(\x01\x12:\n\x06\x46inish\x12\x18.danube.v1.FinishRequest\x1a\x16.danube.v1.FinishReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x63oordinator.proto\x12\tdanube.v1\"G\n\x07Problem\x12\x11\n\treference\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\"(\n\x0cStartRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\"\x8e\x03\n\nJobContext\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x12\n\nrepository\x18\x04 \x01(\t\x12\x0e\n\x06script\x18\x05 \x01(\t\x12\x0f\n\x07trigger\x18\x06 \x01(\t\x12\x0b\n\x03ref\x18\x07 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x08 \x01(\t\x12\x0b\n\x03tag\x18\t \x01(\t\x12\x12\n\ncommit_sha\x18\n \x01(\t\x12\x31\n\x06params\x18\x0b \x03(\x0b\x32!.danube.v1.JobContext.ParamsEntry\x12\x19\n\x11pull_request_json\x18\x0c \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_at\x18\r \x01(\x01\x12\x15\n\rdefault_image\x18\x0e \x01(\t\x12\x17\n\x0fupstream_job_id\x18\x14 \x01(\t\x12\x0f\n\x07job_url\x18\x0f \x01(\t\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\".\n\x12\x46\x65tchSourceRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\"\x1b\n\x0bSourceChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\xa2\x03\n\x0eRunStepRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x04 \x01(\t\x12\r\n\x05image\x18\x05 \x01(\t\x12?\n\x0b\x65nvironment\x18\x06 \x03(\x0b\x32*.danube.v1.RunStepRequest.EnvironmentEntry\x12\x19\n\x11working_directory\x18\x07 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x08 \x01(\r\x12\x0f\n\x07retries\x18\t \x01(\r\x12\r\n\x05\x63heck\x18\n \x01(\x08\x12\r\n\x05shell\x18\x0b \x01(\t\x12\x0b\n\x03leg\x18\x14 \x01(\t\x12\x11\n\tisolation\x18\x15 \x01(\r\x12\x1b\n\x13retry_delay_seconds\x18\x1e \x01(\r\x12\x10\n\x08retry_on\x18\x1f \x03(\t\x12\x0f\n\x07\x63leanup\x18  \x01(\x08\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe8\x01\n\nStepResult\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\texit_code\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06signal\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x18\n\x10\x64uration_seconds\x18\x06 \x01(\x01\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x13\n\x06output\x18\x08 \x01(\x0cH\x02\x88\x01\x01\x12\x18\n\x10output_truncated\x18\t \x01(\x08\x42\x0c\n\n_exit_codeB\t\n\x07_signalB\t\n\x07_output\"=\n\x0fStopStepRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\"\x0f\n\rStopStepReply\"L\n\x11ReadSecretRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0b\n\x03key\x18\x03 \x01(\t\"\x17\n\x06Secret\x12\r\n\x05value\x18\x01 \x01(\x0c\"N\n\x0eIdTokenRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x10\n\x08\x61udience\x18\x03 \x01(\t\"\x18\n\x07IdToken\x12\r\n\x05value\x18\x01 \x01(\t\"n\n\x12\x45nvironmentRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x04 \x01(\r\"a\n\x10\x45nvironmentGrant\x12\x13\n\x0b\x61pproved_by\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproved_at\x18\x02 \x01(\x01\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_at\x18\x04 \x01(\x01\"\x85\x01\n\x0c\x43\x61\x63heRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\r\n\x05paths\x18\x05 \x03(\t\x12\x10\n\x08\x66\x61llback\x18\x06 \x03(\t\x12\r\n\x05image\x18\x07 \x01(\t\">\n\nCacheReply\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\"\x8d\x01\n\nTestReport\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0e\n\x06passed\x18\x03 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\r\x12\x0f\n\x07skipped\x18\x05 \x01(\r\x12\"\n\x05\x63\x61ses\x18\x06 \x03(\x0b\x32\x13.danube.v1.TestCase\"f\n\x08TestCase\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0c\n\x04\x66ile\x18\x05 \x01(\t\x12\x0c\n\x04line\x18\x06 \x01(\r\"\x11\n\x0fTestReportReply\"}\n\rArtifactChunk\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\tfile_name\x18\x04 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x11\n\tdescribes\x18\x06 \x01(\t\"<\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"i\n\rFinishRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0f\n\x07success\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0c\n\x04step\x18\x05 \x01(\r\"\r\n\x0b\x46inishReply2\x9a\x06\n\x0b\x43oordinator\x12\x37\n\x05Start\x12\x17.danube.v1.StartRequest\x1a\x15.danube.v1.JobContext\x12\x46\n\x0b\x46\x65tchSource\x12\x1d.danube.v1.FetchSourceRequest\x1a\x16.danube.v1.SourceChunk0\x01\x12;\n\x07RunStep\x12\x19.danube.v1.RunStepRequest\x1a\x15.danube.v1.StepResult\x12@\n\x08StopStep\x12\x1a.danube.v1.StopStepRequest\x1a\x18.danube.v1.StopStepReply\x12=\n\nReadSecret\x12\x1c.danube.v1.ReadSecretRequest\x1a\x11.danube.v1.Secret\x12=\n\x0cIssueIdToken\x12\x19.danube.v1.IdTokenRequest\x1a\x12.danube.v1.IdToken\x12O\n\x11\x41skForEnvironment\x12\x1d.danube.v1.EnvironmentRequest\x1a\x1b.danube.v1.EnvironmentGrant\x12>\n\x0cRestoreCache\x12\x17.danube.v1.CacheRequest\x1a\x15.danube.v1.CacheReply\x12;\n\tSaveCache\x12\x17.danube.v1.CacheRequest\x1a\x15.danube.v1.CacheReply\x12@\n\x0bReportTests\x12\x15.danube.v1.TestReport\x1a\x1a.danube.v1.TestReportReply\x12\x41\n\x0eUploadArtifact\x12\x18.danube.v1.ArtifactChunk\x1a\x13.danube.v1.Artifact(\x01\x12:\n\x06\x46inish\x12\x18.danube.v1.FinishRequest\x1a\x16.danube.v1.FinishReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,45 +48,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SOURCECHUNK']._serialized_start=596
   _globals['_SOURCECHUNK']._serialized_end=623
   _globals['_RUNSTEPREQUEST']._serialized_start=626
-  _globals['_RUNSTEPREQUEST']._serialized_end=980
-  _globals['_RUNSTEPREQUEST_ENVIRONMENTENTRY']._serialized_start=930
-  _globals['_RUNSTEPREQUEST_ENVIRONMENTENTRY']._serialized_end=980
-  _globals['_STEPRESULT']._serialized_start=983
-  _globals['_STEPRESULT']._serialized_end=1215
-  _globals['_STOPSTEPREQUEST']._serialized_start=1217
-  _globals['_STOPSTEPREQUEST']._serialized_end=1278
-  _globals['_STOPSTEPREPLY']._serialized_start=1280
-  _globals['_STOPSTEPREPLY']._serialized_end=1295
-  _globals['_READSECRETREQUEST']._serialized_start=1297
-  _globals['_READSECRETREQUEST']._serialized_end=1373
-  _globals['_SECRET']._serialized_start=1375
-  _globals['_SECRET']._serialized_end=1398
-  _globals['_IDTOKENREQUEST']._serialized_start=1400
-  _globals['_IDTOKENREQUEST']._serialized_end=1478
-  _globals['_IDTOKEN']._serialized_start=1480
-  _globals['_IDTOKEN']._serialized_end=1504
-  _globals['_ENVIRONMENTREQUEST']._serialized_start=1506
-  _globals['_ENVIRONMENTREQUEST']._serialized_end=1616
-  _globals['_ENVIRONMENTGRANT']._serialized_start=1618
-  _globals['_ENVIRONMENTGRANT']._serialized_end=1715
-  _globals['_CACHEREQUEST']._serialized_start=1718
-  _globals['_CACHEREQUEST']._serialized_end=1851
-  _globals['_CACHEREPLY']._serialized_start=1853
-  _globals['_CACHEREPLY']._serialized_end=1915
-  _globals['_TESTREPORT']._serialized_start=1918
-  _globals['_TESTREPORT']._serialized_end=2059
-  _globals['_TESTCASE']._serialized_start=2061
-  _globals['_TESTCASE']._serialized_end=2163
-  _globals['_TESTREPORTREPLY']._serialized_start=2165
-  _globals['_TESTREPORTREPLY']._serialized_end=2182
-  _globals['_ARTIFACTCHUNK']._serialized_start=2184
-  _globals['_ARTIFACTCHUNK']._serialized_end=2309
-  _globals['_ARTIFACT']._serialized_start=2311
-  _globals['_ARTIFACT']._serialized_end=2371
-  _globals['_FINISHREQUEST']._serialized_start=2373
-  _globals['_FINISHREQUEST']._serialized_end=2478
-  _globals['_FINISHREPLY']._serialized_start=2480
-  _globals['_FINISHREPLY']._serialized_end=2493
-  _globals['_COORDINATOR']._serialized_start=2496
-  _globals['_COORDINATOR']._serialized_end=3290
+  _globals['_RUNSTEPREQUEST']._serialized_end=1044
+  _globals['_RUNSTEPREQUEST_ENVIRONMENTENTRY']._serialized_start=994
+  _globals['_RUNSTEPREQUEST_ENVIRONMENTENTRY']._serialized_end=1044
+  _globals['_STEPRESULT']._serialized_start=1047
+  _globals['_STEPRESULT']._serialized_end=1279
+  _globals['_STOPSTEPREQUEST']._serialized_start=1281
+  _globals['_STOPSTEPREQUEST']._serialized_end=1342
+  _globals['_STOPSTEPREPLY']._serialized_start=1344
+  _globals['_STOPSTEPREPLY']._serialized_end=1359
+  _globals['_READSECRETREQUEST']._serialized_start=1361
+  _globals['_READSECRETREQUEST']._serialized_end=1437
+  _globals['_SECRET']._serialized_start=1439
+  _globals['_SECRET']._serialized_end=1462
+  _globals['_IDTOKENREQUEST']._serialized_start=1464
+  _globals['_IDTOKENREQUEST']._serialized_end=1542
+  _globals['_IDTOKEN']._serialized_start=1544
+  _globals['_IDTOKEN']._serialized_end=1568
+  _globals['_ENVIRONMENTREQUEST']._serialized_start=1570
+  _globals['_ENVIRONMENTREQUEST']._serialized_end=1680
+  _globals['_ENVIRONMENTGRANT']._serialized_start=1682
+  _globals['_ENVIRONMENTGRANT']._serialized_end=1779
+  _globals['_CACHEREQUEST']._serialized_start=1782
+  _globals['_CACHEREQUEST']._serialized_end=1915
+  _globals['_CACHEREPLY']._serialized_start=1917
+  _globals['_CACHEREPLY']._serialized_end=1979
+  _globals['_TESTREPORT']._serialized_start=1982
+  _globals['_TESTREPORT']._serialized_end=2123
+  _globals['_TESTCASE']._serialized_start=2125
+  _globals['_TESTCASE']._serialized_end=2227
+  _globals['_TESTREPORTREPLY']._serialized_start=2229
+  _globals['_TESTREPORTREPLY']._serialized_end=2246
+  _globals['_ARTIFACTCHUNK']._serialized_start=2248
+  _globals['_ARTIFACTCHUNK']._serialized_end=2373
+  _globals['_ARTIFACT']._serialized_start=2375
+  _globals['_ARTIFACT']._serialized_end=2435
+  _globals['_FINISHREQUEST']._serialized_start=2437
+  _globals['_FINISHREQUEST']._serialized_end=2542
+  _globals['_FINISHREPLY']._serialized_start=2544
+  _globals['_FINISHREPLY']._serialized_end=2557
+  _globals['_COORDINATOR']._serialized_start=2560
+  _globals['_COORDINATOR']._serialized_end=3354
 # @@protoc_insertion_point(module_scope)

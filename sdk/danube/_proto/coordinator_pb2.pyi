@@ -235,6 +235,9 @@ class RunStepRequest(_message.Message):
     SHELL_FIELD_NUMBER: _builtins.int
     LEG_FIELD_NUMBER: _builtins.int
     ISOLATION_FIELD_NUMBER: _builtins.int
+    RETRY_DELAY_SECONDS_FIELD_NUMBER: _builtins.int
+    RETRY_ON_FIELD_NUMBER: _builtins.int
+    CLEANUP_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     sequence: _builtins.int
     name: _builtins.str
@@ -253,8 +256,15 @@ class RunStepRequest(_message.Message):
     """the name of the leg of a matrix that the step belongs to; empty: none"""
     isolation: _builtins.int
     """the number of the containers, network and workspace of an isolated leg; 0: those of the job"""
+    retry_delay_seconds: _builtins.int
+    cleanup: _builtins.bool
+    """may run while the job is ending"""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def retry_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """exit codes and reasons; empty: any failure"""
+
     def __init__(
         self,
         *,
@@ -271,10 +281,13 @@ class RunStepRequest(_message.Message):
         shell: _builtins.str = ...,
         leg: _builtins.str = ...,
         isolation: _builtins.int = ...,
+        retry_delay_seconds: _builtins.int = ...,
+        retry_on: _abc.Iterable[_builtins.str] | None = ...,
+        cleanup: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "command", b"command", "environment", b"environment", "image", b"image", "isolation", b"isolation", "leg", b"leg", "name", b"name", "protocol_version", b"protocol_version", "retries", b"retries", "sequence", b"sequence", "shell", b"shell", "timeout_seconds", b"timeout_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "cleanup", b"cleanup", "command", b"command", "environment", b"environment", "image", b"image", "isolation", b"isolation", "leg", b"leg", "name", b"name", "protocol_version", b"protocol_version", "retries", b"retries", "retry_delay_seconds", b"retry_delay_seconds", "retry_on", b"retry_on", "sequence", b"sequence", "shell", b"shell", "timeout_seconds", b"timeout_seconds", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ from danube_pkg.core.documents.records import (
 )
 from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.core.identity.access import TeamRole
-from danube_pkg.core.pipelines import PipelineSettings
+from danube_pkg.core.pipelines import GRACE_SECONDS, PipelineSettings
 from danube_pkg.core.repositories.git_authentication import GithubApp, GitlabToken, SshKey
 from danube_pkg.core.repositories.globs import matches, matches_across
 from danube_pkg.core.repositories.urls import (
@@ -121,6 +121,7 @@ def test_the_example_becomes_typed_pipelines_users_and_teams() -> None:
         memory_mb=512,
         cpu=2.0,
         network=Network.ALLOWLIST,
+        grace_seconds=GRACE_SECONDS,
     )
     assert HASH not in repr(state)
 
@@ -142,7 +143,9 @@ def test_a_record_stored_as_json_is_read_unchanged() -> None:
 
 def test_defaults_are_those_of_the_engine() -> None:
     pipeline = state_of(HEADER + "spec: {repository: ../app}\n").pipelines["app"]
-    assert pipeline_of(pipeline, ConfigSpec(), "").settings == PipelineSettings("/app", network=Network.ALLOWLIST)
+    assert pipeline_of(pipeline, ConfigSpec(), "").settings == PipelineSettings(
+        "/app", network=Network.ALLOWLIST, grace_seconds=GRACE_SECONDS
+    )
 
 
 @pytest.mark.parametrize("word", ["off", '"off"'])

@@ -15,7 +15,7 @@ from danube_pkg.kit.clock_samples import ClockSample
 from danube_pkg.kit.records import replace
 
 ENDED = Step("1", 1, "a", "host", phase=StepPhase.ENDED, started_at=101.0, finished_at=102.0)
-OPEN = Step("2", 2, "b", "host", phase=StepPhase.STARTED, requested_at=103.0, started_at=104.0)
+OPEN = Step("2", 2, "b", "host", phase=StepPhase.STARTED, requested_at=103.0, started_at=104.0, next_attempt_at=105.0)
 RUNNING = Job(
     "01", "id", "app", Trigger("manual", "alice"), PipelineSettings("/x"), 90.0,
     phase=Phase.RUNNING, status=Status.RUNNING, started_at=100.0, deadline_at=400.0, steps=(ENDED, OPEN),
@@ -43,7 +43,7 @@ def test_what_runs_is_moved_and_what_has_ended_stays() -> None:
     job, effects = decide(RUNNING, ClockMoved(3600.0), 3710.0)
     assert effects == ()
     assert (job.started_at, job.deadline_at, job.created_at) == (3700.0, 4000.0, 90.0)
-    assert job.steps == (ENDED, replace(OPEN, requested_at=3703.0, started_at=3704.0))
+    assert job.steps == (ENDED, replace(OPEN, requested_at=3703.0, started_at=3704.0, next_attempt_at=3705.0))
     waiting = replace(RUNNING, phase=Phase.QUEUED, status=Status.PENDING, started_at=None, deadline_at=None)
     assert decide(waiting, ClockMoved(3600.0), 0.0) == (waiting, ())
     assert with_clock_moved(replace(RUNNING, status=Status.SUCCESS), 3600.0).deadline_at == 400.0

@@ -9,6 +9,7 @@ from danube._proto import coordinator_pb2 as pb
 
 from danube_pkg.core.errors import Invalid, TooLarge
 from danube_pkg.core.jobs.coordination import MAX_ARGUMENT_BYTES
+from danube_pkg.core.jobs.steps import RETRY_REASONS
 from danube_pkg.edges.grpc.messages import step_request
 
 MOST = MAX_ARGUMENT_BYTES
@@ -44,6 +45,23 @@ def test_the_largest_that_is_taken_can_be_executed() -> None:
 def test_a_shell_that_names_no_program_is_refused(shell: str) -> None:
     with pytest.raises(Invalid, match="the shell of step 1"):
         step_request(request(shell=shell))
+
+
+@pytest.mark.parametrize(
+    "retry",
+    [
+        {"retries": 11},
+        {"retry_delay_seconds": 3601},
+        {"retry_on": ["1000x"]},
+        {"retry_on": ["stopped"]},
+        {"retry_on": ["1"] * 21},
+    ],
+)
+def test_retries_beyond_their_bounds_are_refused(retry: Mapping[str, Any]) -> None:
+    with pytest.raises(Invalid, match="retries"):
+        step_request(pb.RunStepRequest(sequence=1, name="x", command="true", **retry))
+    taken = step_request(pb.RunStepRequest(sequence=1, name="x", command="true", retry_on=["255", *RETRY_REASONS]))
+    assert taken.retry_on == ("255", *RETRY_REASONS)
 
 
 @pytest.mark.parametrize("leg", [{"leg": "x" * 201}, {"leg": "n=1", "isolation": 65}])

@@ -6,6 +6,7 @@ import pytest
 
 from danube_pkg.adapters.store import SqliteReports
 from danube_pkg.core.errors import Conflict, NotFound
+from danube_pkg.core.jobs import step_transitions
 from danube_pkg.core.jobs.coordination import StepRequest
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.reports import CaseStatus, JobReport, ReportCounts, ReportedTest
@@ -68,3 +69,21 @@ async def test_reported_tests_are_kept_masked_and_logged(tmp_path: Path) -> None
         await setup.coordination.finish(job_id, None)
         with pytest.raises((Conflict, NotFound)):
             await setup.coordination.report_tests(job_id, report)
+
+
+async def test_a_report_beyond_the_bound_is_refused_and_stored_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_transitions, "MAX_REPORTS", 2)
+    async with open_engine_setup(tmp_path) as setup:
+        job_id = await running_job(setup)
+        for sequence in (1, 2, 3, 1):
+            case = ReportedTest(f"tests.{sequence}", CaseStatus.PASSED, 1.0, "", "tests/a.py", 7)
+            report = JobReport(ReportCounts(sequence, 1, 0, 0, ()), (case,))
+            if sequence == 3:
+                with pytest.raises(Conflict, match="a job has at most 2 reports"):
+                    await setup.coordination.report_tests(job_id, report)
+            else:
+                await setup.coordination.report_tests(job_id, report)
+        rows = setup.database.read("SELECT name FROM reported_tests ORDER BY name")
+        assert [row["name"] for row in rows] == ["tests.1", "tests.2"]

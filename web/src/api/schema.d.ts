@@ -2236,6 +2236,8 @@ export interface components {
             finished_at: string | null;
             /** @description When it is ended for taking too long; null before it starts. */
             deadline_at: string | null;
+            /** @description Until when a job that is ending may clean up; null unless it was cancelled or reached its deadline. */
+            grace_until: string | null;
             /** @description The rule of git_authentication by which its code was read; empty if none was. */
             source_rule: string;
             /** @description What was seen to keep its pod from passing by the egress proxy: no-route (the sandbox), network-policy, or nothing; empty before the pod runs. */
@@ -2286,6 +2288,8 @@ export interface components {
             attempt: number;
             /** @description How many further attempts a failure may have. */
             retries: number;
+            /** @description Until when a further attempt waits, by the danubefile's pause; null for none. */
+            next_attempt_at: string | null;
             /** @description False if the job continues after a failure of this step. */
             checked: boolean;
             /** @description When its command was started; null before that. */

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from danube_pkg.core.documents.marked import about, rule
 from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
-from danube_pkg.core.jobs.steps import Step
+from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import HINTS, Status
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.times import Time, iso, iso_or_none
@@ -77,6 +77,9 @@ class StepView(Record):
     signal: Annotated[int | None, about("The signal that ended it; null if none did.")]
     attempt: Annotated[int, about("Which attempt this is, from 1.")]
     retries: Annotated[int, about("How many further attempts a failure may have.")]
+    next_attempt_at: Annotated[
+        Time | None, about("Until when a further attempt waits, by the danubefile's pause; null for none.")
+    ]
     checked: Annotated[bool, about("False if the job continues after a failure of this step.")]
     started_at: Annotated[Time | None, about("When its command was started; null before that.")]
     finished_at: Annotated[Time | None, about("When it ended; null before that.")]
@@ -114,6 +117,10 @@ class JobDetail(JobSummary):
     """A job with its steps."""
 
     deadline_at: Annotated[Time | None, about("When it is ended for taking too long; null before it starts.")]
+    grace_until: Annotated[
+        Time | None,
+        about("Until when a job that is ending may clean up; null unless it was cancelled or reached its deadline."),
+    ]
     source_rule: Annotated[str, about("The rule of git_authentication by which its code was read; empty if none was.")]
     egress_enforced_by: Annotated[
         str,
@@ -160,6 +167,7 @@ def job_detail(job: Job, may: tuple[str, ...] = (), commit_url: str = "") -> Job
     return JobDetail(
         **_summary_fields(job),
         deadline_at=iso_or_none(job.deadline_at),
+        grace_until=iso_or_none(job.grace_until),
         source_rule=job.source_rule,
         egress_enforced_by=job.egress_enforced_by,
         steps=tuple(step_view(step) for step in job.steps if step.sequence != COORDINATOR_SEQUENCE),
@@ -248,6 +256,7 @@ def step_view(step: Step) -> StepView:
         signal=end.signal if end else None,
         attempt=step.attempt,
         retries=step.retries,
+        next_attempt_at=iso_or_none(step.next_attempt_at) if step.phase is StepPhase.WAITING else None,
         checked=step.check,
         started_at=iso_or_none(step.started_at),
         finished_at=iso_or_none(step.finished_at),

@@ -65,6 +65,8 @@ def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
         workspace_bytes=settings.workspace_size_gb * 1024**3,
     )
     token = ports.keys.job_token(job.id)
+    left = int(job.deadline_at - ports.clock.now()) + settings.grace_seconds if job.deadline_at is not None else 0
+    left += LONGEST_WAIT_SECONDS if settings.environments else 0  # a cluster cannot raise the limit of a pod later
     return PodSpec(
         job.pod_id,
         job.id,
@@ -76,16 +78,8 @@ def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
         builds_images=settings.builds_images,
         allowlist=settings.egress_allowlist,
         placement=settings.placement,
-        deadline_seconds=_seconds_left(job, ports.clock.now()),
+        deadline_seconds=max(1, left) if job.deadline_at is not None else 0,
     )
-
-
-def _seconds_left(job: Job, now: float) -> int:
-    """For a runtime that ends pods whose server does not run, and cannot wait longer later: with the time that
-    approvals may take. 0 for a job without a deadline."""
-    if job.deadline_at is None:
-        return 0
-    return max(1, int(job.deadline_at - now)) + (LONGEST_WAIT_SECONDS if job.settings.environments else 0)
 
 
 def _pod_failed(error: Permanent) -> PodFailed:
