@@ -3079,6 +3079,8 @@ export interface components {
             phases: {
                 [key: string]: number;
             };
+            /** @description Running jobs that wait for approval of an environment: a restart does not end them, a drain waits for them. */
+            waiting_for_approval: components["schemas"]["AwaitedApprovalView"][];
             /** @description Free space on the disk with the artifacts. */
             disk_free_bytes: number;
             /** @description Size of that disk. */
@@ -3096,6 +3098,20 @@ export interface components {
             by: string;
             /** @description Since when; null if it is not draining. */
             since: string | null;
+        };
+        /** @description A running job that waits for approval of an environment. */
+        AwaitedApprovalView: {
+            /** @description The job's id. */
+            job: string;
+            /** @description Its pipeline. */
+            pipeline: string;
+            /** @description The environment. */
+            environment: string;
+            /**
+             * Format: date-time
+             * @description When the wait ends without a decision.
+             */
+            expires_at: string;
         };
         /** @description How a part of the server is doing. */
         SubsystemView: {
