@@ -41,6 +41,7 @@ def test_the_page_has_a_danubefile_for_each_of_its_parts() -> None:
         "Matrix",
         "Release",
         "Deployment",
+        "Clean up",
     }
     assert set(whole(PAGE)) == parts
 

@@ -117,11 +117,11 @@ def _running(job: Job, outside: Sequence[str]) -> Diagnosis:
 def _awaiting(job: Job, approval: EnvironmentApproval, outside: Sequence[str]) -> Diagnosis:
     """A job that waits in its middle: for a decision, or behind it for a slot."""
     if approval.state is ApprovalState.APPROVED:
-        lines = (
+        behind = (
             f"{approval.decided_by} approved the environment {approval.environment}.",
             "The job continues as soon as a slot of max_concurrent_jobs is free.",
         )
-        return Diagnosis((*lines, *outside), f"danube logs -f {job.id}")
+        return Diagnosis((*behind, *outside), f"danube logs -f {job.id}")
     environment = job.settings.environment_named(approval.environment)
     who = ", ".join(environment.approvers) if environment is not None else "the user of this run"
     lines: tuple[str, ...] = (
