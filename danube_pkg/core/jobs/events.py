@@ -116,6 +116,36 @@ class ReportAdded(JobEvent):
     counts: ReportCounts
 
 
+class EnvironmentRequested(JobEvent):
+    """The danubefile asks for an environment. timeout_seconds: how long it waits for the decision; 0: as long as the
+    environment allows."""
+
+    sequence: int
+    environment: str
+    timeout_seconds: int = 0
+
+
+class EnvironmentDecided(JobEvent):
+    """A user who may decide has approved or rejected a request. reason: in the user's words."""
+
+    sequence: int
+    by: str
+    approve: bool
+    reason: str = ""
+
+
+class EnvironmentGranted(JobEvent):
+    """The scheduler lets an approved job continue."""
+
+    sequence: int
+
+
+class EnvironmentExpired(JobEvent):
+    """The wait for a decision has lasted as long as it may."""
+
+    sequence: int
+
+
 class StepStopRequested(JobEvent):
     """The danubefile wants a running step ended, such as a service that is not needed any more."""
 

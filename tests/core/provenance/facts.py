@@ -1,6 +1,7 @@
 """A job with one of everything, whose statement is the example of the buildType's page."""
 
 from danube_pkg.core.artifacts.artifact import Artifact
+from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, attempt_record, file_record, with_record
@@ -19,6 +20,11 @@ AT = 1_796_000_000.0
 ARTIFACT = b"what was built\n"
 LOG_TEXT = b'--- step 1 "build" (node:20)\n'
 LEDGER_TEXT = b'{"job":"01kc0"}\n'
+
+
+APPROVAL = EnvironmentApproval(
+    1, "production", AT + 2, AT + 600, ApprovalState.GRANTED, "grace@example.org", AT + 2, "reviewed"
+)
 
 
 def a_step(sequence: int = 1, image: str = "node:20", digest: str = "sha256:" + "ab" * 32) -> Step:
@@ -73,6 +79,7 @@ def a_job(*steps: Step, **settings: object) -> Job:
         configuration="beef" * 10,
         egress_enforced_by="no-route",
         steps=steps,
+        approvals=(APPROVAL,),
     )
     for step in steps:
         assert step.end is not None
