@@ -27,7 +27,8 @@ def test_every_target_exists(document: Source) -> None:
 
 
 def test_every_variable_is_read(document: Source) -> None:
-    read = {name for source in python("danube_pkg/") for name in re.findall(r"\bDANUBE_[A-Z_]+\b", source.text)}
+    sources = (*python("danube_pkg/"), *python("tests/"))
+    read = {name for source in sources for name in re.findall(r"\bDANUBE_[A-Z_]+\b", source.text)}
     assert documents.variables(document) <= read
 
 

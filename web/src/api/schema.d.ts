@@ -2392,7 +2392,7 @@ export interface components {
             same: boolean;
         };
         /** @description An approval of one commit. */
-        Approval: {
+        CommitApproval: {
             /** @description The full hash of the commit that the approver has reviewed. */
             commit_sha: string;
         };
@@ -6266,7 +6266,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Approval"];
+                "application/json": components["schemas"]["CommitApproval"];
             };
         };
         responses: {

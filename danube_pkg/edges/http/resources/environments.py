@@ -11,7 +11,7 @@ from danube_pkg.edges.http.views.jobs import JobSummary, job_summary
 from danube_pkg.kit.records import Record
 
 
-class Verdict(StrEnum):
+class ApprovalDecision(StrEnum):
     """What an approver decides."""
 
     APPROVE = "approve"
@@ -22,7 +22,7 @@ class EnvironmentDecision(Record):
     """An approver's decision."""
 
     sequence: Annotated[int, rule("The number of the approval in the job, as the job shows it.", at_least=0)]
-    decision: Annotated[Verdict, rule("approve: the job continues; reject: it ends.")]
+    decision: Annotated[ApprovalDecision, rule("approve: the job continues; reject: it ends.")]
     reason: Annotated[str, rule("Why, in your words; stored with the job.", pattern=rf"[^\x00]{{0,{MAX_REASON}}}")] = ""
 
 
@@ -32,6 +32,6 @@ class JobEnvironment(Resource):
     @answers(202, refuses=(409,))
     async def POST(self, request: Request, body: EnvironmentDecision) -> JobSummary:
         """Approve or reject the environment that a running job waits for. Only its approvers may."""
-        approve = body.decision is Verdict.APPROVE
+        approve = body.decision is ApprovalDecision.APPROVE
         decide = self.services.decisions.decide
         return job_summary(await decide(request.job, request.actor, body.sequence, approve=approve, reason=body.reason))

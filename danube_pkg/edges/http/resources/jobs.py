@@ -88,7 +88,7 @@ class JobRerun(Resource):
         return job_summary(await rerun(engine, request.job, by, new_job_id=request.reserved_id))
 
 
-class Approval(Record):
+class CommitApproval(Record):
     """An approval of one commit."""
 
     commit_sha: Annotated[
@@ -100,7 +100,7 @@ class JobApprove(Resource):
     """`/api/v1/jobs/{job}/approve`."""
 
     @answers(202, refuses=(409,))
-    async def POST(self, request: Request, body: Approval) -> JobSummary:
+    async def POST(self, request: Request, body: CommitApproval) -> JobSummary:
         """Let a job of untrusted code run. The approval is for exactly that commit."""
         return job_summary(await approve(self.services.engine, request.job, body.commit_sha, request.actor.name))
 
