@@ -2,7 +2,6 @@
 clocks."""
 
 import random
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,12 @@ import pytest
 from danube_pkg.adapters.store import Database, SqliteAudit, SqliteRetention, SqliteServerState
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.identity.audit import AuditKeys
-from danube_pkg.core.retention.plan import DAY_SECONDS, FileKind, JobFiles, Removal, RetentionLimit, RetentionPolicy
+from danube_pkg.core.retention.plan import DAY_SECONDS, FileKind, RetentionLimit, RetentionPolicy
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.loops import Timing
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.retention import Retention
+from tests.fakes.stored_files import Killed, VirtualDisk
 from tests.services.test_retention import NOW, SetClock
 
 DAYS, JOBS_A_DAY = 730, 274
@@ -26,33 +26,6 @@ POLICY = RetentionPolicy(
 
 JOB = """INSERT INTO jobs (id, pipeline_id, pipeline, trigger_type, status, phase, reason, message, generation, effect_count,
   trigger, settings, log_path, created_at, finished_at) VALUES (?, 'p', 'app', 'cron', 'success', ?, '', '', 0, 0, '{}', '{}', '', ?, ?)"""
-
-
-class Killed(Exception):
-    """The server is killed while it removes files."""
-
-
-class VirtualDisk:
-    """`core.retention.ports.StoredFiles` in memory. kill_after: removals until it is killed; -1 for never."""
-
-    def __init__(self) -> None:
-        self.sizes: dict[tuple[str, FileKind], int] = {}
-        self.kill_after = -1
-
-    def used(self, kind: FileKind) -> int:
-        return sum(size for (_, one), size in self.sizes.items() if one is kind)
-
-    async def list_files(self) -> Sequence[JobFiles]:
-        return [JobFiles(job, kind, size) for (job, kind), size in self.sizes.items()]
-
-    async def remove(self, removals: Sequence[Removal]) -> Sequence[Removal]:
-        for one in removals:
-            if self.kill_after == 0:
-                self.kill_after = -1
-                raise Killed
-            self.kill_after -= self.kill_after > 0
-            self.sizes.pop((one.job_id, one.kind), None)
-        return []
 
 
 class Years:
