@@ -16,6 +16,7 @@ from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.retention import Retention
 from tests.fakes.stored_files import Killed, VirtualDisk
 from tests.services.test_retention import NOW, SetClock
+from tests.support.databases import connection_of
 
 DAYS, JOBS_A_DAY = 730, 274
 LOG, ARTIFACT = 1 << 20, 8 << 20
@@ -39,7 +40,7 @@ class Years:
         self.kept: set[str] = set()
         self.waiting: set[str] = set()
         self.audit = Audit(SqliteAudit(self.database, b"k" * 32), self.clock, AuditKeys(b"k" * 32))
-        writing = self.database._writing
+        writing = connection_of(self.database)
         writing.execute("PRAGMA synchronous=OFF")
         writing.execute(
             "INSERT INTO pipelines (id, name, repo_url, created_at, updated_at, settings) VALUES ('p', 'app', '', 0, 0, '{}')"
@@ -61,7 +62,7 @@ class Years:
             (self.waiting.add(job) if waits else self.ended.setdefault(job, at))
             self.disk.sizes[job, FileKind.LOGS] = LOG
             self.disk.sizes[job, FileKind.ARTIFACTS] = ARTIFACT
-        writing = self.database._writing
+        writing = connection_of(self.database)
         writing.execute("BEGIN")
         writing.executemany(JOB, rows)
         writing.execute("COMMIT")
@@ -79,7 +80,9 @@ class Years:
         if len(self.waiting) > 20:
             job = min(self.waiting)
             now = self.clock.now()
-            self.database._writing.execute("UPDATE jobs SET phase = 'closed', finished_at = ? WHERE id = ?", (now, job))
+            connection_of(self.database).execute(
+                "UPDATE jobs SET phase = 'closed', finished_at = ? WHERE id = ?", (now, job)
+            )
             self.waiting.discard(job)
             self.ended[job] = now
         if self.random.random() < 0.1:
