@@ -104,10 +104,12 @@ def reads_environment(source: Source) -> Iterator[str]:
 
 def finished_later(source: Source) -> Iterator[str]:
     """An attribute of an object that is set by another one: the object was not whole when it was made."""
-    for node in (*source.syntax.of(ast.Assign), *source.syntax.of(ast.AnnAssign), *source.syntax.of(ast.AugAssign)):
-        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-            if isinstance(target, ast.Attribute) and last_name(target.value) != "self":
-                yield f"{node.lineno}: {ast.unparse(target)} is assigned after construction; pass it to the constructor"
+    targets = [target for node in source.syntax.of(ast.Assign) for target in node.targets]
+    targets += [node.target for node in source.syntax.of(ast.AnnAssign)]
+    targets += [node.target for node in source.syntax.of(ast.AugAssign)]
+    for target in targets:
+        if isinstance(target, ast.Attribute) and last_name(target.value) != "self":
+            yield f"{target.lineno}: {ast.unparse(target)} is assigned after construction; pass it to the constructor"
 
 
 def too_new(source: Source) -> Iterator[str]:

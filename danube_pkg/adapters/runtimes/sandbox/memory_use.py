@@ -3,7 +3,7 @@
 What is on a disk too (programs, mapped files) does not count: the kernel takes it back where memory is short.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 _RESIDENT = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
 """Of /proc/PID/status (proc(5)), which every user may read: pages that processes share count for each of them."""
@@ -55,7 +55,7 @@ def _proportional(process: int) -> int:
         return _resident(process)
 
 
-def _sum_of(path: str, names: Sequence[bytes]) -> int:
+def _sum_of(path: str, names: tuple[bytes, ...]) -> int:
     """In bytes; 0 for a process that has ended. Raises PermissionError."""
     try:
         with open(path, "rb") as file:
