@@ -317,6 +317,9 @@ ALTER TABLE steps ADD COLUMN next_attempt_at REAL;
 ALTER TABLE jobs ADD COLUMN grace_until REAL;
 ALTER TABLE steps ADD COLUMN cleanup INTEGER NOT NULL DEFAULT 0;
 """,
+    """
+ALTER TABLE jobs ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]';
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -17,6 +17,7 @@ from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, Too
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import MAX_ID_TOKENS, JobContext, StepOutcome, StepRequest
 from danube_pkg.core.jobs.environment import job_url
+from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.reports import JobReport
@@ -175,7 +176,7 @@ class Coordination:
                     for pushed in await self._builds.record(active.job, request, outcome.output or b""):
                         write_pushed_image(await self._resources.log(active), pushed)
                 return outcome
-            is_next = step.phase is StepPhase.WAITING and active.job.phase is Phase.RUNNING
+            is_next = step.phase is StepPhase.WAITING and active.job.runs_steps
             if is_next and not await self._pauses(active, step):
                 await self._place(active, step)
             await active.wait_until(lambda job: self._calls_for_action(active, request.sequence))
@@ -188,7 +189,7 @@ class Coordination:
 
     def _calls_for_action(self, active: ActiveJob, sequence: int) -> bool:
         phase = active.step(sequence).phase
-        return phase is StepPhase.ENDED or (phase is StepPhase.WAITING and active.job.phase is Phase.RUNNING)
+        return phase is StepPhase.ENDED or (phase is StepPhase.WAITING and active.job.runs_steps)
 
     async def _pauses(self, active: ActiveJob, step: Step) -> bool:
         """Wait a part of the pause before a further attempt, in case that it is not over."""
@@ -275,6 +276,25 @@ class Coordination:
         await self._mask(active, *active.id_tokens)
         write_id_token(log, audience)
         return token
+
+    async def ask_for_environment(
+        self, job_id: str, asked: ev.EnvironmentRequested
+    ) -> tuple[EnvironmentApproval, float]:
+        """Wait until a user has approved it and the job continues; with the job's deadline, which is later now. The
+        call may be repeated at any time. Raises what the rule of the request does, and Conflict where the job ends."""
+        active = self._engine.active_job(job_id)
+        JobText(await self._resources.log(active)).refuse_secret("the name of an environment", asked.environment)
+        await active.apply(asked)
+
+        def approval_in(job: Job) -> EnvironmentApproval:
+            return next(one for one in job.approvals if one.sequence == asked.sequence)
+
+        job = await active.wait_until(lambda job: not approval_in(job).is_open)
+        approval = approval_in(job)
+        if approval.state is not ApprovalState.GRANTED:
+            what = f"{asked.environment} was not approved: {active.job.label} is ending"
+            raise Conflict("job-ending", what, cause=job.message, hint="danube explain JOB")
+        return approval, job.deadline_at or 0.0
 
     async def restore_cache(self, job_id: str, request: CacheRequest) -> CacheResult:
         """Put the files of a cache into the container of its image. Raises Conflict, Invalid."""

@@ -6,10 +6,10 @@ What is on a disk too (programs, mapped files) does not count: the kernel takes 
 from collections.abc import Collection, Mapping
 
 _RESIDENT = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
-"""Of /proc/PID/status (proc(5)), which every user may read: pages that processes share count for each of them."""
+"""Lines of /proc/PID/status (proc(5)), which every user may read: pages that processes share count for each."""
 
 _PROPORTIONAL = (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")
-"""Of /proc/PID/smaps_rollup: of a page that processes share each has its part. Reading it walks all pages."""
+"""Lines of /proc/PID/smaps_rollup: each process has its part of a page that it shares. Reading it walks all pages."""
 
 
 class MemoryUse:
