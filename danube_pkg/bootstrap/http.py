@@ -15,6 +15,7 @@ from danube_pkg.bootstrap.identity import IdentityParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.bootstrap.telemetry import TelemetryParts
 from danube_pkg.bootstrap.triggers import TriggerParts
+from danube_pkg.core.identity.local_socket import SOCKET_NAME
 from danube_pkg.core.repositories.ports import SourceFiles
 from danube_pkg.edges.http.metrics.server_metrics import HttpMetrics, MetricSources
 from danube_pkg.edges.http.routes import PATTERNS, ROUTES, api_document
@@ -34,9 +35,6 @@ from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
 from danube_pkg.services.retention import Retention
 
 _log = EventLog("danube.http")
-
-SOCKET_NAME = "danube.sock"
-"""The unix socket of the local administrator, in the data directory."""
 
 
 class HttpOptions(Record):

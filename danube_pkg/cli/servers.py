@@ -16,10 +16,9 @@ from urllib.parse import urlsplit
 
 from danube_pkg.cli.settings_file import local_data_directory, system_data_directory
 from danube_pkg.core.errors import Invalid, Permanent
+from danube_pkg.core.identity.local_socket import SOCKET_NAME
 from danube_pkg.kit.files import write_atomically
 from danube_pkg.kit.records import HIDDEN, Record
-
-SOCKET_NAME = "danube.sock"
 
 _LOCAL_DATA = Path(".danube")
 

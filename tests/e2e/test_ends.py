@@ -62,7 +62,18 @@ CASES = {
 }
 
 
-LONG_CASES = {"signal", "exits", "child-exits", "closes-output", "no-pipeline", "no-file", "caught", "unchecked"}
+LONG_CASES = {
+    "signal",
+    "exits",
+    "exits-by-name",
+    "child-returns",
+    "child-exits",
+    "closes-output",
+    "no-pipeline",
+    "no-file",
+    "caught",
+    "unchecked",
+}
 """What tests/pod and tests/core/jobs prove too, and each here with a process of its own."""
 
 

@@ -17,9 +17,21 @@ from tests.support.danube_process import ROOT, run_danube
     [
         ({"Makefile": "test:\n\t@echo tested by make\n"}, 0, "tested by make\n"),
         ({"Makefile": "test:\n\t@exit 7\n"}, 1, "exit code 2"),
-        ({"api/Makefile": "test:\n\t@pwd\n", "web/Makefile": "build:\n\t@pwd\n"}, 0, "/workspace/web\n"),
-        ({"README": ""}, 1, "no known toolchain was found here: write the commands of this build"),
-        ({"Dockerfile": "FROM scratch"}, 1, "a Dockerfile alone says not what to test"),
+        pytest.param(
+            {"api/Makefile": "test:\n\t@pwd\n", "web/Makefile": "build:\n\t@pwd\n"},
+            0,
+            "/workspace/web\n",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            {"README": ""},
+            1,
+            "no known toolchain was found here: write the commands of this build",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            {"Dockerfile": "FROM scratch"}, 1, "a Dockerfile alone says not what to test", marks=pytest.mark.long
+        ),
     ],
 )
 def test_what_init_writes_has_the_verdict_of_the_project(

@@ -23,6 +23,7 @@ from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.ops.backup import BackupOptions, back_up, restore
+from tests.support.databases import connection_of
 
 CLOCK = SystemClock()
 ALL = BackupOptions(("artifacts", "logs"))
@@ -230,7 +231,7 @@ async def test_a_damaged_database_is_not_backed_up_and_the_former_backup_stays(
     back_up(original.path, tmp_path / "backup", BackupOptions(), CLOCK)
     former = (tmp_path / "backup").read_bytes()
     copy = tmp_path / "copy"
-    original.store.database._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection_of(original.store.database).execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copytree(original.path, copy)
     for name in ("danube.db-wal", "danube.db-shm"):
         (copy / name).unlink(missing_ok=True)

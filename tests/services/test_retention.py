@@ -25,6 +25,7 @@ from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.loops import Timing
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.retention import Retention
+from tests.support.databases import connection_of
 from tests.support.waiting import wait_until_async
 
 NOW = 1_800_000_000.0
@@ -70,7 +71,7 @@ class Server:
         self.files = JobFileDirectories(path)
         self.rows = SqliteRetention(self.database)
         self.audit = Audit(SqliteAudit(self.database, b"k" * 32), self.clock, AuditKeys(b"k" * 32))
-        self.database._writing.execute(
+        connection_of(self.database).execute(
             "INSERT INTO pipelines (id, name, repo_url, created_at, updated_at, settings) VALUES ('p', 'app', '', 0, 0, '{}')"
         )
         self.restart()

@@ -2,7 +2,6 @@
 clocks."""
 
 import random
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,14 @@ import pytest
 from danube_pkg.adapters.store import Database, SqliteAudit, SqliteRetention, SqliteServerState
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.identity.audit import AuditKeys
-from danube_pkg.core.retention.plan import DAY_SECONDS, FileKind, JobFiles, Removal, RetentionLimit, RetentionPolicy
+from danube_pkg.core.retention.plan import DAY_SECONDS, FileKind, RetentionLimit, RetentionPolicy
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.loops import Timing
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.retention import Retention
+from tests.fakes.stored_files import Killed, VirtualDisk
 from tests.services.test_retention import NOW, SetClock
+from tests.support.databases import connection_of
 
 DAYS, JOBS_A_DAY = 730, 274
 LOG, ARTIFACT = 1 << 20, 8 << 20
@@ -26,33 +27,6 @@ POLICY = RetentionPolicy(
 
 JOB = """INSERT INTO jobs (id, pipeline_id, pipeline, trigger_type, status, phase, reason, message, generation, effect_count,
   trigger, settings, log_path, created_at, finished_at) VALUES (?, 'p', 'app', 'cron', 'success', ?, '', '', 0, 0, '{}', '{}', '', ?, ?)"""
-
-
-class Killed(Exception):
-    """The server is killed while it removes files."""
-
-
-class VirtualDisk:
-    """`core.retention.ports.StoredFiles` in memory. kill_after: removals until it is killed; -1 for never."""
-
-    def __init__(self) -> None:
-        self.sizes: dict[tuple[str, FileKind], int] = {}
-        self.kill_after = -1
-
-    def used(self, kind: FileKind) -> int:
-        return sum(size for (_, one), size in self.sizes.items() if one is kind)
-
-    async def list_files(self) -> Sequence[JobFiles]:
-        return [JobFiles(job, kind, size) for (job, kind), size in self.sizes.items()]
-
-    async def remove(self, removals: Sequence[Removal]) -> Sequence[Removal]:
-        for one in removals:
-            if self.kill_after == 0:
-                self.kill_after = -1
-                raise Killed
-            self.kill_after -= self.kill_after > 0
-            self.sizes.pop((one.job_id, one.kind), None)
-        return []
 
 
 class Years:
@@ -66,7 +40,7 @@ class Years:
         self.kept: set[str] = set()
         self.waiting: set[str] = set()
         self.audit = Audit(SqliteAudit(self.database, b"k" * 32), self.clock, AuditKeys(b"k" * 32))
-        writing = self.database._writing
+        writing = connection_of(self.database)
         writing.execute("PRAGMA synchronous=OFF")
         writing.execute(
             "INSERT INTO pipelines (id, name, repo_url, created_at, updated_at, settings) VALUES ('p', 'app', '', 0, 0, '{}')"
@@ -88,7 +62,7 @@ class Years:
             (self.waiting.add(job) if waits else self.ended.setdefault(job, at))
             self.disk.sizes[job, FileKind.LOGS] = LOG
             self.disk.sizes[job, FileKind.ARTIFACTS] = ARTIFACT
-        writing = self.database._writing
+        writing = connection_of(self.database)
         writing.execute("BEGIN")
         writing.executemany(JOB, rows)
         writing.execute("COMMIT")
@@ -106,7 +80,9 @@ class Years:
         if len(self.waiting) > 20:
             job = min(self.waiting)
             now = self.clock.now()
-            self.database._writing.execute("UPDATE jobs SET phase = 'closed', finished_at = ? WHERE id = ?", (now, job))
+            connection_of(self.database).execute(
+                "UPDATE jobs SET phase = 'closed', finished_at = ? WHERE id = ?", (now, job)
+            )
             self.waiting.discard(job)
             self.ended[job] = now
         if self.random.random() < 0.1:

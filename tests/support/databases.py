@@ -4,6 +4,7 @@ import asyncio
 import functools
 import os
 import shutil
+import sqlite3
 import tempfile
 import threading
 from pathlib import Path
@@ -19,6 +20,11 @@ def open_new_database(path: Path) -> Database:
     """The database at this path, which is a new one where there is none."""
     prepare_database(path)
     return Database(path)
+
+
+def connection_of(database: Database) -> sqlite3.Connection:
+    """The connection that writes, for what tests change or watch behind the store."""
+    return database._writing
 
 
 def prepare_database(path: Path) -> None:

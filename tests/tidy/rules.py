@@ -102,6 +102,16 @@ def reads_environment(source: Source) -> Iterator[str]:
             yield f"{node.lineno}: only the command line reads the environment"
 
 
+def finished_later(source: Source) -> Iterator[str]:
+    """An attribute of an object that is set by another one: the object was not whole when it was made."""
+    targets = [target for node in source.syntax.of(ast.Assign) for target in node.targets]
+    targets += [node.target for node in source.syntax.of(ast.AnnAssign)]
+    targets += [node.target for node in source.syntax.of(ast.AugAssign)]
+    for target in targets:
+        if isinstance(target, ast.Attribute) and last_name(target.value) != "self":
+            yield f"{target.lineno}: {ast.unparse(target)} is assigned after construction; pass it to the constructor"
+
+
 def too_new(source: Source) -> Iterator[str]:
     """What Python 3.11.2, that of Debian 12, does not have: the filters of tarfile came with 3.11.4."""
     for name in ("extractall", "extract"):

@@ -41,6 +41,10 @@ def test_no_exception_is_swallowed() -> None:
     assert_none(rules.swallowed, python())
 
 
+def test_the_composition_root_makes_whole_objects() -> None:
+    assert_none(rules.finished_later, python("danube_pkg/bootstrap/"))
+
+
 def test_the_oldest_python_can_run_it() -> None:
     assert_none(rules.too_new, python())
 

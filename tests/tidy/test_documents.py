@@ -83,6 +83,16 @@ def test_a_name_that_does_not_exist_is_found() -> None:
     assert documents.unknown_names(Source("docs/a.md", text), {"Record", "size", "int", "self"}) == {"Gone"}
 
 
+def test_every_subsystem_of_core_has_its_words_in_the_glossary() -> None:
+    rows = (ROOT / "docs" / "glossary.md").read_text()
+    words = set(re.findall(r"\w+", " ".join(re.findall(r"^\| ([^|]+) \|", rows, re.MULTILINE))))
+    subsystems = {directory.parent.name for directory in (ROOT / "danube_pkg" / "core").glob("*/__init__.py")}
+    assert subsystems
+    assert {
+        name for name in subsystems if not {name, name.removesuffix("s"), re.sub("ies$", "y", name)} & words
+    } == set()
+
+
 def test_every_link_leads_somewhere(document: Source) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.text):
         if "://" not in target:

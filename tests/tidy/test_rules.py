@@ -30,6 +30,9 @@ BAD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
     (rules.sleeps, "await_ = asyncio.sleep(0.1)\n"),
     (rules.reads_environment, "x = os.environ['HOME']\n"),
     (rules.reads_environment, "x = os.getenv('HOME')\n"),
+    (rules.finished_later, "engine.draining = draining\n"),
+    (rules.finished_later, "parts.engine.draining: Draining = draining\n"),
+    (rules.finished_later, "jobs.started += 1\n"),
 ]
 
 GOOD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
@@ -40,6 +43,7 @@ GOOD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
     (rules.swallowed, "with contextlib.suppress(OSError):\n    f()\n"),
     (rules.nameless_task, "group.create_task(f(), name='f')\n"),
     (rules.pipes_left_open, "await asyncio.create_subprocess_exec('true', stdout=asyncio.subprocess.DEVNULL)\n"),
+    (rules.finished_later, "engine = Engine(draining)\nself.engine = engine\n"),
 ]
 
 

@@ -96,8 +96,11 @@ def _walk(module: ast.Module) -> Syntax:
 
 _KEPT = frozenset(
     {
-        ast.Attribute,
+        ast.AnnAssign,
+        ast.Assign,
         ast.AsyncFunctionDef,
+        ast.Attribute,
+        ast.AugAssign,
         ast.ClassDef,
         ast.Constant,
         ast.ExceptHandler,

@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from danube_pkg.core.configuration.pipelines import CatchUp
-from danube_pkg.core.configuration.state import PipelineDefinition
 from danube_pkg.core.errors import Conflict, Permanent, PlatformError, Retryable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.concurrency import is_unapproved, pull_request_number
@@ -22,15 +20,12 @@ from danube_pkg.core.pipelines import Pipeline, PipelineStore
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.ports import Members, Sources
 from danube_pkg.core.repositories.urls import canonical
-from danube_pkg.core.triggers.catch_up import catch_up_of, match_head
 from danube_pkg.core.triggers.heads import HeadFound
 from danube_pkg.core.triggers.inbox import (
     KEEP_SECONDS,
     KEEP_UNMATCHED_SECONDS,
     EntrySource,
     InboxEntry,
-    InboxEvent,
-    PipelineEnded,
     PipelineOutcome,
     Result,
     ScheduleDue,
@@ -40,14 +35,8 @@ from danube_pkg.core.triggers.inbox import (
 )
 from danube_pkg.core.triggers.matching import (
     Listed,
-    Match,
     NotMatched,
     Skip,
-    Start,
-    includes_event,
-    match_event,
-    match_pipeline_end,
-    needs_changed_files,
     with_membership,
     with_trust,
 )
@@ -56,14 +45,11 @@ from danube_pkg.core.triggers.requests import started_before
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
-    Ignored,
-    Ping,
     PullRequest,
     PullRequestChange,
     Push,
     TagDeleted,
     TagPush,
-    UnreadableEvent,
     WebhookEvent,
     WebhookRepository,
 )
@@ -75,6 +61,7 @@ from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.triggers.commit_facts import CommitFacts
+from danube_pkg.services.triggers.event_matches import EventMatches
 from danube_pkg.services.triggers.renames import Renames
 from danube_pkg.services.triggers.trust import ProposalTrust
 
@@ -128,7 +115,7 @@ class Inbox:
         self._engine = engine
         self._observer = observer
         self._renames = Renames(ports.inbox, observer)
-        self._facts = CommitFacts(ports.commits, secrets)
+        self._matches = EventMatches(observer, CommitFacts(ports.commits, secrets))
         self._trust = ProposalTrust(ports.sources, ports.inbox)
         self._pushed = pushed
         self._clock = ports.timing.clock
@@ -251,7 +238,7 @@ class Inbox:
 
     async def _give_up(self, entry: InboxEntry, problem: str) -> None:
         why = f"given up: {problem}"
-        outcomes = [PipelineOutcome(name, Result.REFUSED, why) for name in self._concerned(entry.event)]
+        outcomes = [PipelineOutcome(name, Result.REFUSED, why) for name in self._matches.pipelines_of(entry.event)]
         await self._engine.submit_all([], NO_FOLLOW_UP, Settlement(entry, self._clock.now(), outcomes, why))
         _log.error("trigger-given-up", origin=entry.origin, cause=problem)
 
@@ -265,29 +252,29 @@ class Inbox:
         follow_ups: list[FollowUp] = []
         outcomes: list[PipelineOutcome] = []
         known = await self._known_outcomes(entry)
-        for verdict in await self._verdicts(entry.event):
-            if isinstance(verdict, NotMatched | Listed):
-                result = Result.LISTED if isinstance(verdict, Listed) else Result.NOT_MATCHED
-                outcomes.append(PipelineOutcome(verdict.pipeline, result, verdict.why))
+        for match in await self._matches.of(entry.event):
+            if isinstance(match, NotMatched | Listed):
+                result = Result.LISTED if isinstance(match, Listed) else Result.NOT_MATCHED
+                outcomes.append(PipelineOutcome(match.pipeline, result, match.why))
                 continue
-            pipeline = await self._ports.pipelines.load_pipeline(verdict.pipeline)
+            pipeline = await self._ports.pipelines.load_pipeline(match.pipeline)
             if pipeline is None or pipeline.removed:
                 continue
-            if verdict.pipeline in known:
-                outcomes.append(known[verdict.pipeline])
+            if match.pipeline in known:
+                outcomes.append(known[match.pipeline])
                 continue
-            if isinstance(verdict, Skip):
-                follow_ups.append(self._observer.follow_up_of_skip(verdict, pipeline))
-                outcomes.append(PipelineOutcome(pipeline.name, Result.SKIPPED, verdict.why))
+            if isinstance(match, Skip):
+                follow_ups.append(self._observer.follow_up_of_skip(match, pipeline))
+                outcomes.append(PipelineOutcome(pipeline.name, Result.SKIPPED, match.why))
                 continue
             try:
-                trigger = await self._resolved(verdict.trigger, pipeline)
+                trigger = await self._resolved(match.trigger, pipeline)
             except Permanent as error:
                 _log.error("trigger-refused", origin=entry.origin, cause=str(error))
                 outcomes.append(PipelineOutcome(pipeline.name, Result.REFUSED, str(error)))
                 continue
             if isinstance(entry.event, PullRequest):
-                trigger = await self._judged(trigger, entry.event, pipeline)
+                trigger = await self._with_trust(trigger, entry.event, pipeline)
             starts.append((pipeline, replace(trigger, origin=entry.origin, received_at=entry.received_at)))
             outcomes.append(PipelineOutcome(pipeline.name, Result.STARTED))
         if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:
@@ -297,7 +284,7 @@ class Inbox:
         settlement = Settlement(entry, self._clock.now(), outcomes, note)
         await self._engine.submit_all(starts, merged_follow_ups(*follow_ups), settlement)
 
-    async def _judged(self, trigger: Trigger, event: PullRequest, pipeline: Pipeline) -> Trigger:
+    async def _with_trust(self, trigger: Trigger, event: PullRequest, pipeline: Pipeline) -> Trigger:
         """With whether a request's code is trusted, and if not, whether it needs an approval."""
         repository = pipeline.settings.repository
         trigger = with_trust(trigger, await self._trust.why_untrusted(event, repository))
@@ -324,56 +311,6 @@ class Inbox:
             for one in before.outcomes
             if one.result in (Result.STARTED, Result.KNOWN)
         }
-
-    def _concerned(self, event: InboxEvent) -> Sequence[str]:
-        """Names of the pipelines that an event may start."""
-        match event:
-            case ScheduleDue():
-                return [event.pipeline]
-            case PipelineEnded():
-                return [one.name for one in self._observer.index.after(event)]
-            case Ping() | Ignored() | UnreadableEvent():
-                return []
-        return [one.name for one in self._observer.index.of_repository(event.repository)]
-
-    async def _verdicts(self, event: InboxEvent) -> Sequence[Match]:
-        index = self._observer.index
-        match event:
-            case ScheduleDue():
-                trigger = Trigger(type="cron", actor=f"schedule {event.schedule}")
-                return [Start(event.pipeline, trigger)]
-            case PipelineEnded():
-                return [match_pipeline_end(event, one) for one in index.after(event)]
-            case Ping() | Ignored() | UnreadableEvent():
-                return []
-            case HeadFound():
-                return await self._verdicts_of_head(event)
-        return await self._verdicts_of_event(event, index.of_repository(event.repository))
-
-    async def _verdicts_of_head(self, found: HeadFound) -> Sequence[Match]:
-        config = self._observer.applied.config
-        wanted = [
-            one
-            for one in self._observer.index.of_repository(found.repository)
-            if catch_up_of(one.spec, config) is not CatchUp.OFF
-        ]
-        if found.listed or all(catch_up_of(one.spec, config) is CatchUp.LIST for one in wanted):
-            return [match_head(found, one, config) for one in wanted]
-        usual = await self._verdicts_of_event(found.movement, wanted)
-        return [match_head(found, one, config, decided) for one, decided in zip(wanted, usual, strict=True)]
-
-    async def _verdicts_of_event(
-        self, event: WebhookEvent, definitions: Sequence[PipelineDefinition]
-    ) -> Sequence[Match]:
-        """What an event does to each of these pipelines of its repository, in their order."""
-        included = [one for one in definitions if includes_event(event, one)]
-        changed: Sequence[str] | None = None
-        if included:
-            repository = included[0].spec.repository
-            event = await self._facts.described(event, repository)
-            if needs_changed_files(event, included):
-                changed = await self._facts.changed_files(event, repository)
-        return [match_event(event, one, changed) for one in definitions]
 
     async def _resolved(self, trigger: Trigger, pipeline: Pipeline) -> Trigger:
         """With a commit: the default branch's newest where the trigger names none. Raises Permanent, Unavailable."""

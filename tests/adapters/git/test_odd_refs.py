@@ -16,7 +16,7 @@ from tests.services.stores import a_job
 from tests.support.git_servers import HttpServer, ServedRepository, SshServer, git
 
 
-@pytest.fixture(params=["local", "http", "ssh"])
+@pytest.fixture(params=["local", "http", pytest.param("ssh", marks=pytest.mark.long)])
 def url(request: pytest.FixtureRequest, app: ServedRepository, http: HttpServer, ssh: SshServer) -> str:
     return {"local": str(app.bare), "ssh": ssh.url(app)}.get(request.param, http.url(app))
 

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from danube_pkg.adapters.egress.ledgers import FileLedgers
 from danube_pkg.adapters.images.authentication import Authorizations
 from danube_pkg.adapters.images.logins import DockerLogins
 from danube_pkg.adapters.images.registry import RegistryClient, RegistryClients
 from danube_pkg.adapters.images.store import ImageDirectory, Owners
 from danube_pkg.bootstrap.images import owners_of_images
-from danube_pkg.core.egress.ledger import Contact, encode_decision
+from danube_pkg.core.egress.ledger import Contact
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.ports import ImageRequester, RegistryGuard
 from danube_pkg.core.images.reference import Image, ImageBounds, ImageUnavailable
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.clock import SystemClock
-from danube_pkg.kit.digests import Digest, digest_of
 from danube_pkg.kit.http_client import no_proxy
 from danube_pkg.services.images.pulls import ImageLedgers, ImageService
 from danube_pkg.services.images.registries import Registries
@@ -43,26 +43,9 @@ BY_HAND = ImageRequester("", Network.HOST, ())
 """Whose pulls may contact everything."""
 
 
-class MemoryLedgers:
-    """`core.egress.ports.EgressLedgers` in memory."""
-
-    def __init__(self) -> None:
-        self.contacts: dict[str, list[Contact]] = {}
-
-    def read(self, job_id: str) -> Sequence[Contact]:
-        return self.contacts.get(job_id, ())
-
-    def append(self, job_id: str, contact: Contact) -> None:
-        self.contacts.setdefault(job_id, []).append(contact)
-
-    def digest(self, job_id: str) -> Digest:
-        return digest_of(self.read_raw(job_id, 0, 2**31))
-
-    def read_raw(self, job_id: str, begin: int, end: int) -> bytes:
-        return b"".join(encode_decision(job_id, one) for one in self.read(job_id))[begin:end]
-
-    async def forms_of(self, job_id: str) -> Collection[str]:
-        return ()
+async def no_forms(job_id: str) -> Collection[str]:
+    """Nothing to mask in the ledger of this job."""
+    return ()
 
 
 @dataclass
@@ -76,11 +59,15 @@ class ImageSetup:
     secrets: dict[str, bytes]
     clock: QuickClock
     requester: ImageRequester
-    contacts: dict[str, list[Contact]]
+    ledgers: FileLedgers
     progress: list[str] = field(default_factory=list)
 
     async def pull(self, name: str) -> Image:
         return await self.images.ensure(name, self.progress.append, self.requester)
+
+    def contacts(self, job_id: str) -> Sequence[Contact]:
+        """What the ledger of this job has."""
+        return self.ledgers.read(job_id)
 
     def root(self, image: Image) -> Path:
         """The unpacked files, held by a pod with this directory."""
@@ -120,7 +107,7 @@ async def open_image_setup(
     def client(guard: RegistryGuard | None) -> RegistryClient:
         return RegistryClient(access, clock, "danube-test", no_proxy, random.random, hosts or {}, guard, authorizations)
 
-    ledgers = MemoryLedgers()
+    ledgers = FileLedgers(directory / "ledgers")
     failures: list[BaseException] = []
     store = ImageDirectory(
         directory / "images",
@@ -135,12 +122,12 @@ async def open_image_setup(
         platform=MACHINE,
         default_host="registry.invalid",
         specs=access.specs,
-        ledgers=ImageLedgers(ledgers, ledgers.forms_of),
+        ledgers=ImageLedgers(ledgers, no_forms),
     )
     store.open()
     try:
         requester = requester or ImageRequester("job", Network.ALLOWLIST, ())
-        yield ImageSetup(directory, store, images, known, secrets, clock, requester, ledgers.contacts)
+        yield ImageSetup(directory, store, images, known, secrets, clock, requester, ledgers)
     finally:
         await store.close()
         assert [repr(failure) for failure in failures] == []

@@ -1,12 +1,13 @@
 """Which servers a pull contacts for a job, at each hop, and what its ledger and its messages say of them."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from danube_pkg.adapters.egress.ledgers import FileLedgers
 from danube_pkg.core.egress.host_masks import NO_MASKS
 from danube_pkg.core.egress.ledger import Contact, Way, needed_allowlist
 from danube_pkg.core.egress.policy import Policy
@@ -17,7 +18,7 @@ from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.services.images.contacts import PullContacts, PullLedger
-from tests.adapters.images.setup import ImageSetup, MemoryLedgers, open_image_setup, refusal
+from tests.adapters.images.setup import ImageSetup, open_image_setup, refusal
 from tests.support.image_layouts import Layout, file, push
 from tests.support.ports import free_port
 from tests.support.registry import Registry
@@ -35,7 +36,7 @@ def job(*allowlist: str, network: Network = Network.ALLOWLIST) -> ImageRequester
     return ImageRequester("job", network, allowlist)
 
 
-def decisions(contacts: list[Contact]) -> list[tuple[str, int, str, str, str]]:
+def decisions(contacts: Sequence[Contact]) -> list[tuple[str, int, str, str, str]]:
     return [(one.host, one.port, str(one.verdict), str(one.reason), one.address) for one in contacts]
 
 
@@ -63,7 +64,7 @@ async def test_a_registry_that_is_not_listed_is_neither_contacted_nor_looked_up(
         message, setup = await message_of(tmp_path / str(number), f"{host}/a/b:c", job())
         assert f"registry {host} is not allowed for this job" in message
         assert f"registries: [{{host: {host}}}]" in message
-        (contact,) = setup.contacts["job"]
+        (contact,) = setup.contacts("job")
         assert (contact.way, str(contact.verdict)) == (Way.IMAGE, "refused")
     assert looked_up == []
     assert inside.requests == []
@@ -96,7 +97,7 @@ async def test_a_listed_registry_is_contacted_at_an_address_that_is_listed(
     requester = job(f"inner.test:{port}", f"127.0.0.1:{port}")
     message, setup = await message_of(tmp_path, f"inner.test:{port}/a:b", requester, **{"inner.test": "127.0.0.1"})
     assert "does not speak TLS" in message
-    assert decisions(setup.contacts["job"]) == [("inner.test", port, "allowed", "listed", "127.0.0.1")]
+    assert decisions(setup.contacts("job")) == [("inner.test", port, "allowed", "listed", "127.0.0.1")]
 
 
 async def test_a_configured_registry_is_in_the_ledger_of_each_job(tmp_path: Path, registry: Registry) -> None:
@@ -108,8 +109,8 @@ async def test_a_configured_registry_is_in_the_ledger_of_each_job(tmp_path: Path
         await setup.images.ensure(f"{registry.host}/reach/app:1", print, ImageRequester("two", Network.NONE, ()))
     port = int(registry.host.partition(":")[2])
     wanted = [("127.0.0.1", port, "allowed", "configured", "127.0.0.1")]
-    assert decisions(setup.contacts["job"]) == decisions(setup.contacts["two"]) == wanted
-    assert needed_allowlist(setup.contacts["job"]) == []
+    assert decisions(setup.contacts("job")) == decisions(setup.contacts("two")) == wanted
+    assert needed_allowlist(setup.contacts("job")) == []
 
 
 @pytest.mark.parametrize("way", ["redirect", "realm"])
@@ -130,7 +131,7 @@ async def test_a_configured_registry_cannot_send_the_server_into_its_network(
         message = await refusal(setup, f"{outer.host}/a:b")
     assert f"the registry refers to localhost:{port_of(inside)}, which is not allowed" in message
     assert inside.requests == []
-    assert [one.reason for one in setup.contacts["job"]] == ["configured", "loopback-address"]
+    assert [one.reason for one in setup.contacts("job")] == ["configured", "loopback-address"]
 
 
 @pytest.mark.parametrize("way", ["redirect", "realm"])
@@ -148,16 +149,16 @@ async def test_a_registry_that_refers_to_what_is_not_a_url_is_refused(tmp_path: 
     assert "not a URL" in message if way == "redirect" else "without a usable address" in message
 
 
-def test_a_learned_registry_is_part_of_the_list_that_a_run_needs() -> None:
+def test_a_learned_registry_is_part_of_the_list_that_a_run_needs(tmp_path: Path) -> None:
     """By the rules alone: nothing is contacted."""
     contacts = PullContacts(ServerReach((), Policy((), learn=True)), SystemClock())
-    ledgers = MemoryLedgers()
+    ledgers = FileLedgers(tmp_path)
     contacts.join(PullLedger("job", ledgers, NO_MASKS))
     assert contacts.allows_target("outer.test", 8443, proxied=False)
     assert contacts.allowed_addresses("outer.test", 8443, ["10.1.2.3", "127.0.0.1"]) == ["10.1.2.3"]
     assert not contacts.allows_target("169.254.169.254", 80, proxied=False)
-    assert [str(one.reason) for one in ledgers.contacts["job"]] == ["learned", "metadata-address"]
-    assert needed_allowlist(ledgers.contacts["job"]) == ["outer.test:8443", "10.1.2.3:8443"]
+    assert [str(one.reason) for one in ledgers.read("job")] == ["learned", "metadata-address"]
+    assert needed_allowlist(ledgers.read("job")) == ["outer.test:8443", "10.1.2.3:8443"]
 
 
 async def test_what_cannot_be_recorded_is_not_contacted(
@@ -166,7 +167,7 @@ async def test_what_cannot_be_recorded_is_not_contacted(
     def full(ledgers: object, job_id: str, contact: Contact) -> None:
         raise StorageFull("ledger-full", "the ledger is full")
 
-    monkeypatch.setattr(MemoryLedgers, "append", full)
+    monkeypatch.setattr(FileLedgers, "append", full)
     async with open_image_setup(tmp_path, RegistrySpec(inside.host, insecure=True)) as setup:
         await refusal(setup, f"{inside.host}/a:b")
     assert inside.requests == []

@@ -15,6 +15,7 @@ from danube_pkg.adapters.store import Database
 from danube_pkg.adapters.store import database as database_module
 from danube_pkg.core.errors import Conflict, Defect, Permanent, StorageFailing, StorageFull, Unavailable
 from danube_pkg.kit.tasks import end_all
+from tests.support.databases import connection_of
 from tests.support.waiting import wait_until_async
 
 
@@ -144,7 +145,7 @@ async def test_a_cancelled_caller_does_not_cancel_its_transaction(database: Data
 async def test_a_full_disk_loses_nothing_that_was_answered(database: Database) -> None:
     await database.write(team("before"))
     pages = database.read("PRAGMA page_count")[0][0]
-    database._writing.execute(f"PRAGMA max_page_count={pages + 2}")
+    connection_of(database).execute(f"PRAGMA max_page_count={pages + 2}")
     blob = "x" * 100_000
 
     def large(connection: sqlite3.Connection) -> None:
@@ -160,7 +161,7 @@ async def test_a_full_disk_loses_nothing_that_was_answered(database: Database) -
     assert f"free space on the file system of {database.path.parent}" in ends[1].hint
     answered = [end for end in ends if isinstance(end, str)]
     assert teams(database) == sorted(["before", *answered]), "what was refused is not there, what was answered is"
-    database._writing.execute("PRAGMA max_page_count=1000000")
+    connection_of(database).execute("PRAGMA max_page_count=1000000")
     await database.write(large)
     await database.write(team("after"))
     assert {"before", "after", blob} <= set(teams(database))
@@ -261,5 +262,5 @@ def test_the_cause_of_a_failed_write_is_found_by_a_write(
 
 
 async def test_each_connection_keeps_a_bounded_part_of_the_file_in_memory(database: Database) -> None:
-    sizes = [one.execute("PRAGMA cache_size").fetchone()[0] for one in (database._writing, database._reading)]
+    sizes = [one.execute("PRAGMA cache_size").fetchone()[0] for one in (connection_of(database), database._reading)]
     assert sizes == [-database_module.CACHE_KIB] * 2

@@ -24,7 +24,7 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.records import replace
-from tests.support.databases import open_new_database
+from tests.support.databases import connection_of, open_new_database
 from tests.support.examples import examples
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -242,10 +242,10 @@ async def test_only_steps_that_changed_are_written(jobs: SqliteJobs, database: D
     await jobs.create_jobs([a_job("01job")])
     await jobs.save_job(job)
     written: list[str] = []
-    database._writing.set_trace_callback(lambda sql: written.append(sql) if "INTO steps" in sql else None)
+    connection_of(database).set_trace_callback(lambda sql: written.append(sql) if "INTO steps" in sql else None)
     changed = replace(job, steps=(*many[:-1], replace(many[-1], attempt=2)))
     await jobs.save_job(changed)
-    database._writing.set_trace_callback(None)
+    connection_of(database).set_trace_callback(None)
     assert len(written) == 1
     assert await jobs.load_job("01job") == changed
 

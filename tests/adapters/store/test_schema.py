@@ -9,6 +9,7 @@ from danube_pkg.adapters.store import Database
 from danube_pkg.adapters.store import database as database_module
 from danube_pkg.adapters.store.migrations import MIGRATIONS
 from danube_pkg.core.errors import Permanent
+from tests.support.databases import connection_of
 
 PROMISED = {
     "users": "id email name oidc_subject created_at updated_at",
@@ -138,7 +139,7 @@ async def test_opening_again_changes_nothing(tmp_path: Path) -> None:
         versions = database.read("SELECT version FROM schema_version ORDER BY version")
         assert [row["version"] for row in versions] == list(range(1, len(MIGRATIONS) + 1))
         assert database.read("PRAGMA journal_mode")[0][0] == "wal"
-        assert database._writing.execute("PRAGMA synchronous").fetchone()[0] == 2
+        assert connection_of(database).execute("PRAGMA synchronous").fetchone()[0] == 2
         await database.close()
 
 

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from danube_pkg.adapters.store import Database, SqliteSecrets
 from danube_pkg.core.secrets.secret import SecretName, StoredSecret
-from tests.support.databases import open_new_database
+from tests.support.databases import connection_of, open_new_database
 
 GLOBAL = SecretName(None, "K")
 OWN = SecretName("hello", "K")
@@ -76,7 +76,7 @@ async def test_forgetting_deletes_only_values_retired_before_then(secrets: Sqlit
     assert await secrets.forget_retired_secrets(3.0) == 2
     assert {one.id for one in await secrets.maskable_secrets("hello")} == {"s2", "s3", "s4"}
     written: list[str] = []
-    database._writing.set_trace_callback(written.append)
+    connection_of(database).set_trace_callback(written.append)
     assert await secrets.forget_retired_secrets(3.0) == 0
     assert written == [], "an idle server does not write every minute"
     assert await secrets.forget_retired_secrets(1e12) == 2

@@ -55,7 +55,7 @@ from danube_pkg.services.images.registry_tokens import RegistryTokens
 from danube_pkg.services.repositories.credentials import ConfiguredCredentials
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.sources import FakeSources
-from tests.support.databases import prepare_database
+from tests.support.databases import connection_of, prepare_database
 from tests.support.git_worker import GIT_WORKER
 from tests.support.parts import engine_on, fake_runtime, limited_to
 
@@ -155,8 +155,7 @@ class Api:
 
     def write(self, sql: str, *values: object) -> None:
         """Change the database directly, as applying a configuration would."""
-        writing = self.parts.store.database._writing
-        writing.execute(sql, values)
+        connection_of(self.parts.store.database).execute(sql, values)
 
     def team(self, name: str, *, global_admin: bool = False) -> None:
         self.write(

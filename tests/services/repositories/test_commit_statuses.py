@@ -231,7 +231,7 @@ async def test_githubs_primary_rate_limit_is_waited_for(tmp_path: Path) -> None:
             return bool(danube.database.read("SELECT 1 FROM outbox WHERE next_at > ?", danube.clock.now() + 60))
 
         await eventually(is_postponed, "the next try to be set")
-        await all_sent(danube, move=30)
+        await all_sent(danube, move=300)
         assert forge.states() == ["pending"]
 
 

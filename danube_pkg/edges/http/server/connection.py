@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import h11
 
 from danube_pkg.core.errors import Invalid, TooLarge, Unavailable
+from danube_pkg.edges.http.server.access_log import log_access
 from danube_pkg.edges.http.server.body_memory import BodyMemory
 from danube_pkg.edges.http.server.framing import (
     HEAD_BYTES,
@@ -280,7 +281,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._streaming = False
         if request is not None:
-            _log_access(request, response.status, started, request_id)
+            log_access(request, response.status, started, request_id)
         return sender.persistent
 
     async def _read_head(self, wire: h11.Connection) -> h11.Request | None:
@@ -383,18 +384,3 @@ class Connection(asyncio.Protocol):
             raise ConnectionError("the client closed inside a body")
         wire.receive_data(bytes(self._buffer or b""))
         self._buffer = bytearray()
-
-
-def _log_access(request: Request, status: int, started: float, request_id: str) -> None:
-    if _log.isEnabledFor(logging.INFO):
-        took_ms = round((time.monotonic() - started) * 1000, 1)
-        fields = {
-            "method": request.method,
-            "path": request.path,
-            "status": status,
-            "ms": took_ms,
-            "request_id": request_id,
-            "actor": request.actor.name,
-            "address": request.address,
-        }
-        _log.info("request", extra={"fields": fields})

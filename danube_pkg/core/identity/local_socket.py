@@ -1,0 +1,3 @@
+"""The unix socket of the local administrator, in the data directory."""
+
+SOCKET_NAME = "danube.sock"
