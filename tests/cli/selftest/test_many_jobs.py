@@ -1,6 +1,7 @@
 """Many jobs in a row: the room that they need, an end that does not come, and interrupts."""
 
 import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -30,7 +31,7 @@ def a_test(directory: Path, notes: list[str], jobs: int = 5000) -> SelfTest:
 def test_a_disk_without_room_for_the_jobs_is_refused_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experiment.shutil, "disk_usage", lambda path: Usage(1 << 40, 0, 1 << 30))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 40, 0, 1 << 30))
     with pytest.raises(Invalid) as refusal:
         run_selftest(a_test(tmp_path, []))
     assert refusal.value.reference == "selftest-no-room"
