@@ -1,8 +1,10 @@
 """Streams files of the workspace to the server, as artifacts of the job."""
 
+import glob
 import gzip
 import io
 import os
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,8 +61,14 @@ def keep_of(workspace: Path, path: str, name: str, describes: str = "") -> None:
     def chunks() -> Iterator[bytes]:
         return _file_chunks(found[0]) if single else _archive_chunks(workspace, found)
 
-    file_name = name if single else f"{name}.tar.gz"
+    ending = Path(found[0]).suffix if single and glob.has_magic(path) else ""
+    file_name = f"{name}{_kept(ending, name)}" if single else f"{name}.tar.gz"
     session.upload(session.next_sequence("artifact"), name, file_name, chunks, describes)
+
+
+def _kept(ending: str, name: str) -> str:
+    """The ending of the only file that a pattern matches, which the name of the artifact need not have."""
+    return ending if re.fullmatch(r"\.[A-Za-z0-9]{1,16}", ending) and not name.endswith(ending) else ""
 
 
 def _file_chunks(path: str) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 from danube._errors import DanubeError
 from danube._junit import JunitReport
 from danube._results import StepResult
-from danube._session import CacheCall, Chunks, StepCall
+from danube._session import CacheCall, Chunks, DownloadCall, NoteCall, StepCall
 
 CONTEXT: Mapping[str, Any] = {
     "branch": "main",
@@ -43,12 +43,14 @@ class RecordingSession:
         self.unknown_stops = 0
         self.leg_workspaces = ""
         self.reports: dict[int, JunitReport] = {}
+        self.notes: list[NoteCall] = []
         self._stopped: dict[int, threading.Event] = {}
         self.cached: dict[str, str] = {}
         self.restored: list[CacheCall] = []
         self.saved: list[CacheCall] = []
         self.uploads: dict[str, tuple[str, Chunks]] = {}
         self.described: dict[str, str] = {}
+        self.downloads: list[tuple[DownloadCall, Path]] = []
 
     @property
     def workspace(self) -> str:
@@ -77,6 +79,9 @@ class RecordingSession:
     def report_tests(self, sequence: int, report: JunitReport) -> None:
         self.reports[sequence] = report
 
+    def add_note(self, call: NoteCall) -> None:
+        self.notes.append(call)
+
     def stop_of(self, sequence: int) -> threading.Event:
         """Set once the step is stopped."""
         with self._lock:
@@ -103,6 +108,10 @@ class RecordingSession:
     def save_cache(self, call: CacheCall) -> tuple[str, str, int]:
         self.saved.append(call)
         return "stored", call.key, 1
+
+    def download(self, call: DownloadCall, directory: Path) -> Path:
+        self.downloads.append((call, directory))
+        return directory / call.name
 
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks, describes: str = "") -> None:
         self.uploads[name] = (file_name, chunks)

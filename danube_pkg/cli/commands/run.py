@@ -34,6 +34,7 @@ from danube_pkg.cli.run_directories import (
     tidy_caches,
 )
 from danube_pkg.cli.run_options import RunRequest, add_arguments, run_request
+from danube_pkg.cli.run_watch import run_watching
 from danube_pkg.cli.shown_tree import ShownWorkingTree
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.errors import Conflict, Retryable
@@ -69,6 +70,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
     runs = parser.add_mutually_exclusive_group()
     runs.add_argument("--keep", action="store_true", help="keep this run's log and artifacts until danube run --clean")
+    parser.add_argument("--watch", action="store_true", help="run again after each change of a file, until Ctrl-C")
     runs.add_argument("--list", action="store_true", help="list the kept runs instead")
     runs.add_argument("--clean", action="store_true", help="remove all kept runs and all caches instead")
 
@@ -86,9 +88,11 @@ def main(options: argparse.Namespace) -> int:
     request = run_request(options, settings.runtime.host_paths if settings is not None else ())
     _note_unused_pipeline(options, request)
     try:
+        if options.watch:
+            return run_watching(request.directory, lambda: asyncio.run(_run(request, known, options)))
         return asyncio.run(_run(request, known, options))
     except KeyboardInterrupt:
-        say("danube: interrupted before the first step", file=sys.stderr)
+        say("danube: interrupted while no step was running", file=sys.stderr)
         return 128 + signal.SIGINT
 
 

@@ -1,9 +1,11 @@
 """The lines that the server itself writes into a job's log. Each has a key, so that a repeated one is written once."""
 
 from danube_pkg.core.artifacts.artifact import Artifact
+from danube_pkg.core.artifacts.downloads import ArtifactUse
 from danube_pkg.core.images.pushed import PushedImage
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
+from danube_pkg.core.jobs.report_notes import ReportNote
 from danube_pkg.core.jobs.reports import CaseStatus, JobReport, summary_of_tests
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.logs.ports import JobLog
@@ -70,7 +72,9 @@ def write_step_end(log: JobLog, step: Step, attempt: int, end: StepEnd) -> None:
         facts.append("not checked: the job continues")
     after = f" ({', '.join(facts)})" if facts else ""
     log.note(
-        f"end:{step.sequence}:{attempt}", step.sequence, f"--- step {step.sequence} {end.status}{took}{why}{after}"
+        f"end:{step.sequence}:{attempt}",
+        step.sequence,
+        f'--- step {step.sequence} {end.status}{took} "{one_line(step.name)}"{why}{after}',
     )
 
 
@@ -98,6 +102,14 @@ def write_artifact(log: JobLog, artifact: Artifact) -> None:
     log.note(f"artifact:{artifact.name}", 0, text)
 
 
+def write_download(log: JobLog, use: ArtifactUse) -> None:
+    """An artifact of another job was fetched; each call has one line."""
+    origin = f"{use.pipeline} job {use.source_job}{f' of {use.ref}' if use.ref else ''}"
+    origin += "" if use.trusted else ", made by untrusted code"
+    text = f"--- artifact {use.name} of {origin}: {use.size_bytes} bytes, sha256 {use.sha256}"
+    log.note(f"download:{use.sequence}", 0, text)
+
+
 def write_cache(log: JobLog, sequence: int, name: str, done: str, text: str) -> None:
     """What became of a cache. done: `restored` or `stored`; each call has one line."""
     log.note(f"cache:{sequence}:{done}", 0, f"--- cache {name}: {one_line(text)}")
@@ -111,6 +123,17 @@ def write_report(log: JobLog, report: JobReport) -> None:
         if one.status is not CaseStatus.PASSED:
             where = f" ({one.file}{f':{one.line}' if one.line else ''})" if one.file else ""
             log.note(f"{key}:{at}", 0, f"--- {one.status} test {one_line(one.name)}{where}: {one_line(one.message)}")
+
+
+def write_note(log: JobLog, note: ReportNote) -> None:
+    """What the danubefile has reported: a line for coverage and one for each annotation. A summary is for the page."""
+    if note.coverage is not None:
+        log.note(f"note:{note.sequence}", 0, f"--- {one_line(note.coverage.name)}: {note.coverage.words}")
+    for at, one in enumerate(note.annotations):
+        where = f" {one_line(one.place)}" if one.place else ""
+        log.note(f"note:{note.sequence}:{at}", 0, f"--- {one.level}{where}: {one_line(one.message)}")
+    if note.summary:
+        log.note(f"note:{note.sequence}:summary", 0, f"--- summary: {one_line(note.summary.strip().splitlines()[0])}")
 
 
 def write_pushed_image(log: JobLog, image: PushedImage) -> None:
