@@ -29,6 +29,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.danube build/bin/.made build/.web ## make .venv, with the command .venv/bin/danube
+	@$(PY) -m compileall -q danube_pkg sdk  # pods and other users cannot write it, and would compile at each start
 
 run: setup ## serve the example on this machine, run a job of it, keep serving; ONCE=1 ends with the job
 	@$(PY) -m build_steps.run_example --data $(DATA) $(if $(ONCE),--once)

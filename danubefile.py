@@ -11,7 +11,7 @@ from danube import artifacts, ctx, pipeline, secrets, step
 PYTHON = "build/venv/bin/python"
 PIP = f"{PYTHON} -m pip --quiet --disable-pip-version-check install --require-hashes -r"
 
-ENVIRONMENT = {"PYTHONPATH": "sdk:.", "PYTHONDONTWRITEBYTECODE": "1", "NODE_MODULES": ""}
+ENVIRONMENT = {"PYTHONPATH": "sdk:.", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @pipeline(name="Danube", env=ENVIRONMENT)
@@ -19,8 +19,8 @@ def build() -> None:
     step.run(f"python3 -m venv build/venv && {PIP} requirements-dev.lock", name="Tools", timeout_seconds=1800)
     step.run(f"{PIP} requirements-release.lock", name="Compiler", timeout_seconds=1800)
 
-    # Where a job has no network, the pipeline names the packages of the page, which npm installs otherwise.
-    step.run('test -z "$NODE_MODULES" || cp -r "$NODE_MODULES" web/node_modules', name="Packages of the page")
+    # Where a job has no network, the pipeline's variable names the packages of the page, which npm installs otherwise.
+    step.run('test -z "${NODE_MODULES-}" || cp -r "$NODE_MODULES" web/node_modules', name="Packages of the page")
 
     with step.parallel():
         step.start(f"{PYTHON} -m ruff check .", name="Linter")

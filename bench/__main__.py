@@ -18,6 +18,7 @@ SUITES = (
     "masks",
     "http",
     "images",
+    "provenance",
     "egress",
     "git",
     "web",

@@ -34,6 +34,7 @@ def compare(revision: str, suites: Sequence[str]) -> int:
         for suite in suites:
             print(f"pair {number + 1} of {PAIRS}: {suite}", flush=True)
             pairs.append(_pair(old, suite, old_first=number % 2 == 0))
+            print_pair(*pairs[-1])
     return _print_ratios(pairs)
 
 
@@ -95,6 +96,12 @@ def ratio_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> float | None:
     if before <= 0 or after <= 0:
         return None
     return after / before if new["at_most"] else before / after
+
+
+def print_pair(before: Figures, after: Figures) -> None:
+    """One line, so that a comparison of an hour that is interrupted leaves what it measured."""
+    ratios = ((new["name"], ratio_of(old, new)) for old, new in matched(before, after))
+    print("  new/old: " + "; ".join(f"{name} {ratio:.3f}" for name, ratio in ratios if ratio is not None), flush=True)
 
 
 def _print_ratios(pairs: Sequence[tuple[Figures, Figures]]) -> int:

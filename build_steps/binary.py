@@ -9,6 +9,7 @@ program. The same tree gives the same bytes.
 import hashlib
 import os
 import platform
+import re
 import shutil
 import stat
 import struct
@@ -37,10 +38,16 @@ def build_tree(site: Path, tree: Path = ROOT / "build" / "executable" / "tree") 
     tree.mkdir(parents=True)
     copy_interpreter(tree / "python")
     shutil.copytree(site, tree / "site", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(Path(__file__).resolve().parent / "start.py", tree / "start.py")
     copy_libraries(tree, tree / "python" / "lib")
+    (tree / "start.py").write_text(start_text(newest_glibc(tree)[0]))
     compile_tree(tree)
     return tree
+
+
+def start_text(glibc: Glibc) -> str:
+    """The first module of the program, which refuses a GNU C library that is older than this."""
+    text = (Path(__file__).resolve().parent / "start.py").read_text()
+    return re.sub(r"^GLIBC = .*$", f"GLIBC = {glibc}", text, flags=re.MULTILINE)
 
 
 def build_binary(tree: Path, target: Path | None = None) -> Path:
@@ -59,10 +66,10 @@ def unproven(machine: str) -> list[str]:
     ]
 
 
-def pack(tree: Path, stub: Path, target: Path) -> None:
-    """Write the file from a tree and the static program that unpacks it."""
+def pack(tree: Path, stub: Path, target: Path, level: int = COMPRESSION_LEVEL) -> None:
+    """Write the file from a tree and the static program that unpacks it. level: of compression, 1 to 9."""
     program = stub.read_bytes()
-    digest, packer = hashlib.sha256(), zlib.compressobj(COMPRESSION_LEVEL)
+    digest, packer = hashlib.sha256(), zlib.compressobj(level)
     packed = bytearray()
     for piece in _archive(tree):
         digest.update(piece)

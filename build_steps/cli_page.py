@@ -34,8 +34,8 @@ standard error: `reference`, `what`, `place`, `hint`.
 
 Where a command takes `JOB`, it takes a whole id, the first characters of one (four or more, as long as only one job
 begins with them), `@latest` for the newest job, `PIPELINE@latest` for the newest of a pipeline, and `PIPELINE@BRANCH`
-for the newest of a pipeline on a branch. `danube completion` makes shells complete commands, options, pipelines and
-jobs.
+for the newest of a pipeline on a branch. The newest is never a rebuild, which is named by its id. `danube completion`
+makes shells complete commands, options, pipelines and jobs.
 
 """
 

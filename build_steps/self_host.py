@@ -15,11 +15,14 @@ from pathlib import Path
 
 from build_steps.binary import unproven
 from build_steps.run_example import DANUBE, ROOT, Ended, Example
-from build_steps.web import WEB, install_packages
+from build_steps.web import NODE_LOCK, NODE_PLACE, WEB, find_node, install_packages
 from build_steps.zipapp import wheel_options
 
 PLACE = ROOT / "build" / "self-host"
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-release.lock")
+
+REPOSITORY = "https://git.example.org/danube/danube.git"
+"""In the example's pipeline."""
 
 SETTINGS = """[config_repo]
 url = "config"
@@ -35,7 +38,8 @@ host_paths = [{paths}]
 def prepare() -> None:
     """Fetch the packages, clone the current commit and write the configuration."""
     wheels = PLACE / "wheels"
-    for lock in LOCKS:
+    node = [NODE_LOCK.name] if find_node().startswith(str(NODE_PLACE)) else []  # else the job has the machine's
+    for lock in [*LOCKS, *node]:
         words = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", "--require-hashes"]
         subprocess.run([*words, "--dest", str(wheels), "-r", str(ROOT / lock)], check=True)
     released = ["--require-hashes", "--no-deps", *wheel_options(platform.machine())]
@@ -45,14 +49,19 @@ def prepare() -> None:
     source = PLACE / "source"
     shutil.rmtree(source, ignore_errors=True)
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(source)], check=True)
-    example = PLACE / "example"
+    write_example(PLACE / "example", source, wheels)
+
+
+def write_example(example: Path, source: Path, wheels: Path) -> None:
+    """The settings and the configuration of `examples/self-host` for this machine: the repository is `source`, and
+    packages come from files in place of a network."""
     shutil.rmtree(example, ignore_errors=True)
     shutil.copytree(ROOT / "examples" / "self-host" / "config", example / "config")
     settings = SETTINGS.format(paths=", ".join(json.dumps(str(path)) for path in (wheels, WEB / "node_modules")))
     (example / "danube.toml").write_text(settings)
     pipeline = example / "config" / "pipelines" / "danube.yaml"
     lines = [line for line in pipeline.read_text().splitlines() if not line.strip().startswith("egress_allowlist:")]
-    text = "\n".join(lines).replace("https://git.example.org/danube/danube.git", str(source))
+    text = "\n".join(lines).replace(REPOSITORY, str(source))
     environment = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "NODE_MODULES": str(WEB / "node_modules")}
     pipeline.write_text(f"{text}\n  env: {json.dumps(environment)}\n")
 

@@ -7,7 +7,7 @@ In the checkout `danube` could mean the entry script or the SDK; in this tree it
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from build_steps.supervisor import PROGRAMS
@@ -44,10 +44,11 @@ def make_staging(
     return target
 
 
-def compile_tree(tree: Path) -> None:
+def compile_tree(tree: Path, names: Sequence[str] = (".",)) -> None:
     """Compile every module, checked by nothing later, with names relative to the tree. In a process of its own: what
-    compiled code looks like in a file depends on what else the process holds."""
-    words = ["-m", "compileall", "-q", "-q", "-f", "-s", str(tree), "--invalidation-mode", "unchecked-hash", str(tree)]
+    compiled code looks like in a file depends on what else the process holds. names: files or folders in the tree."""
+    paths = [str(tree / name) for name in names]
+    words = ["-m", "compileall", "-q", "-q", "-f", "-s", str(tree), "--invalidation-mode", "unchecked-hash", *paths]
     subprocess.run([sys.executable, "-I", *words], check=False)  # templates and test data may not compile
 
 

@@ -15,6 +15,17 @@ CERTIFICATES = (
 """Where distributions keep the authorities that the machine trusts. The OpenSSL in `python/lib` knows the place of the
 distribution that it is from only."""
 
+GLIBC = (0, 0)
+"""The oldest GNU C library that every file of the tree can use; `build_steps/binary.py` fills it in. Without a check a
+system with an older one would start, and fail where the first such file is loaded."""
+
+glibc = (os.confstr("CS_GNU_LIBC_VERSION") or "").rpartition(" ")[2]  # "glibc 2.36"
+if tuple(map(int, glibc.split(".")[:2])) < GLIBC:
+    sys.exit(
+        f"danube: this system has glibc {glibc}, and this file needs {GLIBC[0]}.{GLIBC[1]}\n"
+        "  hint: use the zipapp with Python 3.11 of this system, the container image, or a newer Linux"
+    )
+
 if not os.environ.keys() & {"SSL_CERT_FILE", "SSL_CERT_DIR"}:
     for found in filter(os.path.exists, CERTIFICATES):
         os.environ["SSL_CERT_FILE"] = found

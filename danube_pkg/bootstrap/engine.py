@@ -1,6 +1,6 @@
 """Builds the job engine with its parts, for a server and for `danube run` alike."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from danube_pkg.adapters.blobs.content import ContentDirectory
@@ -27,6 +27,7 @@ from danube_pkg.bootstrap.store import WORK_BEGAN, Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
+from danube_pkg.core.secrets.outside import OutsideSecrets
 from danube_pkg.edges.grpc.network import NetworkListener
 from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.kit.records import Record, replace
@@ -93,10 +94,11 @@ def build_secrets(
     *,
     overrides: Mapping[str, bytes] | None = None,
     audit: Audit | None = None,
+    places: Sequence[OutsideSecrets] = (),
 ) -> Secrets:
-    """The secrets of a data directory. overrides: values of one run, which are never stored."""
+    """The secrets of a data directory. overrides: values of one run, which are never stored. places: outside of it."""
     sqlite = SqliteSecrets(store.database)
-    return Secrets(sqlite, store.keys, store.clock, store.new_id, known, overrides, applied, audit)
+    return Secrets(sqlite, store.keys, store.clock, store.new_id, known, overrides, applied, audit, places)
 
 
 def build_masks(store: Store, secrets: Secrets, options: MaskOptions | None = None) -> MaskSource:

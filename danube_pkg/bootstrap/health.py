@@ -17,6 +17,7 @@ from danube_pkg.core.health.ports import Disk
 from danube_pkg.core.health.repairs import Repair
 from danube_pkg.core.health.subsystems import Part
 from danube_pkg.core.identity.audit import AuditEvent
+from danube_pkg.kit.heap import release_regularly
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tallies import Tally
@@ -188,6 +189,7 @@ async def open_health(parts: Observed) -> AsyncIterator[HealthParts]:
     readiness.listen(upkeep.wake)
     owner = TaskOwner(logged(_log.logger))
     owner.start("upkeep", upkeep.follow())
+    owner.start("free memory", release_regularly())
     try:
         conditions = ServerConditions(readiness, parts.jobs.room, upkeep, *parts.sources)
         yield HealthParts(readiness, upkeep, conditions, workers.freed, DirectoryDisk(store.directory))

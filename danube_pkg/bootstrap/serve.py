@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from danube_pkg.core.errors import Permanent
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.oom_score import lower_oom_score
+from danube_pkg.kit.part_stack import PartStack
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged, until
 from danube_pkg.services.jobs.masks import MaskOptions, MaskSource
@@ -58,24 +60,25 @@ class ServerOptions(Record):
 
 
 class RunningServer(Record):
-    """address: `http://HOST:PORT`."""
+    """address: `http://HOST:PORT`. closed: after its end, the parts that took a while to close, with the seconds."""
 
     address: str
     parts: ServerParts
+    closed: Mapping[str, float]
 
 
 @asynccontextmanager
 async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
     """Serves until the block is left; jobs continue, and the next server has them. Raises Conflict, Permanent."""
     settings = options.settings
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
+    async with PartStack(_report_wait) as stack:
+        enter = stack.open
         store = await enter(open_store(Path(settings.server.data_dir)))
         applied = await load_applied(store, settings.config_repo)
-        audit = build_audit(store)
-        secrets = build_secrets(store, applied, options.known, audit=audit)
+        audit, access = build_audit(store), open_coordinator_access(settings.server, store.directory, store.clock)
+        places = await enter(open_outside_secrets(settings.secret_sources))
+        secrets = build_secrets(store, applied, options.known, audit=audit, places=places)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
-        access = open_coordinator_access(settings.server, store.directory, store.clock)
         wanted = runtime_options(options, store, applied)
         callbacks = _callbacks(store, masks, applied, secrets, access)
         runtime = await enter(open_runtime(wanted, store.directory, callbacks))
@@ -88,7 +91,6 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         opening = open_engine(store, secrets, masks, runtime, files, observer, url, context, tracer, access.listener)
         jobs = await enter(opening)
         outbox = await enter(open_notifications(store, jobs, repositories.statuses, repositories.forges, url))
-        await enter(open_outside_secrets(settings.secret_sources, store, jobs))
         attested = await enter(open_image_provenance(store, jobs, wanted.images, secrets.read_for_server))
         triggers = await enter(open_triggers(store, jobs, repositories.access(url), configuration.sync))
         identity = await enter(open_identity(store, applied, secrets, settings.dex, url))
@@ -124,7 +126,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             cluster_calls=runtime.cluster_calls,
         )
         opened = await enter(open_http(parts, _http_options(options, server)))
-        yield RunningServer(opened.address, parts)
+        yield RunningServer(opened.address, parts, stack.closed)
+        jobs.engine.stop_accepting()
 
 
 def runtime_options(options: ServerOptions, store: Store, applied: AppliedConfiguration) -> RuntimeOptions:
@@ -176,6 +179,18 @@ async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
             _log.error(lost.reference, what=lost.what, cause=lost.cause, hint=lost.hint)
             raise lost
         _log.info("server-stopping", jobs="continue; the next server takes them over")
+        began = time.monotonic()
+    _log.info("server-stopped", seconds=round(time.monotonic() - began, 1), parts=dict(server.closed))
+
+
+def _report_wait(part: str, seconds: float) -> None:
+    """Why a stop takes long: an operator who waits for it reads the log."""
+    _log.warning(
+        "server-stop-waits",
+        part=part,
+        seconds=seconds,
+        hint="whether the processor or the disk is busy: cat /proc/pressure/*",
+    )
 
 
 def _not_started(data: Path, error: OSError) -> Permanent:

@@ -13,6 +13,7 @@ from danube_pkg.adapters.keys.keys import KeyDirectory
 from danube_pkg.adapters.store import SqliteServerState
 from danube_pkg.bootstrap.engine import build_secrets
 from danube_pkg.bootstrap.identity import build_audit
+from danube_pkg.bootstrap.outside_secrets import open_outside_secrets
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, open_runtime
 from danube_pkg.bootstrap.serve import ServerOptions, runtime_options
 from danube_pkg.bootstrap.store import load_applied, open_store
@@ -27,7 +28,8 @@ async def try_start(options: ServerOptions) -> Sequence[Condition]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(data))
         applied = await load_applied(store, options.settings.config_repo)
-        secrets = build_secrets(store, applied, options.known, audit=build_audit(store))
+        places = await stack.enter_async_context(open_outside_secrets(options.settings.secret_sources))
+        secrets = build_secrets(store, applied, options.known, audit=build_audit(store), places=places)
         callbacks = RuntimeCallbacks(registries=lambda: applied.config.registries, secret_of=secrets.read_for_server)
         runtime = await stack.enter_async_context(
             open_runtime(runtime_options(options, store, applied), data, callbacks)

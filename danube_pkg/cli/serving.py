@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import contextlib
+import logging
 import os
 import signal
 import socket
@@ -16,6 +18,7 @@ from danube_pkg.bootstrap.trial import try_start
 from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.output import say
 from danube_pkg.cli.process_log import start_log
+from danube_pkg.kit.heap import limit_arenas
 from danube_pkg.kit.records import replace
 from danube_pkg.services.secrets import KnownValues
 
@@ -28,6 +31,7 @@ def run_server(
 ) -> int:
     """named: danube.toml. listening, admin: the sockets on which clients and the local administrator wait already, None
     where there is none."""
+    limit_arenas()
     known = KnownValues()
     start_log(known, default="info", stream_name="stdout")
     settings = read_settings(find_settings(Path(named) if named else None))
@@ -65,3 +69,14 @@ async def _serve(options: ServerOptions) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await serve(options, stop)
+    _end_process()
+
+
+def _end_process() -> NoReturn:
+    """End at once: all parts are closed. Threads that still copy or remove files end as they do in a server that is
+    killed, and the next one repeats their work. Python would wait for them, and then free each object."""
+    logging.shutdown()
+    with contextlib.suppress(OSError):  # the reader of a pipe may have gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(0)

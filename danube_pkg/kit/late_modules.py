@@ -4,8 +4,9 @@
         import grpc
 
 Within the block an import of the named module gives a placeholder. The first use of one of its attributes imports the
-module, whenever that is. After the block the name is free again, so that the next import, as of a danubefile, gets the
-module itself. A module that is imported already stays.
+module, whenever that is, from where the block would have found it: a path that is added later, as that of a
+repository's own modules, is not searched. After the block the name is free again, so that the next import, as of a
+danubefile, gets the module itself. A module that is imported already stays.
 
 The garbage collector rests meanwhile: what is imported stays, and is not examined again afterwards.
 """
@@ -13,6 +14,7 @@ The garbage collector rests meanwhile: what is imported stays, and is not examin
 import gc
 import importlib
 import sys
+from collections.abc import Sequence
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -45,15 +47,26 @@ class LateModules:
 
 def _placeholder(name: str) -> ModuleType:
     made = ModuleType(name, "Imported with its first use.")
+    path = tuple(sys.path)
 
     def attribute(wanted: str) -> Any:
         if wanted.startswith("__"):  # what the import system and debuggers ask of every module
             raise AttributeError(wanted)
         _remove(made)
-        return getattr(importlib.import_module(name), wanted)
+        return getattr(_imported(name, path), wanted)
 
     made.__getattr__ = attribute  # type: ignore[method-assign]
     return made
+
+
+def _imported(name: str, path: Sequence[str]) -> ModuleType:
+    """path: that of the search. Another thread that imports meanwhile searches it too."""
+    theirs = sys.path
+    sys.path = list(path)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path = theirs
 
 
 def _remove(placeholder: ModuleType) -> None:

@@ -152,8 +152,13 @@ def check_limits() -> CheckResult:
         lacking = [controller for controller in names if not groups.limits_with(controller)]
         what = f"control groups, version {version}, limit a pod's {', '.join(limited)}; {rest}"
         hint = f"give the server's unit these controllers: {' '.join(lacking)}" if lacking else ""
+        if lacking and groups.unified:
+            hint += f"; in a container, start it in a group below {groups.hierarchies[0]}, which may have no processes"
         return CheckResult("limits", True, what, hint)
-    what = "memory is limited for each process and not for the pod: this user may not create control groups"
+    what = (
+        f"a pod's memory is measured every second and not limited by the kernel: this user may not create control groups; "
+        f"all pods of the server together have {memory_of_all_pods() >> 20} of {machine_bytes() >> 20} MB"
+    )
     return CheckResult("limits", True, what, "run the server as root for limits of the whole pod")
 
 

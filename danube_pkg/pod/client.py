@@ -7,7 +7,7 @@ refusals reach the danubefile, as a DanubeError.
 import itertools
 import json
 import math
-import random
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -318,7 +318,7 @@ class CoordinatorClient:
 
     def _repeat(self, call: Callable[[], Response]) -> Response:
         refuse_in_child()
-        backoff = Backoff(0.05, RETRY_CAP_SECONDS, random.random)
+        backoff = Backoff(0.05, RETRY_CAP_SECONDS, _random)
         notice_at: float | None = None
         while True:
             try:
@@ -336,6 +336,11 @@ class CoordinatorClient:
                     what = "the server was unreachable until the job's deadline"
                     raise DanubeError(SERVER_LOST, what, hint="run the job again: danube rerun JOB") from None
             pause(backoff.next())
+
+
+def _random() -> float:
+    """In [0, 1). The module `random` would be imported in each job, for the few that lose their server."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 def _print_notice(error: grpc.RpcError) -> None:

@@ -6,17 +6,32 @@ socket) with DANUBE_TOKEN_FILE; DANUBE_WORKSPACE; DANUBE_LEGS, where the runtime
 before the danubefile runs. The job token, read from its file, is the only credential.
 
 Half of a small job's processor time was the start of this process. What gRPC and its messages import for uses that are
-not made here is left out: the calls are blocking ones, and messages are coded by a library in C.
+not made here is left out: the calls are blocking ones, and messages are coded by a library in C. So is what the
+standard library imports for rare uses: dates, addresses in brackets, the documentation of a dataclass without one.
 """
 
 import os
 import site
 import sys
-from pathlib import Path
 
 from danube_pkg.kit.late_modules import LateModules
 
-with LateModules("asyncio", "grpc.aio", "google.protobuf.internal.python_message"):
+with LateModules(
+    *("asyncio", "grpc.aio", "pkgutil", "socket"),  # gRPC's
+    *("google.protobuf.internal.python_message", "calendar"),  # protobuf's
+    *(
+        "bz2",
+        "gzip",
+        "hashlib",
+        "inspect",
+        "ipaddress",
+        "json",
+        "lzma",
+        "subprocess",
+    ),  # those of the standard library, and ours
+):
+    from pathlib import Path
+
     from danube._errors import DanubeError
 
     from danube import _session

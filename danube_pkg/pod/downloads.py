@@ -1,9 +1,9 @@
 """Writes an artifact of another job into the workspace: beside its place first, and under its name once it is whole."""
 
 import gzip
+import hashlib
 import os
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 
 from danube._errors import DanubeError
@@ -30,7 +30,7 @@ def write_download(
 
     def write(parts: Iterator[pb.ArtifactPart]) -> None:
         facts[:] = [next(parts)]
-        digest = sha256()
+        digest = hashlib.sha256()
         with open(beside, "wb") as file:
             for part in parts:
                 digest.update(part.data)

@@ -63,7 +63,8 @@ class Artifacts:
         limit_bytes = min(MAX_ARTIFACT_BYTES, bounds.total_bytes)
         async with self._blobs.receive(job.id, file_name, chunks, limit_bytes) as received, self._naming:
             check_wanted()
-            await self._keep(job, name, file_name, received, "")
+            known = await self._store.list_artifacts(job.id)
+            await self._keep(job, known, name, file_name, received, "")
         return await self.find(job.id, name)
 
     async def receive_sbom(
@@ -83,7 +84,6 @@ class Artifacts:
         have; TooLarge for one that is too large to be signed.
         """
         _check_name(name, name)
-        _check_bounds(await self._store.list_artifacts(job.id), name, 0, self._bounds())
         parts: list[bytes] = []
         kept = _collected(chunks, parts)
         async with self._blobs.receive(job.id, name, kept, MAX_SBOM_BYTES) as received, self._naming:
@@ -104,12 +104,19 @@ class Artifacts:
                     hint="leave the files of each component out of them, or upload an SBOM as an ordinary artifact",
                 )
             await asyncio.to_thread(read_sbom, b"".join(parts))
-            await self._keep(job, name, name, received, describes)
+            await self._keep(job, known, name, name, received, describes)
         return await self.find(job.id, name)
 
-    async def _keep(self, job: Job, name: str, file_name: str, received: ReceivedBlob, describes: str) -> None:
-        """Give a received file its name and its record; under the lock of names."""
-        known = await self._store.list_artifacts(job.id)
+    async def _keep(
+        self,
+        job: Job,
+        known: Sequence[Artifact],
+        name: str,
+        file_name: str,
+        received: ReceivedBlob,
+        describes: str,
+    ) -> None:
+        """Give a received file its name and its record; under the lock of names. known: the job's artifacts."""
         _check_file_is_free(known, name, file_name)
         _check_bounds(known, name, received.size_bytes, self._bounds())
         if all(one.name != name for one in known):

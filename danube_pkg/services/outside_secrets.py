@@ -5,7 +5,6 @@ ended, also after a restart of the server. Nothing reads it from there.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.secrets.outside import OutsideSecrets
@@ -17,47 +16,29 @@ TokenOf = Callable[[Job, str], Awaitable[str]]
 """An identity token of a job for an audience. Raises Permanent."""
 
 
-class OutsideReader(Protocol):
-    """What reads values outside of Danube."""
-
-    async def read_for_job(self, job: Job, name: SecretName) -> bytes | None: ...
-    async def read_for_server(self, name: SecretName) -> bytes | None: ...
-
-
-class NothingOutside:
-    """`OutsideReader` of a server that has no such place."""
-
-    async def read_for_job(self, job: Job, name: SecretName) -> bytes | None:
-        return None
-
-    async def read_for_server(self, name: SecretName) -> bytes | None:
-        return None
-
-
 class OutsidePlaces:
-    """`OutsideReader` over places, which are asked in their order."""
+    """Places outside of Danube, which are asked in their order; none in a server that has no such place."""
 
     def __init__(
         self,
         places: Sequence[OutsideSecrets],
-        token_of: TokenOf,
         store: SecretStore,
         cipher: SecretCipher,
         clock: Clock,
         new_id: Callable[[], str],
     ) -> None:
         self._places = places
-        self._token_of = token_of
         self._store = store
         self._cipher = cipher
         self._clock = clock
         self._new_id = new_id
 
-    async def read_for_job(self, job: Job, name: SecretName) -> bytes | None:
-        """The value of the first place that has one, which is masked from then on. Raises Unavailable, Permanent, and
-        Invalid or TooLarge for a value that could not be masked."""
+    async def read_for_job(self, job: Job, name: SecretName, token_of: TokenOf) -> bytes | None:
+        """The value of the first place that has one, which is masked from then on. token_of: for places that decide by
+        the job's identity. Raises Unavailable, Permanent, and Invalid or TooLarge for a value that could not be
+        masked."""
         for place in self._places:
-            token = await self._token_of(job, place.audience) if place.audience else ""
+            token = await token_of(job, place.audience) if place.audience else ""
             value = await place.read(name, token)
             if value is not None:
                 await self._keep(name, check_value(value), job.created_at)
@@ -73,9 +54,8 @@ class OutsidePlaces:
 
     async def _keep(self, name: SecretName, value: bytes, since: float) -> None:
         """Keep the value for masking, unless it is kept for as long as jobs from `since` run."""
-        for one in await self._store.every_secret():
-            kept = one.name == name and one.retired_at is not None and one.retired_at >= since
-            if kept and self._cipher.decrypt_secret(one) == value:
+        for one in await self._store.retired_values(name, since):
+            if self._cipher.decrypt_secret(one) == value:
                 return
         secret_id, now = self._new_id(), self._clock.now()
         encrypted = self._cipher.encrypt_secret(secret_id, name, value)

@@ -12,6 +12,7 @@ from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.logs.clear_text import Stored, clear_texts, masked_record, masked_text
 from danube_pkg.core.logs.redaction import Patterns, ValueSet, redact_text
 from danube_pkg.core.logs.token_formats import TOKEN_FORMATS
+from danube_pkg.core.secrets.outside import OutsideSecrets
 from danube_pkg.core.secrets.ports import SecretCipher, SecretStore
 from danube_pkg.core.secrets.secret import (
     SecretName,
@@ -24,7 +25,7 @@ from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.identity.audit import Audit
-from danube_pkg.services.outside_secrets import NothingOutside, OutsideReader
+from danube_pkg.services.outside_secrets import OutsidePlaces, TokenOf
 
 _log = EventLog("danube.secrets")
 
@@ -87,7 +88,8 @@ class Secrets:
 
     known: masks the values in this process's log. overrides: values of one run (`danube run --secret`), in
     memory only, which take precedence. applied: names the secrets that the server itself uses (Git credentials,
-    webhooks, mail); no job may read those. audit: None for a single run, which has no audit log.
+    webhooks, mail); no job may read those. audit: None for a single run, which has no audit log. places: outside of
+    Danube, read for names that it does not have itself.
     """
 
     def __init__(
@@ -100,15 +102,15 @@ class Secrets:
         overrides: Mapping[str, bytes] | None = None,
         applied: AppliedConfiguration | None = None,
         audit: Audit | None = None,
+        places: Sequence[OutsideSecrets] = (),
     ) -> None:
         self.requests = Tally()
         """Reads by jobs, by pipeline."""
-        self.outside: OutsideReader = NothingOutside()
-        """Replaced by what the configuration names, once the server can issue identity tokens."""
         self._store = store
         self._cipher = cipher
         self._clock = clock
         self._new_id = new_id
+        self._outside = OutsidePlaces(places, store, cipher, clock, new_id)
         self.known = known
         self._applied = applied or AppliedConfiguration()
         self._audit = audit
@@ -150,8 +152,9 @@ class Secrets:
         """Keys of the secrets that a job has read so far."""
         return await self._store.reads_of(job_id)
 
-    async def read_for_job(self, job: Job, sequence: int, key: str) -> bytes:
-        """The pipeline's own value, else the global one; the read is recorded before the value is returned.
+    async def read_for_job(self, job: Job, sequence: int, key: str, token_of: TokenOf) -> bytes:
+        """The pipeline's own value, else the global one; the read is recorded before the value is returned. token_of:
+        for places outside of Danube that decide by the job's identity.
 
         Raises Forbidden for a job of untrusted code, approved or not, for a rebuild that was not given the secret, and
         for a secret that the server uses itself.
@@ -170,7 +173,7 @@ class Secrets:
         names = [SecretName(job.pipeline, key), SecretName(None, key)]
         for name in names[:1] if key in self._applied.named_secrets else names:
             stored = await self._store.load_secret(name)
-            outside = await self.outside.read_for_job(job, name) if stored is None else None
+            outside = await self._outside.read_for_job(job, name, token_of) if stored is None else None
             if stored is not None or outside is not None:
                 if await self._store.record_read(job.id, sequence, name, self._clock.now()):
                     await self._audit_read(job, name)
@@ -202,7 +205,7 @@ class Secrets:
         if key in self._overrides:
             return self._overrides[key]
         stored = await self._store.load_secret(SecretName(None, key))
-        outside = await self.outside.read_for_server(SecretName(None, key)) if stored is None else None
+        outside = await self._outside.read_for_server(SecretName(None, key)) if stored is None else None
         if stored is None and outside is None:
             raise Permanent(
                 "secret-not-set",

@@ -1,8 +1,8 @@
 """Caches: files that one job keeps for later jobs, such as downloaded packages."""
 
+import hashlib
 import os
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 
@@ -135,7 +135,7 @@ def hash_files(*patterns: str) -> str:
             hint="the patterns are relative to /workspace; list it in a step: ls -la",
         )
     refuse_outside("cache-outside", workspace, [Path(file) for file in found], followed=True)
-    whole = sha256()
+    whole = hashlib.sha256()
     for relative, file in sorted((os.fsencode(os.path.relpath(file, workspace)), file) for file in found):
         whole.update(len(relative).to_bytes(8, "big") + relative + _content_hash(file))
     return whole.hexdigest()[:DIGITS]
@@ -148,7 +148,7 @@ def save_unsaved() -> None:
 
 
 def _content_hash(path: str) -> bytes:
-    hash_ = sha256()
+    hash_ = hashlib.sha256()
     try:
         with open(path, "rb") as file:
             while piece := file.read(PIECE_BYTES):

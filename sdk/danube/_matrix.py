@@ -1,10 +1,10 @@
 """A matrix: one function for each combination of values, several at once."""
 
+import concurrent.futures
 import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from danube._errors import DanubeError
@@ -131,7 +131,7 @@ def matrix(
         raise DanubeError("matrix-invalid", f"max_parallel={max_parallel} must be from 1 to {MAX_PARALLEL}", hint=hint)
     running = [RunningLeg(name, *_place(isolated)) for name in combinations]
     matrix_run = _Run(body, combinations, running, fail_fast=fail_fast)
-    with ThreadPoolExecutor(max_parallel, thread_name_prefix="leg") as pool:
+    with concurrent.futures.ThreadPoolExecutor(max_parallel, thread_name_prefix="leg") as pool:
         list(pool.map(matrix_run.work, running))
     results = {leg.name: matrix_run.results[leg.name] for leg in running}
     _report(results)

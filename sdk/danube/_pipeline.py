@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any, TypeVar
 
 from danube._errors import DanubeError
@@ -16,6 +17,10 @@ MAX_SHELL_BYTES = 200
 
 REFUSED = "script-invalid"
 """The reason of a job whose pipeline function cannot be called as one."""
+
+_NOT_PLAIN = 0x20 | 0x80 | 0x100 | 0x200
+"""The flags of generators and of the kinds of async functions: CO_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE and
+CO_ASYNC_GENERATOR of `inspect`, whose import takes longer than the check of an ordinary function is worth."""
 
 marked: list[Any] = []
 """Every function that this process has marked, in order: a second one of the same name would hide the first."""
@@ -83,6 +88,10 @@ def check_function(function: Callable[..., Any]) -> None:
 
     `*args` and `**kwargs` are allowed: wrappers of decorators have them.
     """
+    if isinstance(function, FunctionType):
+        code = function.__code__
+        if not (code.co_argcount or code.co_kwonlyargcount or code.co_flags & _NOT_PLAIN):
+            return
     if not inspect.isfunction(function):
         kind = "a class" if inspect.isclass(function) else f"of type {type(function).__name__}"
         raise DanubeError(

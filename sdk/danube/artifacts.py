@@ -19,7 +19,8 @@ def upload(path: str, *, name: str, sbom: str | None = None) -> None:
     name: unique in the job: letters and digits of any language, blanks and `_.,@+()-`.
     sbom: a CycloneDX or SPDX 2 document in JSON, of at most 4 MiB, which lists what is in it; relative to
         `/workspace`. It is kept as the artifact `<name>.sbom.json`, and the server signs a statement that ties it to
-        this one.
+        this one. It is read once the artifact is kept: one that is refused raises DanubeError and leaves the artifact
+        without one, and the same call with a valid document completes it.
 
     A single file is kept as it is, with its own ending where a pattern matches no other; anything else as
     `<name>.tar.gz`, with sorted members, no owners and no times, so that the same files give the same bytes. Pipes,

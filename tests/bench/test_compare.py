@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.compare import matched, ratio_of
+from bench.compare import matched, print_pair, ratio_of
 
 
 def figure(name: str, value: float, unit: str = "s", *, at_most: bool = True) -> dict[str, Any]:
@@ -38,3 +38,8 @@ def test_a_renamed_figure_is_matched_by_its_position() -> None:
 def test_a_new_figure_has_no_counterpart() -> None:
     before, after = [figure("memory", 60.0, "MB")], [figure("start", 1.0), figure("memory", 61.0, "MB")]
     assert [(old["name"], new["name"]) for old, new in matched(before, after)] == [("memory", "memory")]
+
+
+def test_each_pair_is_printed_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    print_pair([figure("start", 1.0), figure("rate", 0.0)], [figure("start", 1.5), figure("rate", 2.0)])
+    assert capsys.readouterr().out == "  new/old: start 1.500\n"

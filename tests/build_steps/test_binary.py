@@ -1,7 +1,6 @@
 """The released program alone: on a machine that has the GNU C library, a shell, tar and gzip; no Python, no network."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from build_steps.supervisor import ROOT
 from danube_pkg.core.images.coordinator import CODE_PATH
 from tests.support.bare_root import command_in
 from tests.support.ports import free_port
+from tests.support.released import ReleasedPrograms, released_programs
 
 pytestmark = [pytest.mark.long, pytest.mark.root]
 
@@ -44,12 +44,13 @@ def build():
 
 
 @pytest.fixture(scope="module")
-def binary() -> Path:
-    """The released program, built unless dist/ has it: that takes minutes."""
-    target = ROOT / "dist" / f"danube-linux-{os.uname().machine}"
-    if not target.exists():
-        subprocess.run([sys.executable, "build.py", "binary"], cwd=ROOT, check=True)
-    return target
+def programs() -> ReleasedPrograms:
+    return released_programs()
+
+
+@pytest.fixture(scope="module")
+def binary(programs: ReleasedPrograms) -> Path:
+    return programs.present
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +225,7 @@ def test_the_first_lines_of_the_readme_end_with_a_green_pipeline(binary: Path, t
     assert "first success" in done.stderr
 
 
-def test_its_files_need_no_newer_glibc_than_the_documents_say() -> None:
+def test_its_files_need_no_newer_glibc_than_the_documents_say(programs: ReleasedPrograms) -> None:
     """README and docs/install.md name the version; which file needs it is in the failure."""
-    found, file = newest_glibc(ROOT / "build" / "executable" / "tree")
+    found, file = newest_glibc(programs.tree)
     assert found <= (2, 36), f"{file} needs glibc {found[0]}.{found[1]}"

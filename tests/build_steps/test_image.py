@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from build_steps.binary import build_tree
 from build_steps.image import DATA, HOME, USER, build_image
 from build_steps.staging import ROOT
 from tests.support.bare_root import command_in
+from tests.support.released import released_programs
 
 
 @pytest.fixture
@@ -82,11 +82,9 @@ def test_the_compose_file_takes_the_image_with_what_the_sandbox_needs(tree: Path
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The unpacked image, of the tree that `build.py binary` left, else of a new one."""
-    built = ROOT / "build" / "executable" / "tree"
-    tree = built if built.exists() else build_tree(ROOT / "build" / "staging")
+    """The unpacked image, of the tree of the released program."""
     made = tmp_path_factory.mktemp("image")
-    build_image(tree, "1.2.0", made / "image.tar")
+    build_image(released_programs().tree, "1.2.0", made / "image.tar")
     place = made / "root"
     place.mkdir(mode=0o755)
     made.chmod(0o755)

@@ -1,14 +1,17 @@
 """Releases on a forge, by a server on this machine with the shape of GitHub's and Gitea's APIs."""
 
+import contextlib
 import json
 import os
+import runpy
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +20,9 @@ import pytest
 from build_steps.staging import ROOT
 
 TOKEN = "a-token-of-the-forge"
+
+Step = tuple[str, str, dict[str, Any]]
+"""Name, command, and the other arguments."""
 
 
 class Releases(BaseHTTPRequestHandler):
@@ -157,6 +163,57 @@ def test_a_public_release_is_not_changed(forge: ThreadingHTTPServer, files: list
     done = publish(forge, "gitea", files)
     assert done.returncode == 1
     assert "v1.2.0 is published already, without SHA256SUMS" in done.stderr
+
+
+def test_the_danubefile_publishes_a_tag_with_every_file(
+    forge: ThreadingHTTPServer, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command of its last step, in a workspace whose files were built."""
+    (tmp_path / "dist").mkdir()
+    for path in files:
+        path.rename(tmp_path / "dist" / path.name)
+    python = tmp_path / "build" / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    api = f"http://127.0.0.1:{forge.server_address[1]}/repos/o/n"
+    steps, uploads = steps_of_the_danubefile("v1.2.0", {"forge": "github", "api": api})
+    assert uploads == sorted(path.name for path in files)
+    name, command, more = steps[-1]
+    assert (name, more["env"]) == ("Publish", {"FORGE_TOKEN": TOKEN})
+    environment = {
+        **os.environ,
+        **more["env"],
+        "PYTHONPATH": f"{ROOT}/sdk:{ROOT}",
+        "DANUBE_TAG": "v1.2.0",
+        "no_proxy": "127.0.0.1",
+    }
+    subprocess.run(["sh", "-c", command], env=environment, check=True)
+    state = forge.state  # type: ignore[attr-defined]
+    assert sorted(name for _, name in state["files"]) == uploads
+    assert not state["releases"][0]["draft"]
+    assert [one[0] for one in steps_of_the_danubefile("", {"api": api})[0]][-1] == "Files"
+
+
+def steps_of_the_danubefile(tag: str, parameters: Mapping[str, str]) -> tuple[list[Step], list[str]]:
+    """(name, command and the rest of each step, names of artifacts) of danubefile.py for such a job."""
+    steps: list[Step] = []
+    uploads: list[str] = []
+
+    def record(command: str, name: str, **more: Any) -> None:
+        steps.append((name, command, more))
+
+    names = runpy.run_path(str(ROOT / "danubefile.py"))
+    function = names["build"]
+    function.__globals__.update(
+        step=SimpleNamespace(run=record, start=record, parallel=contextlib.nullcontext),
+        ctx=SimpleNamespace(tag=tag, params=parameters),
+        secrets=SimpleNamespace(get={"FORGE_TOKEN": TOKEN}.__getitem__),
+        artifacts=SimpleNamespace(upload=lambda path, name: uploads.append(name)),
+    )
+    function()
+    return steps, uploads
 
 
 def test_a_release_candidate_is_marked_as_one(forge: ThreadingHTTPServer, files: list[Path]) -> None:

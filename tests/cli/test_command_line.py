@@ -11,7 +11,7 @@ import pytest
 
 from danube_pkg.cli.output import cut, fitting
 from danube_pkg.core.identity.access import Scope
-from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.jobs.trigger import Rebuild, Trigger
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
@@ -224,6 +224,9 @@ async def test_a_job_is_named_by_its_first_characters_or_by_pipeline_and_branch(
     newest = await api.job("app", status=Status.SUCCESS)
     for name in (newest.id, newest.id[:24], "@latest", "app@latest", "app@main"):
         assert json.loads(await shell.danube("jobs", name, "--json"))["id"] == newest.id
+    rebuild = await api.job("app", status=Status.SUCCESS, trigger=replace(newest.trigger, rebuild=Rebuild(newest.id)))
+    assert json.loads(await shell.danube("jobs", "app@latest", "--json"))["id"] == newest.id
+    assert json.loads(await shell.danube("jobs", rebuild.id, "--json"))["id"] == rebuild.id
     ambiguous = await shell.danube("jobs", newest.id[:4], code=2)
     assert older.id in ambiguous
     assert newest.id in ambiguous

@@ -1,14 +1,24 @@
 """`danube drain` waits until no job runs, and does as requested when the time is over."""
 
+import io
 import json
+from argparse import Namespace
 
 import pytest
 
+from danube_pkg.cli.commands import drain
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.reasons import Status
 from danube_pkg.kit.records import replace
 from tests.cli.shell import Shell
 from tests.edges.http.api import Api
+
+
+class Terminal(io.StringIO):
+    """Standard input of an operator."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture
@@ -33,6 +43,24 @@ async def test_without_a_terminal_the_drain_is_aborted_at_the_timeout(running: A
     shown = await shell.danube("drain", "--timeout", "1", "--data", str(running.path), code=1)
     assert "waiting for 1 job" in shown
     assert not running.services.draining.active
+
+
+@pytest.mark.parametrize("chosen", ["kill", "abort"])
+def test_on_a_terminal_the_operator_chooses_at_the_timeout(
+    chosen: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Any other answer is asked again."""
+    answers, asked = iter(["", "yes", f" {chosen.upper()} "]), list[str]()
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return next(answers)
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("builtins.input", answer)
+    assert drain._choice(Namespace(on_timeout=None), 2) == chosen
+    assert asked == ["kill them, or abort the drain? "] * 3
+    assert "the time is over, and 2 jobs still run" in capsys.readouterr().err
 
 
 async def test_a_script_may_only_start_the_drain(running: Api, shell: Shell) -> None:

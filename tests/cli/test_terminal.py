@@ -11,6 +11,7 @@ import pytest
 from tests.cli.shell import Shell, with_alice
 from tests.cli.test_command_line import log_in
 from tests.edges.http.api import Api
+from tests.services.stores import no_token
 from tests.support.danube_process import DANUBE
 
 PART = b"x" * 2**20
@@ -64,7 +65,7 @@ async def test_a_prompt_for_a_secret_does_not_show_it(api: Api, shell: Shell) ->
     )
     assert "a typed value" not in shown
     job = await api.open_job("app")
-    assert await api.parts.jobs.secrets.read_for_job(job, 1, "KEY") == b"a typed value"
+    assert await api.parts.jobs.secrets.read_for_job(job, 1, "KEY", no_token) == b"a typed value"
 
 
 async def test_the_end_of_input_at_a_prompt_is_invalid_usage(shell: Shell) -> None:

@@ -1,7 +1,6 @@
 """`danube verify`, offline: exit codes, renamed files, directories, policies."""
 
 import asyncio
-import base64
 import json
 import os
 import subprocess
@@ -9,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -22,6 +22,7 @@ from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.records import replace
 from tests.cli.shell import Shell
 from tests.core.provenance.facts import ARTIFACT, a_job, facts_of
+from tests.core.provenance.flips import FLIPS, flipped
 from tests.core.provenance.test_sbom import CYCLONEDX
 
 
@@ -199,8 +200,11 @@ SLSA_VERIFIER = os.environ.get("DANUBE_TEST_SLSA_VERIFIER", "")
 """The path of a slsa-verifier program, which no registry of this project's dependencies has."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("program", [SLSA_VERIFIER] if SLSA_VERIFIER else [])
-async def test_slsa_verifier_accepts_a_summary_and_no_changed_one(release: Release, program: str) -> None:
+async def test_slsa_verifier_accepts_a_summary_and_refuses_two_hundred_flipped_bits(
+    release: Release, program: str
+) -> None:
     own = SigningKeys.open(release.shell.home / "own", SystemClock())
     private, written = release.shell.home / "own" / "signing.key", release.path / "vsa.jsonl"
     (release.path / "own.pem").write_text(own.current.pem)
@@ -214,7 +218,8 @@ async def test_slsa_verifier_accepts_a_summary_and_no_changed_one(release: Relea
         return subprocess.run(words, check=False, capture_output=True, timeout=60).returncode == 0
 
     assert await asyncio.to_thread(accepts, "SLSA_BUILD_LEVEL_3")
-    document = json.loads(written.read_bytes())
-    changed = base64.b64decode(document["payload"]).replace(b"pkg:generic/package@1", b"pkg:generic/package@2")
-    written.write_text(json.dumps({**document, "payload": base64.b64encode(changed).decode()}))
-    assert not await asyncio.to_thread(accepts, "SLSA_BUILD_LEVEL_3")
+    document, rng = json.loads(written.read_bytes()), Random(17)
+    for _ in range(FLIPS):
+        changed = flipped(document, rng)
+        written.write_text(json.dumps(changed))
+        assert not await asyncio.to_thread(accepts, "SLSA_BUILD_LEVEL_3"), changed

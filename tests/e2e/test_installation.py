@@ -6,22 +6,17 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from build_steps.binary import build_tree, pack
-from build_steps.staging import compile_tree, make_staging, python_tag
-from build_steps.supervisor import PROGRAMS, build_stub, build_supervisor
-from build_steps.zipapp import build_zipapp, install_dependencies
+from build_steps.signing import write_checksums
+from build_steps.staging import python_tag
 from danube_pkg import __version__
+from danube_pkg.adapters.keys.signing import public_key_of
 from danube_pkg.adapters.store.migrations import MIGRATIONS
-from danube_pkg.kit.digests import digest_of_file
 from tests.support.debian_system import DebianSystem, debian_system
-from tests.support.releases import release_provenance
+from tests.support.released import KEY, NEWER_VERSION, ReleasedPrograms, released_programs, write_provenance
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.long
@@ -43,13 +38,23 @@ metadata: {name: counter}
 spec: {repository: /srv/counter, triggers: [{on: manual}]}
 """
 
+NEXT_STEPS = (
+    "The plan:",
+    "danube init --config",
+    "ssh-ed25519 ",
+    "http://127.0.0.1:8080",
+    "TLS. ",
+    "danube image load FILE",
+)
+"""What an installation says."""
+
 GONE = {"CAP_SYSLOG", "CAP_SYS_TIME"}
 """Capabilities that the document names as taken away."""
 
 CLIENT = """
-import http.client, sys, time
-refused, answered, end = [], 0, time.monotonic() + float(sys.argv[1])
-while time.monotonic() < end:
+import http.client, select, sys, time
+refused, answered, end = [], 0, time.monotonic() + 900
+while time.monotonic() < end and not select.select([sys.stdin], [], [], 0.02)[0]:
     try:
         connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=60)
         connection.request("POST", "/hooks/github", body=b"{}", headers={"X-GitHub-Event": "push"})
@@ -61,86 +66,94 @@ while time.monotonic() < end:
         pass  # the server was killed after it had accepted: a forge sends it again
     finally:
         connection.close()
-    time.sleep(0.02)
 print(answered, refused)
 """
-"""Sends deliveries all the time, and prints how many were answered, and which met a closed port."""
+"""Sends deliveries until its standard input is closed, then prints how many were answered, and which met a closed
+port."""
 
 
-class Release:
-    """Released programs of this tree, with a Python of their own and without the page: as it is, a newer version with
-    one more migration, and one whose trial fails. They pin the key that signs them. zipapp: the first as a zipapp."""
-
-    def __init__(self, directory: Path) -> None:
-        self.key = Ed25519PrivateKey.generate()
-        self._directory = directory
-        programs = {build_supervisor(name).parent for name in PROGRAMS}.pop()
-        staging = make_staging(directory / "staging", {platform.machine(): programs})
-        install_dependencies(staging)
-        public = self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        (staging / "danube_pkg" / "release_key.pem").write_bytes(public)
-        self.zipapp = build_zipapp(staging, directory / "danube.pyz")
-        self._tree = build_tree(staging, directory / "tree")
-        self._package = self._tree / "site" / "danube_pkg"
-        self.present = self._pack("present")
-
-    @cached_property
-    def newer(self) -> Path:
-        self._replace("__init__.py", f'__version__ = "{__version__}"', '__version__ = "99.0.0"')
-        with (self._package / "adapters" / "store" / "migrations.py").open("a") as migrations:
-            migrations.write('MIGRATIONS = (*MIGRATIONS, "CREATE TABLE newer (a INTEGER) STRICT;")\n')
-        return self._pack("newer")
-
-    @cached_property
-    def broken(self) -> Path:
-        assert self.newer.exists()
-        opened = "    async with AsyncExitStack()"
-        self._replace("bootstrap/trial.py", opened, f"    raise OSError('as a test wants it')\n{opened}")
-        return self._pack("broken")
-
-    def _pack(self, name: str) -> Path:
-        compile_tree(self._tree)
-        pack(self._tree, build_stub(platform.machine(), for_release=False), self._directory / name)
-        return self._directory / name
-
-    def _replace(self, name: str, old: str, new: str) -> None:
-        path = self._package / name
-        text = path.read_text()
-        assert text.count(old) == 1
-        path.write_text(text.replace(old, new))
-
-    def give(self, system: DebianSystem, program: Path, name: str, *, signed: bool = True) -> None:
-        """Put a program into root's home, with its signature."""
-        shutil.copy2(program, system.root / "root" / name)
-        if signed:
-            provenance = release_provenance(self.key, name, digest_of_file(program).sha256)
-            (system.root / "root" / f"{name}.intoto.jsonl").write_bytes(provenance)
+def give(system: DebianSystem, program: Path, name: str, *, signed: bool = True) -> None:
+    """Put a program into root's home, with its signature."""
+    place = system.root / "root" / name
+    shutil.copy2(program, place)
+    if signed:
+        write_provenance(place)
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
-    return Release(tmp_path_factory.mktemp("release"))
+def programs() -> ReleasedPrograms:
+    return released_programs()
 
 
 @pytest.fixture(scope="module")
-def booted(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianSystem]:
+def booted(programs: ReleasedPrograms, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianSystem]:
     with debian_system(tmp_path_factory.mktemp("system") / "machine") as system:
-        release.give(system, release.present, "danube", signed=False)
+        give(system, programs.present, "danube", signed=False)
         yield system
 
 
 @pytest.fixture
 def system(booted: DebianSystem) -> Iterator[DebianSystem]:
     """Without Danube before and after."""
+    booted.run("./danube", "uninstall", "--yes", check=False)
     yield booted
     booted.run("./danube", "uninstall", "--yes", check=False)
 
 
+@pytest.fixture
+def installed(booted: DebianSystem) -> DebianSystem:
+    """With Danube installed by its script, which may have served tests before: an installation takes a while."""
+    healthy = booted.run("danube", "health", check=False).returncode == 0
+    if not healthy or booted.run("danube", "--version").stdout != f"danube {__version__}\n":
+        booted.run("./danube", "uninstall", "--yes", check=False)
+        install_by_script(booted)
+    return booted
+
+
+def install_by_script(system: DebianSystem) -> None:
+    """As `curl … | sh` does it, from a release that a web server on the system's loopback has."""
+    release, place = system.root / "root" / "release", "/root/release"
+    release.mkdir(exist_ok=True)
+    program = release / f"danube-linux-{platform.machine()}"
+    shutil.copy2(system.root / "root" / "danube", program)
+    write_checksums(release)
+    (release / "SHA256SUMS.sig").write_bytes(KEY.sign((release / "SHA256SUMS").read_bytes()))
+    (release / "key.pem").write_text(public_key_of(KEY.public_key()).pem)
+    shutil.copy2(DOCUMENTS.parent / "deploy" / "install.sh", release / "install.sh")
+    server = system.start("python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", place, "8099")
+    url = "http://127.0.0.1:8099"
+    wait_until(lambda: system.run("curl", "-sf", f"{url}/key.pem", check=False).returncode == 0, 60, "the release")
+    piped = (
+        f"curl -sf {url}/install.sh | DANUBE_URL={url} DANUBE_KEY={place}/key.pem sh -s -- --yes --host-images allow"
+    )
+    system.run("sh", "-c", piped)
+    server.terminate()
+    server.communicate(timeout=60)
+    add_pipeline(system)
+
+
 def install(system: DebianSystem, program: str = "./danube") -> None:
     system.run(program, "install", "--yes", "--host-images", "allow")
+    add_pipeline(system)
+
+
+def add_pipeline(system: DebianSystem) -> None:
     system.write("/srv/counter/danubefile.py", COUNTER)
     system.write("/etc/danube/config/pipelines/counter.yaml", PIPELINE)
     system.run("danube", "config", "sync")
+
+
+class Deliveries:
+    """A client that sends deliveries until it is stopped."""
+
+    def __init__(self, system: DebianSystem) -> None:
+        self._client = system.start("python3", "-c", CLIENT)
+
+    def stop(self) -> tuple[int, str]:
+        """(how many were answered, which met a closed port)."""
+        output, _ = self._client.communicate(timeout=300)
+        answered, _, refused = output.strip().partition(" ")
+        return int(answered), refused
 
 
 def trigger(system: DebianSystem) -> str:
@@ -177,11 +190,19 @@ def documented_commands(name: str) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```$", (DOCUMENTS / name).read_text(), re.MULTILINE | re.DOTALL)
 
 
+def test_systems_beside_each_other_share_no_control_group(booted: DebianSystem) -> None:
+    """systemd would keep, and end, what belongs to units of the same name in another one."""
+    own = [group for group in booted.control_groups() if group.endswith("/init.scope")]
+    assert own
+    assert all(re.fullmatch(r"\d+:(name=systemd)?:/danube-test-\d+-\d+/payload/init\.scope", group) for group in own)
+
+
 def test_every_command_of_the_document_works_and_nothing_is_left(system: DebianSystem) -> None:
     before = system.tree()
     *blocks, uninstalling = documented_commands("install.md")
-    for block in blocks:
-        system.run("sh", "-e", "-c", block)
+    printed = "".join(system.run("sh", "-e", "-c", block).stdout for block in blocks)
+    for text in NEXT_STEPS:
+        assert text in printed
     installed = system.tree()
     second = system.run("danube", "install", "--yes", "--json")
     assert json.loads(second.stdout)["changed"] is False
@@ -195,35 +216,9 @@ def test_every_command_of_the_document_works_and_nothing_is_left(system: DebianS
     system.run("rm", "-r", "danube-config")
     system.run("sh", "-e", "-c", uninstalling)
     assert system.tree() == before
-    assert "danube" not in system.run("systemctl", "list-units", "--all", "--plain", "--no-legend").stdout
+    units = system.run("systemctl", "list-units", "--all", "--plain", "--no-legend").stdout.splitlines()
+    assert [unit for unit in units if "danube" in unit] == []
     assert system.run("pgrep", "-f", "danube", check=False).stdout == ""
-
-
-def test_restarts_and_kills_lose_no_job_and_refuse_no_delivery(system: DebianSystem) -> None:
-    install(system)
-    client = system.start("python3", "-c", CLIENT, "30")
-    job = trigger(system)
-    wait_until(lambda: "line-20\n" in log(system, job), 300, "the job to print")
-    kill = ("kill", "--signal=KILL", "--kill-whom=main")
-    assert len(processes_in(system, "danube-pods.slice/danube-pods.service")) > len({"coordinator", "worker", "proxy"})
-    for unit in ("danube.service", "danube-pods.service"):
-        for words in (("restart",), kill, ("restart",), kill):
-            system.run("systemctl", *words, unit)
-            system.run("danube", "health", check=False)
-    assert not processes_in(system, "danube.service", "coordinator", "egress", "danube-step")
-    assert_whole(system, job)
-    output, _ = client.communicate(timeout=300)
-    answered, _, refused = output.strip().partition(" ")
-    assert refused == "[]"
-    assert int(answered) > 10
-
-
-def test_a_zipapp_is_installed_and_runs_a_job(system: DebianSystem, release: Release) -> None:
-    version = system.run("python3", "-c", "import sys; print('cp%d%d' % sys.version_info[:2])").stdout.strip()
-    assert version == python_tag(), f"run the tests with the Debian's Python, not {sys.version}"
-    release.give(system, release.zipapp, "danube.pyz", signed=False)
-    install(system, "./danube.pyz")
-    assert_whole(system, trigger(system))
 
 
 def test_an_installation_that_was_killed_continues_or_is_taken_back(system: DebianSystem) -> None:
@@ -252,45 +247,73 @@ def test_an_ordinary_user_runs_the_server_and_no_other_user_reaches_its_socket(s
     assert after == {path: state for path, state in before.items() if not path.endswith("-")}
 
 
-def test_an_upgrade_continues_jobs_and_refuses_no_delivery(system: DebianSystem, release: Release) -> None:
-    """With every command of the document."""
-    install(system)
-    release.give(system, release.newer, "danube-new", signed=False)
-    trying, upgrading, renewing = documented_commands("upgrade.md")
-    assert "there is no provenance" in system.run("danube", "upgrade", "danube-new", "--yes", check=False).stderr
-    release.give(system, release.newer, "danube-new")
-    assert "danube 99.0.0; danube-new is signed" in system.run("sh", "-e", "-c", trying).stdout
-    client, job = system.start("python3", "-c", CLIENT, "30"), trigger(system)
-    wait_until(lambda: "line-20\n" in log(system, job), 300, "the job to print")
-    system.run("sh", "-e", "-c", upgrading)
-    assert system.run("danube", "--version").stdout == "danube 99.0.0\n"
-    assert json.loads(system.run("danube", "migrate", "--check", "--json").stdout) == {
-        "schema": len(MIGRATIONS) + 1,
-        "program": len(MIGRATIONS) + 1,
-    }
+def test_a_zipapp_is_installed_and_takes_the_data_over_that_was_kept(
+    system: DebianSystem, programs: ReleasedPrograms
+) -> None:
+    version = system.run("python3", "-c", "import sys; print('cp%d%d' % sys.version_info[:2])").stdout.strip()
+    assert version == python_tag(), f"run the tests with the Debian's Python, not {sys.version}"
+    give(system, programs.zipapp, "danube.pyz", signed=False)
+    install(system, "./danube.pyz")
+    job = trigger(system)
     assert_whole(system, job)
-    output, _ = client.communicate(timeout=300)
-    assert output.strip().partition(" ")[2] == "[]"
-    system.run("sh", "-e", "-c", renewing)
-    release.give(system, release.present, "danube-old")
-    older = system.run("danube", "upgrade", "danube-old", "--yes", check=False)
-    assert "--allow-downgrade" in older.stderr
-    assert system.run("danube", "--version").stdout == "danube 99.0.0\n"
+    removed = system.run("danube", "uninstall", "--keep-data", "--yes").stdout
+    assert "kept:\n" in removed
+    assert "/var/lib/danube," in removed
+    left = system.tree()
+    assert not {"/usr/local/bin/danube", "/etc/systemd/system/danube.service", "/var/cache/danube"} & left.keys()
+    install(system, "./danube.pyz")
+    assert_whole(system, job)
+    again = system.run("danube", "uninstall", "--yes").stdout
+    older = "/var/lib/danube /etc/danube"
+    assert f"older than this installation, and kept; if it is not needed: rm -r {older}\n" in again
+    system.run("rm", "-r", *older.split())
 
 
-def test_an_upgrade_that_fails_goes_back_and_the_job_continues(system: DebianSystem, release: Release) -> None:
-    install(system)
-    release.give(system, release.broken, "danube-broken")
+def test_each_option_that_is_left_out_is_explained(installed: DebianSystem) -> None:
+    """By `systemd-analyze security`, whose score is printed."""
+    system = installed
+    report = system.run("systemd-analyze", "security", "--no-pager", "danube.service").stdout
+    print(report.splitlines()[-1])
+    explained = (DOCUMENTS.parent / "deploy" / "hardening.md").read_text()
+    lacking = [line.split()[1] for line in report.splitlines() if line.startswith("✗")]
+    assert lacking
+    for option in lacking:
+        assert f"`{option.partition('=')[0]}=" in explained, option
+    kept = system.run("systemctl", "show", "--value", "--property=CapabilityBoundingSet", "danube.service").stdout
+    assert {one.upper() for one in kept.split()} == set(re.findall(r"`(CAP_\w+)`", explained)) - GONE
+
+
+def test_restarts_and_kills_lose_no_job_and_refuse_no_delivery(installed: DebianSystem) -> None:
+    system, deliveries = installed, Deliveries(installed)
+    job = trigger(system)
+    wait_until(lambda: "line-20\n" in log(system, job), 300, "the job to print")
+    kill = ("kill", "--signal=KILL", "--kill-whom=main")
+    assert len(processes_in(system, "danube-pods.slice/danube-pods.service")) > len({"coordinator", "worker", "proxy"})
+    for unit in ("danube.service", "danube-pods.service"):
+        for words in (("restart",), kill, ("restart",), kill):
+            system.run("systemctl", *words, unit)
+            system.run("danube", "health", check=False)
+    assert not processes_in(system, "danube.service", "coordinator", "egress", "danube-step")
+    assert_whole(system, job)
+    answered, refused = deliveries.stop()
+    assert refused == "[]"
+    assert answered > 10
+
+
+def test_an_upgrade_that_fails_goes_back_and_the_job_continues(
+    installed: DebianSystem, programs: ReleasedPrograms
+) -> None:
+    system = installed
+    give(system, programs.broken, "danube-broken")
     before = system.tree()
-    client, job = system.start("python3", "-c", CLIENT, "30"), trigger(system)
+    deliveries, job = Deliveries(system), trigger(system)
     wait_until(lambda: "line-20\n" in log(system, job), 300, "the job to print")
     failed = system.run("danube", "upgrade", "danube-broken", "--yes", check=False)
     assert failed.returncode == 3, failed.stdout + failed.stderr
     assert "as a test wants it" in failed.stderr
     assert system.run("danube", "--version").stdout == f"danube {__version__}\n"
     assert_whole(system, job)
-    output, _ = client.communicate(timeout=300)
-    assert output.strip().partition(" ")[2] == "[]"
+    assert deliveries.stop()[1] == "[]"
     after, own = system.tree(), ("/var/lib/danube", "/var/cache/danube", "/root/danube-broken")
     assert {path: text for path, text in after.items() if not path.startswith(own)} == {
         path: text for path, text in before.items() if not path.startswith(own)
@@ -301,15 +324,26 @@ def test_an_upgrade_that_fails_goes_back_and_the_job_continues(system: DebianSys
     assert "is not signed by a key that this Danube trusts" in forged.stderr
 
 
-def test_each_option_that_is_left_out_is_explained(system: DebianSystem) -> None:
-    """By `systemd-analyze security`, whose score is printed."""
-    system.run("./danube", "install", "--yes")
-    report = system.run("systemd-analyze", "security", "--no-pager", "danube.service").stdout
-    print(report.splitlines()[-1])
-    explained = (DOCUMENTS.parent / "deploy" / "hardening.md").read_text()
-    lacking = [line.split()[1] for line in report.splitlines() if line.startswith("✗")]
-    assert lacking
-    for option in lacking:
-        assert f"`{option.partition('=')[0]}=" in explained, option
-    kept = system.run("systemctl", "show", "--value", "--property=CapabilityBoundingSet", "danube.service").stdout
-    assert {one.upper() for one in kept.split()} == set(re.findall(r"`(CAP_\w+)`", explained)) - GONE
+def test_an_upgrade_continues_jobs_and_refuses_no_delivery(installed: DebianSystem, programs: ReleasedPrograms) -> None:
+    """With every command of the document."""
+    system = installed
+    give(system, programs.newer, "danube-new", signed=False)
+    trying, upgrading, renewing = documented_commands("upgrade.md")
+    assert "there is no provenance" in system.run("danube", "upgrade", "danube-new", "--yes", check=False).stderr
+    give(system, programs.newer, "danube-new")
+    assert f"danube {NEWER_VERSION}; danube-new is signed" in system.run("sh", "-e", "-c", trying).stdout
+    deliveries, job = Deliveries(system), trigger(system)
+    wait_until(lambda: "line-20\n" in log(system, job), 300, "the job to print")
+    system.run("sh", "-e", "-c", upgrading)
+    assert system.run("danube", "--version").stdout == f"danube {NEWER_VERSION}\n"
+    assert json.loads(system.run("danube", "migrate", "--check", "--json").stdout) == {
+        "schema": len(MIGRATIONS) + 1,
+        "program": len(MIGRATIONS) + 1,
+    }
+    assert_whole(system, job)
+    assert deliveries.stop()[1] == "[]"
+    system.run("sh", "-e", "-c", renewing)
+    give(system, programs.present, "danube-old")
+    older = system.run("danube", "upgrade", "danube-old", "--yes", check=False)
+    assert "--allow-downgrade" in older.stderr
+    assert system.run("danube", "--version").stdout == f"danube {NEWER_VERSION}\n"

@@ -44,6 +44,16 @@ def test_an_import_after_the_block_gets_the_module_itself() -> None:
     assert large.answer == 42
 
 
+def test_a_path_that_is_added_after_the_block_is_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = imported_late()
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "late_large.py").write_text("answer = 'of the repository'\n")
+    monkeypatch.syspath_prepend(str(own))
+    assert user.answer() == 42
+    assert sys.path[0] == str(own)
+
+
 def test_a_use_within_the_block_imports_the_module() -> None:
     with LateModules("late_large"):
         assert import_module("late_user").answer() == 42

@@ -25,6 +25,11 @@ def a_job(job_id: str = "01job", **changes: object) -> Job:
     return replace(job, **changes)  # type: ignore[arg-type]
 
 
+async def no_token(job: Job, audience: str) -> str:
+    """The identity tokens of jobs whose secrets are in no place that needs one."""
+    raise AssertionError(f"a token of {job.id} for {audience}")
+
+
 class UnrulyJobs(SqliteJobs):
     """`hold` makes commits wait, `hold_answers` the callers of those that create jobs; each of `failures` is raised by
     one save instead of committing."""

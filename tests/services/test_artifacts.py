@@ -103,6 +103,20 @@ async def test_an_sbom_needs_a_subject_of_its_job_and_a_known_form(setup: Artifa
         await setup.upload_sbom(BOM.ljust(MAX_SBOM_BYTES + 1))
 
 
+async def test_after_a_refused_sbom_the_artifact_is_kept_and_the_same_call_completes_it(setup: ArtifactSetup) -> None:
+    """`artifacts.upload(PATH, name=…, sbom=…)` keeps the artifact, then the SBOM."""
+    await setup.upload(b"content")
+    with pytest.raises(Invalid):
+        await setup.upload_sbom(b"{}")
+    assert [one.name for one in await setup.artifacts.list(JOB.id)] == ["report"]
+    await setup.upload(b"content")
+    await setup.upload_sbom(BOM)
+    assert [(one.name, one.describes) for one in await setup.artifacts.list(JOB.id)] == [
+        ("report", ""),
+        ("bom.json", "report"),
+    ]
+
+
 async def test_other_content_under_the_same_name_is_refused(setup: ArtifactSetup) -> None:
     await setup.upload(b"content")
     with pytest.raises(Conflict, match="other content"):

@@ -19,7 +19,7 @@ from danube_pkg.core.secrets.secret import SecretName, SecretRead
 from danube_pkg.services import secrets as secrets_module
 from danube_pkg.services.jobs import engine as jobs_module
 from danube_pkg.services.secrets import KnownValues, Secrets
-from tests.services.stores import PIPELINE, UnrulyJobs, a_job, open_database
+from tests.services.stores import PIPELINE, UnrulyJobs, a_job, no_token, open_database
 from tests.support.engine import open_engine_setup
 from tests.support.waiting import wait_until_async
 
@@ -76,11 +76,11 @@ def vault(database: Database) -> Vault:
 async def test_the_last_read_is_kept_for_each_secret_and_not_for_each_key(vault: Vault) -> None:
     await vault.secrets.set(GLOBAL, b"for all pipelines", "me")
     assert await vault.secrets.last_read(GLOBAL) is None
-    await vault.secrets.read_for_job(JOB, 1, "TOKEN")
+    await vault.secrets.read_for_job(JOB, 1, "TOKEN", no_token)
     vault.clock.time = 2000.0
     await vault.secrets.set(OWN, b"only for hello", "me")
     assert await vault.secrets.last_read(OWN) is None
-    await vault.secrets.read_for_job(JOB, 2, "TOKEN")
+    await vault.secrets.read_for_job(JOB, 2, "TOKEN", no_token)
     vault.clock.time = 3000.0
     await vault.secrets.set(OWN, b"another for hello", "me")
     assert await vault.secrets.last_read(GLOBAL) == SecretRead(JOB.id, "hello", 1000.0)
@@ -89,9 +89,9 @@ async def test_the_last_read_is_kept_for_each_secret_and_not_for_each_key(vault:
 
 async def test_a_pipelines_own_value_takes_precedence_over_the_global_one(vault: Vault) -> None:
     await vault.secrets.set(GLOBAL, b"for all pipelines", "me")
-    assert await vault.secrets.read_for_job(JOB, 1, "TOKEN") == b"for all pipelines"
+    assert await vault.secrets.read_for_job(JOB, 1, "TOKEN", no_token) == b"for all pipelines"
     await vault.secrets.set(OWN, b"only for hello", "me")
-    assert await vault.secrets.read_for_job(JOB, 2, "TOKEN") == b"only for hello"
+    assert await vault.secrets.read_for_job(JOB, 2, "TOKEN", no_token) == b"only for hello"
     other = a_job("02job", pipeline="another")
     assert await vault.masked() == {b"for all pipelines", b"only for hello"}
     assert set(await vault.secrets.values_to_mask(other.pipeline)) == {b"for all pipelines"}
@@ -100,14 +100,14 @@ async def test_a_pipelines_own_value_takes_precedence_over_the_global_one(vault:
 
 async def test_an_unset_secrets_hint_has_the_command(vault: Vault) -> None:
     with pytest.raises(NotFound) as refusal:
-        await vault.secrets.read_for_job(JOB, 1, "TOKEN")
+        await vault.secrets.read_for_job(JOB, 1, "TOKEN", no_token)
     assert "danube secrets set TOKEN --pipeline hello" in refusal.value.hint
 
 
 async def test_values_of_one_run_take_precedence_and_are_not_stored(database: Database, tmp_path: Path) -> None:
     vault = Vault(database, {"TOKEN": b"of-this-run-only"})
     await vault.secrets.set(GLOBAL, b"for all pipelines", "me")
-    assert await vault.secrets.read_for_job(JOB, 1, "TOKEN") == b"of-this-run-only"
+    assert await vault.secrets.read_for_job(JOB, 1, "TOKEN", no_token) == b"of-this-run-only"
     assert await vault.masked() == {b"for all pipelines", b"of-this-run-only"}
     assert not any(b"of-this-run-only" in path.read_bytes() for path in tmp_path.iterdir())
 
@@ -128,7 +128,7 @@ async def test_every_read_is_recorded_once(vault: Vault, database: Database) -> 
     await vault.secrets.set(GLOBAL, b"for all pipelines", "me")
     for sequence in (1, 2, 2, 2):
         vault.clock.time += 1
-        await vault.secrets.read_for_job(JOB, sequence, "TOKEN")
+        await vault.secrets.read_for_job(JOB, sequence, "TOKEN", no_token)
     rows = database.read("SELECT * FROM secret_reads ORDER BY sequence")
     assert [(row["job_id"], row["sequence"], row["key"], row["at"]) for row in rows] == [
         (JOB.id, 1, "TOKEN", 1001.0),
@@ -157,7 +157,7 @@ async def test_an_undecipherable_value_does_not_prevent_masking_the_others(vault
     await vault.secrets.set(OWN, b"can be read", "me")
     assert await vault.masked() == {b"can be read"}
     with pytest.raises(Permanent) as refusal:
-        await vault.secrets.read_for_job(a_job(pipeline="another"), 1, "TOKEN")
+        await vault.secrets.read_for_job(a_job(pipeline="another"), 1, "TOKEN", no_token)
     assert refusal.value.reference == "secret-undecipherable"
 
 
@@ -269,16 +269,21 @@ async def test_another_key_under_a_used_number_is_refused(vault: Vault) -> None:
     other = SecretName(None, "OTHER")
     await vault.secrets.set(GLOBAL, b"correct-horse", "me")
     await vault.secrets.set(other, b"battery-staple", "me")
-    await vault.secrets.read_for_job(JOB, 1, "TOKEN")
+    await vault.secrets.read_for_job(JOB, 1, "TOKEN", no_token)
     with pytest.raises(Conflict, match="call 1 read the secret 'TOKEN' and now names 'OTHER'"):
-        await vault.secrets.read_for_job(JOB, 1, "OTHER")
+        await vault.secrets.read_for_job(JOB, 1, "OTHER", no_token)
     assert await vault.secrets.used_by(JOB.id) == ["TOKEN"]
     assert await vault.secrets.last_read(other) is None
 
 
 async def test_a_repeated_read_that_leads_to_another_secret_is_recorded(vault: Vault) -> None:
     await vault.secrets.set(GLOBAL, b"correct-horse", "me")
-    await vault.secrets.read_for_job(JOB, 1, "TOKEN")
+    await vault.secrets.read_for_job(JOB, 1, "TOKEN", no_token)
     await vault.secrets.set(OWN, b"battery-staple", "me")
-    assert await vault.secrets.read_for_job(JOB, 1, "TOKEN") == b"battery-staple"
+    assert await vault.secrets.read_for_job(JOB, 1, "TOKEN", no_token) == b"battery-staple"
     assert await vault.secrets.last_read(OWN) is not None
+
+
+def test_the_servers_own_log_masks_addresses_and_tokens_of_known_formats() -> None:
+    known, token = KnownValues(), "ghp_" + "0123456789abcdef0123456789abcdef0123"
+    assert known.redact(f"bob@example.com sent {token} to the forge") == "*** sent *** to the forge"

@@ -104,6 +104,10 @@ class CrashingLogs:
         self._process.touch("log.digest")
         return await self.real.digest(job_id)
 
+    async def sync(self, job_id: str) -> int:
+        self._process.touch("log.sync")
+        return await self.real.sync(job_id)
+
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         self._process.touch("log.read")
         return await self.real.read(job_id, begin, end, step=step)

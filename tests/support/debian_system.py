@@ -1,12 +1,13 @@
 """A booted Debian with a systemd, a network and a file tree of its own."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
 import subprocess
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from build_steps.debian_root import TARGET
@@ -40,6 +41,19 @@ for top, directories, files in os.walk("/"):
 json.dump(found, sys.stdout)
 """
 
+CONTROL_GROUPS = [
+    place
+    for place in map(Path, ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"))
+    if (place / "cgroup.procs").exists()
+]
+"""Where systemd keeps its units: the hierarchy of version 2, or that of version 1 and one of version 2 beside it."""
+
+ENTER = 'for group in $1; do mkdir "$group" && echo $$ > "$group/cgroup.procs"; done; shift; exec "$@"'
+"""Runs a command in control groups of its own. Systems in one group would share those of their units: each would see,
+and end, the other's processes as its own."""
+
+NUMBERS = itertools.count()
+
 VOLATILE = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/log", "/var/lib/systemd")
 """What the running system itself writes."""
 
@@ -52,15 +66,23 @@ class DebianSystem:
         self._log = root.parent / "boot.log"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
+        self._name = f"danube-test-{os.getpid()}-{next(NUMBERS)}"
+        self._groups = [place / self._name for place in CONTROL_GROUPS]
 
     def boot(self) -> None:
-        words = ["unshare", "--mount", "systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine=danube-{os.getpid()}",
-                 "--boot", "--private-network", "--register=no", "--keep-unit", "--console=pipe"]  # fmt: skip
+        groups = " ".join(map(str, self._groups))
+        words = ["sh", "-e", "-c", ENTER, "sh", groups, "unshare", "--mount", "systemd-nspawn", "--quiet",
+                 f"--directory={self.root}", f"--machine={self._name}", "--boot", "--private-network", "--register=no",
+                 "--keep-unit", "--console=pipe"]  # fmt: skip
         with self._log.open("ab") as log:
             self._nspawn = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         wait_until(self._is_up, BOOT_SECONDS, "the system to boot")
+
+    def control_groups(self) -> Sequence[str]:
+        """Those of its first process: a line for each hierarchy, as in cgroups(7)."""
+        return Path(f"/proc/{self._leader}/cgroup").read_text().splitlines()
 
     def _is_up(self) -> bool:
         assert self._nspawn is not None
@@ -83,20 +105,11 @@ class DebianSystem:
         return done
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
-        """A command that runs meanwhile."""
-        command = [
-            "nsenter",
-            "--target",
-            str(self._leader),
-            "--all",
-            "--root",
-            "env",
-            "-i",
-            f"PATH={PATH}",
-            "HOME=/root",
-            *words,
-        ]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        """A command that runs meanwhile, with pipes as its standard input and output."""
+        command = ["nsenter", "--target", str(self._leader), "--all", "--root", "env", "-i", f"PATH={PATH}", "HOME=/root",
+                   *words]  # fmt: skip
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True)
 
     def write(self, path: str, text: str) -> None:
         place = self.root / path.lstrip("/")
@@ -122,6 +135,14 @@ class DebianSystem:
             self._nspawn.kill()
             self._nspawn.wait(60)
         self._nspawn = None
+        wait_until(self._has_left_its_groups, 60, "the control groups to be empty")
+
+    def _has_left_its_groups(self) -> bool:
+        for group in self._groups:
+            for directory, _, _ in os.walk(group, topdown=False):
+                with contextlib.suppress(OSError):  # a process is still ending
+                    os.rmdir(directory)
+        return not any(group.exists() for group in self._groups)
 
 
 @contextlib.contextmanager

@@ -15,12 +15,10 @@ GROUPS = {
     "tests/adapters/git/": "git",
     "tests/build_steps/test_run_example.py": "example",
     "tests/adapters/runtimes/sandbox/test_egress_clients.py": "egress-clients",
-    "tests/build_steps/test_binary.py": "release",
-    "tests/build_steps/test_image.py": "release",
-    "tests/build_steps/test_zipapp.py": "release",
+    "tests/e2e/test_installation.py": "installation",
 }
 """The beginning of a path → the group of its tests: those of one browser and server, one SSH server, one port, one
-build/staging."""
+booted system."""
 
 SLOW = (
     "tests/web/",

@@ -86,3 +86,27 @@ def test_every_link_leads_somewhere(document: Source) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.text):
         if "://" not in target:
             assert ((ROOT / document.name).parent / target).exists(), target
+
+
+def promises() -> dict[str, str]:
+    """The promises of README, and the rows of the guarantees, with their text."""
+    section = (ROOT / "README.md").read_text().partition("## What it promises")[2].partition("\n## ")[0]
+    listed = re.findall(r"^(\d+\. .*(?:\n +.*)*)", section, re.MULTILINE)
+    guarantees = (ROOT / "docs/design/guarantees.md").read_text().partition("\n## ")[0]
+    rows = [line for line in guarantees.splitlines() if line.startswith("| ")][1:]
+    return {text[:40]: text for text in (*listed, *rows)}
+
+
+@pytest.mark.parametrize("name", promises())
+def test_every_promise_names_a_test(name: str) -> None:
+    """A promise that no test holds is cut to what one does."""
+    paths = [path for path in re.findall(r"`(tests/[\w/.]+)`", promises()[name]) if (ROOT / path).exists()]
+    files = [
+        file for path in paths for file in ([ROOT / path] if path.endswith(".py") else (ROOT / path).rglob("*.py"))
+    ]
+    assert any("def test_" in file.read_text() for file in files), promises()[name]
+
+
+def test_both_lists_of_promises_are_found() -> None:
+    assert len(promises()) >= 25
+    assert [name[:2] for name in promises()][:7] == [f"{number}." for number in range(1, 8)]

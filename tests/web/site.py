@@ -91,8 +91,12 @@ class Site(Installation):
         (self.config / f"{file}.yaml").write_text("\n---\n".join(map(json.dumps, documents)))
 
     def pipeline(self, name: str, danubefile: str | None, files: Mapping[str, str] | None = None, **spec: Any) -> Path:
-        """As in the parent class; LEVELS gives the teams their permissions."""
+        """As in the parent class; LEVELS gives the teams their permissions.
+
+        Pods are small, so that many fit on the disk: the log of one that does not fit begins with a line that says so.
+        """
         permissions = [{"team": team, "level": level} for team, level in LEVELS.items()]
+        spec.setdefault("workspace_size_gb", 1)
         directory = super().pipeline(name, danubefile, files, permissions=permissions, **spec)
         written = self.config / "pipelines" / f"{name}.yaml"
         document = json.loads(written.read_text())

@@ -18,6 +18,7 @@ from danube_pkg.core.egress.ledger import (
 )
 from danube_pkg.core.errors import StorageFull
 from danube_pkg.kit.digests import Digest, digest_of_file, whole_lines
+from danube_pkg.kit.files import sync_files
 
 SETTLE_DECISIONS = 2000
 """Lines reserved below the limit for repeated attempts that were only counted, and for names in DNS queries."""
@@ -52,7 +53,9 @@ class FileLedgers:
 
     def digest(self, job_id: str) -> Digest:
         path = self.path(job_id)
-        return digest_of_file(path, whole_lines(path))
+        size = whole_lines(path)
+        sync_files(path)
+        return digest_of_file(path, size)
 
     def read_raw(self, job_id: str, begin: int, end: int) -> bytes:
         try:

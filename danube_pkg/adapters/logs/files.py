@@ -17,6 +17,7 @@ from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
 from danube_pkg.core.logs.redaction import Patterns
 from danube_pkg.kit.digests import Digest, digest_of_file
+from danube_pkg.kit.files import sync_files
 
 CHUNK_BYTES = 256 * 1024
 INLINE_BYTES = 1024**2
@@ -88,6 +89,11 @@ class FileJobLogs:
 
     async def digest(self, job_id: str) -> Digest:
         return await asyncio.to_thread(digest_of_file, self.path(job_id), self.size(job_id))
+
+    async def sync(self, job_id: str) -> int:
+        size, path = self.size(job_id), self.path(job_id)
+        await asyncio.to_thread(sync_files, path, path.with_suffix(".idx"))
+        return size
 
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         if end - begin <= INLINE_BYTES and step is None:

@@ -34,6 +34,9 @@ WAITING_TRANSACTIONS = 10_000
 
 BUSY_MS = 10_000
 
+CACHE_KIB = 2048
+"""Pages of the database in memory, of each connection: those of the indexes. The others are in the system's cache."""
+
 _log = EventLog("danube.store")
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -189,6 +192,7 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         if read_only:
             connection.execute("PRAGMA query_only=ON")
     except sqlite3.Error as error:

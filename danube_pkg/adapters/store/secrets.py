@@ -75,6 +75,16 @@ class SqliteSecrets:
 
         await self._database.write(work)
 
+    async def retired_values(self, name: SecretName, since: float) -> Sequence[StoredSecret]:
+        rows = self._database.read(
+            f"SELECT secret_id AS id, {_COLUMNS}, retired_at AS updated_at, retired_at FROM retired_secrets"
+            " WHERE pipeline_id IS ? AND key = ? AND retired_at >= ?",
+            name.pipeline,
+            name.key,
+            since,
+        )
+        return [_secret(row) for row in rows]
+
     async def every_secret(self) -> Sequence[StoredSecret]:
         rows = self._database.read(
             f"""

@@ -7,19 +7,23 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from danube_pkg.cli.output import painted, print_json, say
+from danube_pkg.cli.output import painted, print_json, print_table, say
 from danube_pkg.cli.selftest.experiment import SelfTest, SelfTestReport, run_selftest
+from danube_pkg.cli.selftest.machine_state import MachineState, state_rows
 from danube_pkg.core.errors import Invalid
 from danube_pkg.kit.records import to_builtins
 
 MAX_SECONDS = 7 * 86400
 
 MAX_JOBS = 1_000_000
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""SIGHUP: the terminal was closed."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +45,9 @@ def main(options: argparse.Namespace) -> int:
     if not below.is_dir():
         raise Invalid("directory-missing", f"{below} is not a directory", hint="name one that exists: --directory DIR")
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, partial(_stop, stopped))
-    note = _silent if options.json else _progress
-    report = run_selftest(SelfTest(below, seed, note, stopped, options.chaos, options.jobs))
+    report = run_selftest(SelfTest(below, seed, _progress, stopped, options.chaos, options.jobs))
     if options.json:
         print_json({"passed": report.passed, **to_builtins(report)})
     else:
@@ -67,18 +70,19 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _stop(stopped: threading.Event, _number: int, _frame: FrameType | None) -> None:
-    """The first time it ends early, with a report of what ran; the second time at once. What was made is removed."""
-    if stopped.is_set():
-        raise KeyboardInterrupt
-    stopped.set()
+    """The first time it ends early, with a report of what ran; the second time at once. What was made is removed, which
+    no further signal interrupts."""
+    if not stopped.is_set():
+        stopped.set()
+        return
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _progress(line: str) -> None:
+    """On standard error, also with --json: a test may take hours."""
     say(line, file=sys.stderr)
-
-
-def _silent(_line: str) -> None:
-    """With --json nothing but the document is printed."""
 
 
 def _print(report: SelfTestReport) -> None:
@@ -90,13 +94,16 @@ def _print(report: SelfTestReport) -> None:
         say(f"left out: {line}")
     for name, value in report.figures.items():
         say(f"{name.replace('_', ' '):<18}{_shown(value)}")
-    for sample in report.samples:
-        say(
-            f"after {sample.jobs} jobs: {sample.memory_mb:.0f} MB, {sample.files} files, {sample.workers} workers, "
-            f"{sample.proxies} proxies, {sum(sample.rows.values())} rows, {sample.database_bytes // 1024} KiB of database"
-        )
+    if states := _chosen(report.samples):
+        print_table(["", *("" for _ in states)], state_rows(states))
     if report.kept:
         say(f"kept for the report of a defect: {report.kept}")
+
+
+def _chosen(samples: Sequence[MachineState]) -> Sequence[MachineState]:
+    """Before the first job, after the first ones, in the middle, and after the last one; --json has all samples."""
+    places = sorted({0, 1, len(samples) // 2, len(samples) - 1})
+    return [samples[place] for place in places if 0 <= place < len(samples)]
 
 
 def _shown(value: object) -> str:

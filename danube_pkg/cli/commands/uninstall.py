@@ -8,6 +8,9 @@ from danube_pkg.cli.output import print_json, say
 from danube_pkg.core.errors import NotFound
 from danube_pkg.install.execution import take_back
 from danube_pkg.install.journal import STATE_DIRECTORY, Journal
+from danube_pkg.install.plan import SETTINGS_DIRECTORY
+from danube_pkg.install.ports import Machine
+from danube_pkg.install.steps import MakeDirectory
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,17 +30,29 @@ def main(options: argparse.Namespace) -> int:
         raise NotFound(
             "not-installed", "danube install has not installed anything here", hint="see what runs: danube doctor"
         )
-    data = journal.content.options.data
-    what = "units, program and cache" if options.keep_data else f"everything, also the data in {data} and its keys"
+    data, stays = journal.content.options.data, _older(journal, machine)
+    keeps = options.keep_data or data in stays
+    what = "units, program and cache" if keeps else f"everything, also the data in {data} and its keys"
     if not confirm(options, f"This removes {what}, and ends running jobs. Continue?"):
         return 1
     progress = StepProgress(quiet=options.json)
     kept = take_back(machine, journal, progress, keep_data=options.keep_data)
     left = [step.title for step in kept if step.holds(machine)]
     if options.json:
-        print_json({"steps": progress.done, "kept": left})
-    elif left:
+        print_json({"steps": progress.done, "kept": left, "older": stays})
+        return 0
+    if left:
         say("\nkept:")
         for title in left:
             say(f"  {title}")
+    if stays:
+        say(f"\nolder than this installation, and kept; if it is not needed: rm -r {' '.join(stays)}")
     return 0
+
+
+def _older(journal: Journal, machine: Machine) -> list[str]:
+    """Directories of Danube that an earlier installation has left, which this one has taken over."""
+    assert journal.content is not None
+    made = {one.step.path for one in journal.entries if isinstance(one.step, MakeDirectory) and not one.before.existed}
+    wanted = (journal.content.options.data, SETTINGS_DIRECTORY)
+    return [path for path in wanted if path not in made and machine.files.state(path) is not None]

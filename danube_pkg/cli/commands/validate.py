@@ -8,6 +8,7 @@ from typing import Any
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import one_line, print_json, say
 from danube_pkg.cli.servers import add_server_arguments
+from danube_pkg.core.configuration.egress_notes import services_without_files
 from danube_pkg.core.configuration.level_notes import admin_levels_without_admins
 from danube_pkg.core.configuration.planned import planned_settings
 from danube_pkg.core.danubefile import Outline
@@ -75,7 +76,7 @@ def _print(found: Validation, plan: dict[str, Any] | None) -> None:
         say(f"configuration OK: {counts}")
         for setting in planned_settings(state):
             say(f"  note: {setting}")
-        for sentence in admin_levels_without_admins(state):
+        for sentence in (*admin_levels_without_admins(state), *services_without_files(state)):
             say(f"  note: {sentence}")
     for path, outline in found.outlines.items():
         say(f"{path} OK: {outline.name}")

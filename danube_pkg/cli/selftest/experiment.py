@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import threading
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from danube_pkg.cli.selftest.machine_state import MachineState, growth_problems,
 from danube_pkg.cli.selftest.promises import PromiseResult, result
 from danube_pkg.cli.selftest.scratch import Scratch, open_scratch
 from danube_pkg.cli.selftest.workload import SECRET_NAME, kinds, small_kind
-from danube_pkg.core.errors import Defect
+from danube_pkg.core.errors import Defect, Invalid
 from danube_pkg.kit.process_figures import memory_mb
 from danube_pkg.kit.records import Record, replace
 
@@ -35,6 +36,21 @@ END_SECONDS = 600.0
 
 PAUSES = (0.5, 5.0)
 """Seconds between two faults."""
+
+STALL_SECONDS = 600.0
+"""Many jobs in a row are given up when none has ended for so long."""
+
+NOTE_SECONDS = 30.0
+"""Between two lines of progress while many jobs run."""
+
+JOBS_POLL_SECONDS = 1.0
+"""Between two polls of the open jobs while many run: the server shall run jobs, not answer requests."""
+
+JOB_BYTES = 100 * 1024
+"""What a small job leaves on the disk at most: its rows, its log, and lines of the server's log."""
+
+FREE_BYTES = 2 * 1024**3
+"""What must be free beside that, for pods."""
 
 WARM_UP_JOBS = 50
 """After so many jobs the caches of a server are filled, and its figures are those to compare with."""
@@ -88,13 +104,17 @@ class _Course(Record):
 
 def run_selftest(test: SelfTest) -> SelfTestReport:
     """Run it to its end. Raises PlatformError where it cannot be run at all; the scratch directory is kept then."""
+    _check_room(test)
     with open_scratch(test.directory, with_disk=bool(test.chaos_seconds)) as scratch:
         scratch.kinds = (small_kind(),) if test.jobs else kinds(scratch.network.address)
         scratch.server.configure(scratch.kinds, AT_ONCE, scratch.network.address, scratch.network.repository_url)
         course = _Course([], [scratch.server.start()], [], [], [], [0.0])
         scratch.server.client.put(f"/api/v1/secrets/{SECRET_NAME}", scratch.secret.encode())
         began = time.monotonic()
-        load = Load(scratch.server.client, scratch.kinds, OPEN_JOBS, _most(test, scratch), test.seed)
+        poll = JOBS_POLL_SECONDS if test.jobs else POLL_SECONDS
+        load = Load(scratch.server.client, scratch.kinds, OPEN_JOBS, _most(test, scratch), test.seed, poll)
+        if test.jobs:
+            _sample(test, scratch, load, course, began)
         load.start()
         _inject_faults(test, scratch, load, course, began)
         if test.chaos_seconds:
@@ -111,6 +131,16 @@ def run_selftest(test: SelfTest) -> SelfTestReport:
         )
         scratch.keep = not report.passed
         return report if report.passed else replace(report, kept=str(scratch.directory))
+
+
+def _check_room(test: SelfTest) -> None:
+    needed, free = test.jobs * JOB_BYTES + FREE_BYTES, shutil.disk_usage(test.directory).free
+    if test.jobs and free < needed:
+        raise Invalid(
+            "selftest-no-room",
+            f"{test.jobs} jobs need {needed >> 20} MiB in {test.directory}, and {free >> 20} MiB are free",
+            hint="name a directory of another disk with --directory DIR, or fewer jobs with --jobs N",
+        )
 
 
 def _cut_short(test: SelfTest, load: Load) -> str:
@@ -155,14 +185,45 @@ def _wait_for_ends(test: SelfTest, scratch: Scratch, load: Load, course: _Course
     if test.jobs:
         first = min(WARM_UP_JOBS, test.jobs)
         for count in range(first, test.jobs + 1, max(1, (test.jobs - first) // SAMPLES)):
-            _wait_until(partial(_have_ended, test, load, count), scratch, load, course, seconds=None)
-            if test.stopped.is_set():
+            if not _wait_for_count(test, scratch, load, course, count, began):
                 load.stop()
                 break
-            course.samples.append(machine_state(scratch.server.data, scratch.server.process_id, len(load.ended), began))
-            test.note(f"{course.samples[-1].seconds:6.0f} s  {len(load.ended)} jobs, {course.samples[-1].memory_mb} MB")
+            _sample(test, scratch, load, course, began)
+    if test.stopped.is_set():
+        test.note("it ends early: open jobs are waited for; once more ends it at once")
     _wait_until(lambda: not load.is_alive(), scratch, load, course)
     load.abandon()
+
+
+def _wait_for_count(test: SelfTest, scratch: Scratch, load: Load, course: _Course, count: int, began: float) -> bool:
+    """Whether so many jobs have ended. False where the user stops the test, or no job has ended for long."""
+    ended, last = len(load.ended), time.monotonic()
+    while len(load.ended) < count and not test.stopped.is_set():
+        until = time.monotonic() + NOTE_SECONDS
+        _wait_until(partial(_have_ended, test, load, count), scratch, load, course, seconds=NOTE_SECONDS)
+        if len(load.ended) > ended:
+            ended, last = len(load.ended), time.monotonic()
+        elif time.monotonic() - last > STALL_SECONDS or not load.is_alive():
+            return False
+        if time.monotonic() >= until:
+            _note(test, ended, began)
+    return not test.stopped.is_set()
+
+
+def _note(test: SelfTest, ended: int, began: float) -> None:
+    seconds = time.monotonic() - began
+    left = f", about {(test.jobs - ended) * seconds / ended / 60:.0f} minutes left" if ended else ""
+    test.note(f"{seconds:6.0f} s  {ended} of {test.jobs} jobs{left}")
+
+
+def _sample(test: SelfTest, scratch: Scratch, load: Load, course: _Course, began: float) -> None:
+    _watch(scratch, load, course)
+    state = machine_state(scratch.server.data, scratch.server.process_id, len(load.ended), began)
+    course.samples.append(state)
+    rows = sum(state.rows.values())
+    test.note(
+        f"{state.seconds:6.0f} s  {state.jobs} jobs ended, {state.memory_mb} MB, {state.files} files, {rows} rows"
+    )
 
 
 def _have_ended(test: SelfTest, load: Load, count: int) -> bool:
@@ -170,11 +231,11 @@ def _have_ended(test: SelfTest, load: Load, count: int) -> bool:
 
 
 def _wait_until(
-    condition: Callable[[], bool], scratch: Scratch, load: Load, course: _Course, seconds: float | None = END_SECONDS
+    condition: Callable[[], bool], scratch: Scratch, load: Load, course: _Course, seconds: float = END_SECONDS
 ) -> None:
     """Returns too when the time is over: the judgement says which jobs have no end."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    while not condition() and (deadline is None or time.monotonic() < deadline):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
         if not load.is_alive():
             break
         _watch(scratch, load, course)
@@ -207,9 +268,9 @@ def _judge(test: SelfTest, scratch: Scratch, load: Load, course: _Course, began:
         evidence.of_machine(server.data),
     ]
     if test.jobs:
-        last = machine_state(server.data, server.process_id, len(load.ended), began)
-        course.samples.append(last)
-        found.append(result("nothing grows with the number of jobs", growth_problems(course.samples[0], last)))
+        _sample(test, scratch, load, course, began)
+        warm = course.samples[min(1, len(course.samples) - 1)]
+        found.append(result("nothing grows with the number of jobs", growth_problems(warm, course.samples[-1])))
     server.stop()
     return [*found, *evidence.of_stopped_server(server.data, server.log, scratch.secret.encode())]
 

@@ -13,6 +13,7 @@ from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.reasons import Status
 
 POLL_SECONDS = 0.2
+"""Between two polls of all open jobs; a cancel must meet a job that runs for a few seconds."""
 
 PARAMETER = "number"
 """The parameter by which a stored job is recognised, also where the answer was lost."""
@@ -22,16 +23,25 @@ class Load(threading.Thread):
     """Submits jobs until `stop` or until `most` were submitted; `drain` then waits for their ends.
 
     open_jobs: how many have no end at any time. submissions: those that were accepted, or whose answer was lost.
-    refused: the numbers of those that were refused, with the reference.
+    refused: the numbers of those that were refused, with the reference. poll_seconds: between two polls.
     """
 
-    def __init__(self, client: ApiClient, kinds: Sequence[JobKind], open_jobs: int, most: int, seed: int) -> None:
+    def __init__(
+        self,
+        client: ApiClient,
+        kinds: Sequence[JobKind],
+        open_jobs: int,
+        most: int,
+        seed: int,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
         super().__init__(name="selftest load", daemon=True)
         self._client = client
         self._kinds = kinds
         self._wanted = open_jobs
         self._most = most
         self._chance = Random(seed)
+        self._poll_seconds = poll_seconds
         self._stopping = threading.Event()
         self._open: dict[str, SubmittedJob] = {}
         self._cancelled: set[str] = set()
@@ -49,7 +59,7 @@ class Load(threading.Thread):
                     if not self._submit():
                         break
                 self._poll()
-                time.sleep(POLL_SECONDS)
+                time.sleep(self._poll_seconds)
         except BaseException as error:  # noqa: BLE001 - it is raised in the main thread
             self.error = error
 

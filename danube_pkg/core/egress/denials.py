@@ -1,5 +1,6 @@
 """Messages for denied egress: the proxy's HTTP response, the job log line, `danube explain`. Pure."""
 
+from danube_pkg.core.egress.companions import service_of
 from danube_pkg.core.egress.ledger import DESCRIPTIONS, Contact
 from danube_pkg.core.egress.policy import EgressReason, Verdict, yaml_lines
 
@@ -56,7 +57,9 @@ def note(contact: Contact) -> str:
     if contact.reason in _WITHOUT_TARGET:
         return f"egress refused: {contact.describe()}"
     allow = f"; to allow it: egress_allowlist: [{', '.join(contact.allow)}]" if contact.allow else ""
-    return f"egress refused: {contact.host}:{contact.port} ({contact.reason}): {contact.describe()}{allow}"
+    service = service_of(contact.host) if contact.reason is EgressReason.NOT_LISTED else ""
+    files = f"; {service} has its files there" if service else ""
+    return f"egress refused: {contact.host}:{contact.port} ({contact.reason}): {contact.describe()}{files}{allow}"
 
 
 def credential_page(reason: EgressReason | None) -> str:

@@ -21,6 +21,7 @@ from danube_pkg.core.egress.addresses import (
     kind_of,
     parse_address,
 )
+from danube_pkg.core.egress.companions import companions_of
 from danube_pkg.core.errors import Invalid
 from danube_pkg.kit.records import Record
 
@@ -100,7 +101,8 @@ class EgressTarget(Record):
 
 
 class Decision(Record):
-    """allow: the entries with which the allowlist would allow it; empty if no entry would."""
+    """allow: the entries with which the allowlist would allow it, and what a well-known service needs beside it; empty
+    if no entry would."""
 
     verdict: Verdict
     reason: EgressReason
@@ -246,8 +248,22 @@ class Policy:
             return Decision(Verdict.ALLOWED, EgressReason.LISTED)
         if self.learn:
             return Decision(Verdict.ALLOWED, EgressReason.LEARNED, (entry_for(target.host, target.port),))
-        reason = EgressReason.PORT_NOT_LISTED if named else EgressReason.NOT_LISTED
-        return Decision(Verdict.REFUSED, reason, (entry_for(target.host, target.port),))
+        if named:
+            return Decision(Verdict.REFUSED, EgressReason.PORT_NOT_LISTED, (entry_for(target.host, target.port),))
+        needed = (entry_for(target.host, target.port), *self.missing_companions(target.host))
+        return Decision(Verdict.REFUSED, EgressReason.NOT_LISTED, needed)
+
+    def missing_companions(self, host: str) -> Sequence[str]:
+        """The hosts that a well-known service needs too and that are not listed."""
+        return [one for one in companions_of(host) if not self._lists(one, TLS_PORT)]
+
+    def services_without_companions(self) -> Mapping[str, Sequence[str]]:
+        """The well-known services that are listed by their name, and what is missing of each."""
+        listed = [".".join(entry.labels) for entry in self._entries if entry.has_port(TLS_PORT)]
+        return {host: missing for host in listed if (missing := self.missing_companions(host))}
+
+    def _lists(self, host: str, port: int) -> bool:
+        return any(entry.names(host) and entry.has_port(port) for entry in self._entries)
 
     def decide_address(self, target: EgressTarget, address: Address, *, own: bool = False) -> Decision:
         """Decides by one of the addresses of a target that is allowed. own: the address is one of this machine."""

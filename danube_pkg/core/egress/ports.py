@@ -97,7 +97,7 @@ class EgressLedgers(Protocol):
         ...
 
     def digest(self, job_id: str) -> Digest:
-        """Size and hash of its whole lines so far. It blocks for the disk: call it in a thread."""
+        """Size and hash of its whole lines so far, which are on disk then. It blocks for that: call it in a thread."""
         ...
 
     def read_raw(self, job_id: str, begin: int, end: int) -> bytes:

@@ -32,6 +32,13 @@ MAX_FAILURE_BYTES = 64 * 1024
 MAX_NAME_BYTES = 300
 """Names of secrets and artifacts, whose own rules allow less."""
 
+MAX_SECRET_READS = 2000
+"""Reads of secrets by one job, as many as it may have steps. Each is a row and an entry of the audit log, so the number
+of a call, by which a repeated one is recognised, is not higher than this."""
+
+MAX_ID_TOKENS = 100
+"""Identity tokens that a job may get. Each is masked in its log until the job ends, which costs memory and time."""
+
 MAX_SHELL_BYTES = 200
 """A program and its options."""
 

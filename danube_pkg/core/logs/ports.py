@@ -95,6 +95,10 @@ class JobLogs(Protocol):
         """Size and hash of the log's readable bytes."""
         ...
 
+    async def sync(self, job_id: str) -> int:
+        """The size of the log, once all of it is on disk: a power failure does not take these bytes. Raises OSError."""
+        ...
+
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes: ...
 
     def read_now(self, job_id: str, begin: int, end: int) -> bytes:

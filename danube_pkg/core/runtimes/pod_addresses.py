@@ -1,10 +1,18 @@
-"""Which job's pod has which address in the cluster's network, as far as the runtime has seen it.
+"""Which job's pod a connection is from: by its address in the cluster's network, as far as the runtime has seen it, or
+by the name that the machine's own socket of a pod has for it.
 
 It is a further check beside a credential, never a replacement: behind address translation a pod has another address,
 which is unknown here, and then the credential alone decides.
 """
 
 from collections.abc import Collection
+
+_JOB = "job="
+
+
+def job_address(job_id: str) -> str:
+    """The address of a pod on this machine, whose socket is known to be that job's."""
+    return f"{_JOB}{job_id}"
 
 
 class PodAddresses:
@@ -23,7 +31,7 @@ class PodAddresses:
 
     def job_at(self, address: str) -> str | None:
         """The job whose pod has that address; None for any other."""
-        return self._jobs.get(address)
+        return address.removeprefix(_JOB) if address.startswith(_JOB) else self._jobs.get(address)
 
     def of_job(self, job_id: str) -> Collection[str]:
         """The known addresses of a job's pod."""

@@ -30,6 +30,10 @@ class SecretStore(Protocol):
         """Keep a value for masking only; it has `retired_at`. Idempotent by its id."""
         ...
 
+    async def retired_values(self, name: SecretName, since: float) -> Sequence[StoredSecret]:
+        """The values of one name that are kept for masking and were retired then or later (Unix seconds)."""
+        ...
+
     async def every_secret(self) -> Sequence[StoredSecret]:
         """All values, current and retired, of all pipelines."""
         ...

@@ -19,6 +19,7 @@ from danube_pkg.core.jobs.coordination import (
     MAX_ISOLATED_LEGS,
     MAX_LEG_BYTES,
     MAX_NAME_BYTES,
+    MAX_SECRET_READS,
     MAX_SHELL_BYTES,
     MAX_STEP_BYTES,
     MAX_STEP_NAME_BYTES,
@@ -102,6 +103,12 @@ def start_version(request: pb.StartRequest) -> int:
 def secret_request(request: pb.ReadSecretRequest) -> tuple[int, str]:
     """Sequence and key. Raises TooLarge."""
     _check_name("the name of the secret", request.key)
+    if request.sequence > MAX_SECRET_READS:
+        raise TooLarge(
+            "too-many-secret-reads",
+            f"a job may read secrets {MAX_SECRET_READS} times",
+            hint='read each once and keep its value: token = secrets.get("TOKEN")',
+        )
     return request.sequence, request.key
 
 

@@ -3,13 +3,10 @@
 gRPC bounds the connections of all callers together, and any pod's program can reach the port. So each address has a
 bound of its own, before the first byte is decrypted; a caller has nothing that the other callers would lack.
 
-The service must know which address a call is from: a connection to its socket comes from an abstract unix address that
-says so. Only this process connects to the socket, so nothing else can say it.
+The service must know which address a call is from: each connection to its socket says so (`kit/named_peers.py`).
 """
 
 import asyncio
-import itertools
-import os
 import random
 import socket
 import ssl
@@ -18,7 +15,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import unquote
 
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.runtimes.connection import ServerCertificates
@@ -27,6 +23,7 @@ from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.listening import address_of, listening_socket
 from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.named_peers import connected_as
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.relays import PIECE_BYTES, Side, closing, relay
 from danube_pkg.kit.tasks import TaskOwner, logged
@@ -43,8 +40,6 @@ CERTIFICATE_SECONDS = 3600.0
 
 RETRY_CAP_SECONDS = 5.0
 """The longest pause after an accept that failed for a lack of descriptors or memory."""
-
-_PEER = "danube-peer/"
 
 _log = EventLog("danube.grpc")
 
@@ -66,7 +61,6 @@ class CoordinatorPort:
         self._service = service
         self._open: Counter[str] = Counter()
         self._refused: set[str] = set()
-        self._numbers = itertools.count(1)
         self._context = _context()
         self._tasks = TaskOwner(logged(_log.logger))
         self.address = ""
@@ -121,7 +115,7 @@ class CoordinatorPort:
 
     async def _serve(self, connection: socket.socket, address: str) -> None:
         try:
-            async with self._encrypted(connection) as client, self._connected(address) as service:
+            async with self._encrypted(connection) as client, connected_as(address, self._service) as service:
                 await relay(client, service, name=f"calls from {address}")
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError: no TLS, another authority, a port scan
             _log.debug("coordinator-connection-lost", address=address, cause=str(error))
@@ -144,27 +138,6 @@ class CoordinatorPort:
         writer = StreamWriter(transport, protocol, reader, loop)
         async with closing(writer):
             yield reader, writer
-
-    @asynccontextmanager
-    async def _connected(self, address: str) -> AsyncIterator[Side]:
-        service = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            service.bind(f"\0{_PEER}{address}/{os.getpid()}-{id(self):x}-{next(self._numbers)}")
-            await asyncio.get_running_loop().sock_connect(service, self._service)
-            reader, writer = await asyncio.open_unix_connection(sock=service, limit=PIECE_BYTES)
-        except BaseException:
-            service.close()
-            raise
-        async with closing(writer):
-            yield reader, writer
-
-
-def peer_address(peer: str) -> str | None:
-    """The address of a call that came through a `CoordinatorPort`; None for one by another unix socket.
-
-    peer: as gRPC names it."""
-    found = unquote(peer).partition(f":{_PEER}")[2]
-    return found.partition("/")[0] or None
 
 
 def plain_address(host: str) -> str:

@@ -43,7 +43,8 @@ from danube_pkg.edges.grpc.messages import (
     stopped_step,
     tests_reported,
 )
-from danube_pkg.edges.grpc.network import CoordinatorPort, NetworkListener, peer_address
+from danube_pkg.edges.grpc.network import CoordinatorPort, NetworkListener
+from danube_pkg.kit.named_peers import peer_name
 from danube_pkg.services.jobs.coordination import Coordination
 
 MESSAGE_BYTES = MAX_STEP_BYTES + 128 * 1024
@@ -269,13 +270,13 @@ class CoordinatorServer:
         if len(words) != 2 or words[0] != "Bearer":
             raise Unauthenticated("job-token-missing", "the call carries no job token")
         job_id = self._service.authenticate(words[1])
-        address = peer_address(context.peer())
+        address = peer_name(context.peer())
         owner = self._pods.job_at(address) if address else None
         if owner not in (None, job_id):
             raise Unauthenticated(
                 "job-token-foreign",
                 "the job token is that of another job",
-                cause=f"the call comes from {address}, the pod of job {owner}",
+                cause=f"the call comes from the pod of job {owner}",
                 hint="a job can only use its own token",
             )
         return job_id

@@ -42,6 +42,8 @@ class ActiveJob:
         self.steps = StepMemory()
         self.waits = JobWaits(clock)
         self.mailbox = Mailbox(self._handle)
+        self.id_tokens: list[bytes] = []
+        """Those that this server has issued to the job: its log masks them as long as it is open."""
         self._owed: deque[Effect] = deque(owed)
         self._ended_containers: dict[int, ContainerLost] = {}
         self._log: JobLog | None = None

@@ -14,9 +14,9 @@ from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.artifacts.downloads import DownloadRequest
 from danube_pkg.core.caches.cache import CacheRequest
 from danube_pkg.core.caches.outcome import CacheResult
-from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, Unauthenticated
+from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, TooLarge, Unauthenticated
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.coordination import JobContext, StepOutcome, StepRequest
+from danube_pkg.core.jobs.coordination import MAX_ID_TOKENS, JobContext, StepOutcome, StepRequest
 from danube_pkg.core.jobs.environment import job_url
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Job, Phase
@@ -259,24 +259,28 @@ class Coordination:
         active = self._engine.active_job(job_id)
         _refuse_when_ending(active.job, "secrets cannot be read")
         JobText(await self._resources.log(active)).refuse_secret("the name of a secret", key)
-        value = await self._secrets.read_for_job(active.job, sequence, key)
+        value = await self._secrets.read_for_job(active.job, sequence, key, self._id_tokens.issue_to_server)
         await self._mask(active, value)
         return value
 
-    async def _mask(self, active: ActiveJob, value: bytes) -> None:
+    async def _mask(self, active: ActiveJob, *values: bytes) -> None:
         """From now on, in the log and in the egress ledger."""
-        mask = partial(self._resources.mask, active, value)
+        mask = partial(self._resources.mask, active, *values)
         await self._waits.until_done(active, EGRESS, mask, Reason.INFRASTRUCTURE_LOST)
 
     async def issue_id_token(self, job_id: str, audience: str) -> str:
-        """An identity token of the job, masked from now on. A repeated call gets another one."""
+        """An identity token of the job, masked from now on. A repeated call gets another one. Raises TooLarge."""
         active = self._engine.active_job(job_id)
         _refuse_when_ending(active.job, "no identity token is issued")
         log = await self._resources.log(active)
         JobText(log).refuse_secret("the audience", audience)
         token = await self._id_tokens.issue(active.job, audience)
+        if len(active.id_tokens) >= MAX_ID_TOKENS:
+            what = f"a job may get {MAX_ID_TOKENS} identity tokens"
+            raise TooLarge("too-many-id-tokens", what, hint="use a token until it expires: one for each audience")
+        active.id_tokens.append(token.encode())
         await self._caches.withhold(active.job)
-        await self._mask(active, token.encode())
+        await self._mask(active, *active.id_tokens)
         write_id_token(log, audience)
         return token
 
@@ -339,8 +343,8 @@ class Coordination:
             raise Conflict("job-ending", what, hint="danube rerun JOB")
         log = await self._resources.log(active)
         report = JobText(log).masked_report(report)
+        await active.apply(ev.ReportAdded(report.counts))  # refused beyond the bound; else a repeated call continues
         await self._ports.reports.add_report(job_id, report)
-        await active.apply(ev.ReportAdded(report.counts))
         write_report(log, report)
 
     async def add_note(self, job_id: str, note: ReportNote) -> None:

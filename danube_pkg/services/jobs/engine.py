@@ -6,6 +6,7 @@ There is no separate recovery path: `running` loads what is unfinished, and deri
 has which was never restarted. The queue is the table of jobs.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -27,7 +28,7 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.kit.loops import Pauses, Streak, for_ever
-from danube_pkg.kit.tasks import TaskOwner, logged
+from danube_pkg.kit.tasks import TaskOwner, logged, until
 from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.clock_watch import READ_SECONDS
@@ -69,6 +70,7 @@ class Engine:
         self._observer = observer
         self.draining = draining
         self._active: dict[str, ActiveJob] = {}
+        self._stopping = asyncio.Event()
         self._scheduler = Scheduler(self._active, observer.applied, draining, ports.timing, ports.new_id, room)
         self._tasks = JobTasks(self._active, ports, resources, performer, self._scheduler.wake, coordinator_command)
         self._submission = Submission(ports, observer, self._tasks, partial(self._take_up, owed=()))
@@ -223,8 +225,15 @@ class Engine:
         return known
 
     async def revision(self, pipeline: Pipeline, ref: str) -> Revision:
-        """What a ref of a pipeline's repository names now. Raises Permanent `source-unavailable`, Unavailable."""
-        return await self._ports.sources.resolve(pipeline.settings.repository, ref)
+        """What a ref of a pipeline's repository names now. Raises Permanent `source-unavailable`, Unavailable.
+
+        A server that stops does not wait for the repository: nothing is stored yet.
+        """
+        resolving = self._ports.sources.resolve(pipeline.settings.repository, ref)
+        found = await until(self._stopping.wait(), resolving, name=f"resolve {pipeline.name}")
+        if found is None:
+            raise server_stopping("the server is stopping, and no job was created")
+        return found
 
     async def submit(
         self, pipeline: Pipeline, trigger: Trigger, *, job_id: str | None = None, reason: Reason = Reason.QUEUED
@@ -262,6 +271,10 @@ class Engine:
                 "job-ended", f"{job.label} is ending already: {job.outcome}", hint="run it again: danube rerun JOB"
             )
         return job
+
+    def stop_accepting(self) -> None:
+        """The server will stop: requests that wait for a repository are refused now."""
+        self._stopping.set()
 
     def wake_scheduler(self) -> None:
         """A waiting job may be admissible now."""

@@ -37,11 +37,11 @@ class MaskSource:
         self._formats = ValueSet((), (*OWN_LINES, *(TOKEN_FORMATS if options.token_formats else ())))
 
     async def patterns(self, job: Job, *read: bytes) -> Patterns:
-        """What the job's log masks. read: values that it has just read."""
-        values = await self._secrets.values_to_mask(job.pipeline)
-        shared = await self._known.compiled([*values, *read])
-        own = await self._known.compiled(self._own(job.id))
-        return Patterns(sets=(shared, own, self._formats), mask_emails=self._emails)
+        """What the job's log masks. read: values that it has just got; those that are no secrets of its pipeline, as
+        identity tokens, are a set of their own, so that the others are compiled once."""
+        values = set(await self._secrets.values_to_mask(job.pipeline))
+        sets = [await self._known.compiled(one) for one in (values, set(read) - values, self._own(job.id))]
+        return Patterns(sets=(*sets, self._formats), mask_emails=self._emails)
 
     async def weak_values(self, job: Job) -> int:
         """How many of the values are so short or ordinary that other text contains them."""

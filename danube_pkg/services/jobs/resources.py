@@ -31,10 +31,10 @@ class JobResources:
         write_weak_secrets(log, await self._masks.weak_values(job))
         return log
 
-    async def mask(self, active: ActiveJob, value: bytes) -> None:
-        """From now on this value too, in the log and in the egress ledger."""
+    async def mask(self, active: ActiveJob, *values: bytes) -> None:
+        """From now on these values too, in the log and in the egress ledger."""
         log = await self.log(active)
-        log.add_patterns(await self._masks.patterns(active.job, value))
+        log.add_patterns(await self._masks.patterns(active.job, *values))
         await self._ports.egress.mask(active.job)
 
     def source(self, active: ActiveJob) -> JobSource:

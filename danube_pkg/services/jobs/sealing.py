@@ -2,6 +2,9 @@
 
 Without it, who can write the server's files could change what a job printed an hour ago, and the change would be signed
 at its end. The pauses grow with the job's age, so that a job of a day has some hundreds of records and not thousands.
+
+What is sealed is on disk before its record is: a power failure never leaves a record of bytes that are gone, which
+would look as if the log had been changed.
 """
 
 import hashlib
@@ -56,7 +59,7 @@ async def seal_while_running(active: ActiveJob, ports: EnginePorts) -> None:
     log = GrowingDigest(read)
     while active.job.phase is Phase.RUNNING:
         await ports.clock.sleep(pause_at(ports.clock.now() - (active.job.started_at or ports.clock.now())))
-        sealed = FilesSealed(await log.up_to(ports.logs.size(job_id)), await ports.egress.digest(active.job))
+        sealed = FilesSealed(await log.up_to(await ports.logs.sync(job_id)), await ports.egress.digest(active.job))
         if active.job.phase is Phase.RUNNING and _has_grown(active.job, sealed):
             await active.apply(sealed)
 

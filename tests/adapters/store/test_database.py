@@ -258,3 +258,8 @@ def test_the_cause_of_a_failed_write_is_found_by_a_write(
     translated = database_module._translated(error, tmp_path / "danube.db")
     assert translated.reference == reference
     assert os.strerror(number) in str(translated)
+
+
+async def test_each_connection_keeps_a_bounded_part_of_the_file_in_memory(database: Database) -> None:
+    sizes = [one.execute("PRAGMA cache_size").fetchone()[0] for one in (database._writing, database._reading)]
+    assert sizes == [-database_module.CACHE_KIB] * 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from danube_pkg.cli.selftest.machine_state import MachineState, growth_problems
+from danube_pkg.cli.selftest.machine_state import MachineState, growth_problems, state_rows
 from danube_pkg.cli.selftest.promises import (
     MAX_PROBLEMS,
     EndedJob,
@@ -97,8 +97,25 @@ def test_many_problems_are_counted() -> None:
     assert result("x", ["", ""]).kept
 
 
+STATE = MachineState(50, 1.0, 80.0, 30, 2, 1, {"process": 12, "mount": 3}, 1000, 2000, {"jobs": 50})
+"""While jobs run."""
+
+IDLE = replace(STATE, jobs=5000, memory_mb=100.0, files=33, of_pods={"process": 0, "mount": 0}, database_bytes=10**9)
+
+
 def test_what_grows_with_the_number_of_jobs_is_found() -> None:
-    before = MachineState(50, 1.0, 80.0, 30, 2, 1, 0, 1000, {})
-    assert growth_problems(before, replace(before, jobs=5000, memory_mb=100.0, files=33, database_bytes=10**9)) == []
-    worse = replace(before, memory_mb=200.0, files=60, workers=3, proxies=2, left=1)
-    assert len(growth_problems(before, worse)) == 5
+    assert growth_problems(STATE, IDLE) == []
+    worse = replace(IDLE, memory_mb=200.0, files=60, workers=3, proxies=2, of_pods={"process": 1, "mount": 0})
+    found = growth_problems(STATE, worse)
+    assert len(found) == 5
+    assert found[-1] == "process: what is left of pods grew from 0 to 1"
+
+
+def test_the_table_has_a_column_for_each_state_and_a_row_for_each_figure() -> None:
+    before = replace(STATE, jobs=0, of_pods={}, rows={})
+    rows = {name: figures for name, *figures in state_rows([before, STATE, IDLE])}
+    assert rows["jobs that have ended"] == ["0", "50", "5000"]
+    assert rows["memory of the server, MB"] == ["80.0", "80.0", "100.0"]
+    assert rows["of pods: process"] == ["0", "12", "0"]
+    assert rows["rows of jobs"] == ["0", "50", "50"]
+    assert {len(figures) for figures in rows.values()} == {3}

@@ -159,6 +159,7 @@ async def test_repairs_are_audited_and_shown_by_the_api(api: Api) -> None:
     await api.services.upkeep.round()
     repairs = {one["repair"]: one for one in (await api.local.get("/api/v1/system")).json["repairs"]}
     assert repairs["clear-locks"]["outcome"] == "done"
+    assert (repairs["retry-sync"]["outcome"], repairs["retry-sync"]["why"]) == ("done", "configuration-missing")
     assert not lock.exists()
     entries = (await api.local.get("/api/v1/audit?action=repair")).json["entries"]
     assert "clear-locks" in [one["target"] for one in entries]

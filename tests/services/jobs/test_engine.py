@@ -172,3 +172,22 @@ async def test_a_stopping_server_answers_every_caller(tmp_path: Path) -> None:
     for task in asked:
         with pytest.raises(Unavailable):
             await asyncio.wait_for(task, 10)
+
+
+async def test_a_stopping_server_does_not_wait_for_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Git server that is slow, or a worker on a busy machine: nothing is stored yet, so the caller repeats."""
+    async with open_engine_setup(tmp_path) as setup:
+        asked = asyncio.Event()
+
+        async def resolve(repository: str, ref: str) -> None:
+            asked.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(setup.sources, "resolve", resolve)
+        caller = asyncio.create_task(setup.engine.revision(PIPELINE, "main"), name="caller")
+        await asked.wait()
+        setup.engine.stop_accepting()
+        with pytest.raises(Unavailable, match="no job was created"):
+            await asyncio.wait_for(caller, 10)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.core.errors import Conflict, NotFound, Permanent
+from danube_pkg.core.errors import Conflict, NotFound, Permanent, TooLarge
 from danube_pkg.core.jobs.events import Approved
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.repositories.revisions import Revision
+from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.records import replace
+from danube_pkg.services.jobs import coordination as coordination_module
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import PrintVariable, plays
 from tests.services.jobs.test_coordination import asked, closed, running_job
@@ -71,3 +73,23 @@ async def test_a_server_without_a_url_says_what_to_set(tmp_path: Path) -> None:
         with pytest.raises(Permanent) as refusal:
             await setup.coordination.issue_id_token(await running_job(setup), "vault")
         assert "external_url" in refusal.value.hint
+
+
+async def test_a_job_gets_so_many_tokens_and_no_more_and_each_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log has one set for all of them, beside that of the pipeline's secrets."""
+    monkeypatch.setattr(coordination_module, "MAX_ID_TOKENS", 5)
+    async with open_engine_setup(tmp_path, FakeMachine(), external_url=ISSUER) as setup:
+        await setup.secrets.set(SecretName(None, "TOKEN"), b"correct-horse-battery", "me")
+        job_id = await running_job(setup)
+        calls = [setup.coordination.issue_id_token(job_id, "vault") for _ in range(8)]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        tokens = [one for one in found if isinstance(one, str)]
+        refusals = [one for one in found if isinstance(one, TooLarge)]
+        assert (len(tokens), len(refusals)) == (5, 3)
+        assert {one.reference for one in refusals} == {"too-many-id-tokens"}
+        patterns = (await setup.resources.log(setup.engine.active_job(job_id)))._patterns  # type: ignore[attr-defined]
+        values = [one.values for one in patterns.sets if one.values]
+        assert sorted(len(one) for one in values) == [1, 2, 5], "secrets, the job's own credentials, its tokens"
+        assert {token.encode() for token in tokens} in values

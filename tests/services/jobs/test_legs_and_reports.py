@@ -6,6 +6,7 @@ import pytest
 
 from danube_pkg.adapters.store import SqliteReports
 from danube_pkg.core.errors import Conflict, NotFound
+from danube_pkg.core.jobs import step_transitions
 from danube_pkg.core.jobs.coordination import StepRequest
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.report_notes import Annotation, AnnotationLevel, Coverage, ReportNote
@@ -92,3 +93,21 @@ async def test_summaries_coverage_and_annotations_are_masked_bounded_and_logged(
             await setup.coordination.add_note(job_id, ReportNote(sequence, "more"))
         with pytest.raises(Conflict, match="at most 50"):
             await setup.coordination.add_note(job_id, ReportNote(51, "one more"))
+
+
+async def test_a_report_beyond_the_bound_is_refused_and_stored_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_transitions, "MAX_REPORTS", 2)
+    async with open_engine_setup(tmp_path) as setup:
+        job_id = await running_job(setup)
+        for sequence in (1, 2, 3, 1):
+            case = ReportedTest(f"tests.{sequence}", CaseStatus.PASSED, 1.0, "", "tests/a.py", 7)
+            report = JobReport(ReportCounts(sequence, 1, 0, 0, ()), (case,))
+            if sequence == 3:
+                with pytest.raises(Conflict, match="a job has at most 2 reports"):
+                    await setup.coordination.report_tests(job_id, report)
+            else:
+                await setup.coordination.report_tests(job_id, report)
+        rows = setup.database.read("SELECT name FROM reported_tests ORDER BY name")
+        assert [row["name"] for row in rows] == ["tests.1", "tests.2"]

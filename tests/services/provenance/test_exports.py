@@ -10,6 +10,7 @@ import pytest
 
 from danube_pkg.adapters.egress import FileLedgers
 from danube_pkg.adapters.keys.signing import SigningKeys
+from danube_pkg.adapters.logs import files
 from danube_pkg.core.egress.ledger import Contact, Way
 from danube_pkg.core.egress.policy import EgressReason, Verdict
 from danube_pkg.core.errors import Conflict
@@ -169,6 +170,31 @@ async def test_the_log_is_sealed_while_the_job_runs(tmp_path: Path, monkeypatch:
             export = Export(path, unpacked(archive), setup.signing)
             shown = export.verify(export.members, 1 if changed else 0)
             assert ("not those that were sealed while the job ran" in shown) is changed, shown
+
+
+async def test_what_is_sealed_is_on_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power failure must not leave a seal over bytes that are gone: it would look as if the log had been changed."""
+    monkeypatch.setattr(sealing, "SHORTEST_SECONDS", 0.02)
+    on_disk: dict[Path, int] = {}
+
+    def synced(*paths: Path) -> None:
+        on_disk.update({path: path.stat().st_size for path in paths if path.exists()})
+
+    monkeypatch.setattr(files, "sync_files", synced)
+    machine = FakeMachine()
+    machine.commands["make"] = plays(Print(b"made\n"))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        await setup.coordination.run_step(job_id, asked("make"))
+        sealed: list[int] = []
+
+        def is_sealed() -> bool:
+            sealed.append(sealed_bytes(setup.engine.active_job(job_id).job.records, LOG))
+            assert sealed[-1] <= on_disk.get(setup.logs.path(job_id), 0)
+            return sealed[-1] == setup.logs.size(job_id) > 0
+
+        await wait_until_async(is_sealed, 20, "the log to be sealed")
+        await ended(setup, job_id)
 
 
 def test_another_key_is_refused(export: Export) -> None:

@@ -12,6 +12,7 @@ from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.webhooks.events import PullRequest, PullRequestChange
 from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.requests import approve, rerun, start
+from tests.services.stores import no_token
 from tests.support.trigger_server import REPOSITORY, SHA, a_pipeline, eventually, open_trigger_server
 
 OTHER_SHA = "95790bf891e76fee5e1747ab589903a6a1f80f22"
@@ -54,7 +55,7 @@ async def test_an_approved_job_is_still_untrusted(tmp_path: Path) -> None:
         again = await rerun(danube.engine, await approve(danube.engine, job, SHA, "alice"), "bob")
         await danube.secret("TOKEN", b"never for untrusted code")
         with pytest.raises(Forbidden, match="untrusted code may not read"):
-            await danube.secrets.read_for_job(again, 1, "TOKEN")
+            await danube.secrets.read_for_job(again, 1, "TOKEN", no_token)
 
 
 async def test_a_new_push_needs_a_new_approval_and_ends_the_old_wait(tmp_path: Path) -> None:

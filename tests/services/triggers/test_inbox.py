@@ -35,6 +35,7 @@ from danube_pkg.core.triggers.webhooks.events import (
 from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.requests import approve
+from tests.services.stores import no_token
 from tests.support.trigger_server import (
     NEWEST,
     NOON,
@@ -168,7 +169,7 @@ async def test_a_forks_job_waits_for_the_approval_of_its_exact_commit_and_gets_n
         assert (approved.reason, approved.message) == (Reason.QUEUED, "approved by alice")
         await danube.secret("TOKEN", b"never for untrusted code")
         with pytest.raises(Forbidden, match="untrusted code may not read"):
-            await danube.secrets.read_for_job(approved, 1, "TOKEN")
+            await danube.secrets.read_for_job(approved, 1, "TOKEN", no_token)
         assert await danube.outbox_lines() == ["status app pending approval-required", "status app pending queued"]
 
 

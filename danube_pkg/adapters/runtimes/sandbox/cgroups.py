@@ -43,28 +43,43 @@ class Cgroups(Record):
     directory: str = ""
 
     def limits_with(self, controller: str) -> bool:
-        """Whether pods have limits by that controller: a kernel, or the unit of a container, may lack each of them."""
+        """Whether pods have limits by that controller. A kernel, or the unit of a container, may lack each of them; and
+        of version 2 none can be enabled below a group that has processes, as the one that a container begins in."""
         if self.unified:
-            return any(controller in _controllers(hierarchy) for hierarchy in self.hierarchies)
+            return any(controller in _controllers(self._all_pods(hierarchy)) for hierarchy in self.hierarchies)
         return any(hierarchy.name == controller for hierarchy in self.hierarchies)
 
     def make(self, pod_id: str, name: str, limits: Limits) -> Sequence[Path]:
-        """Make a group of a pod, with the pod's limits; the `cgroup.procs` files to join, one for each hierarchy.
+        """Make a pod with its limits, and a group in it; the `cgroup.procs` files to join, one for each hierarchy.
 
-        name: a container's number, or `holder`.
+        name: of the group, as in `add`.
         """
-        found = []
         for hierarchy in self.hierarchies:
-            all_pods = self._make_parent(hierarchy, "pods", _SHARES_OF_PODS)
+            all_pods = self._all_pods(hierarchy)
             with contextlib.suppress(OSError):  # pods of an earlier bound use more at the moment
                 _set(all_pods, self._memory_limit(memory_of_all_pods()))
             pod = self._pod(hierarchy, pod_id)
-            (pod / name).mkdir(parents=True, exist_ok=True)
+            pod.mkdir(parents=True, exist_ok=True)
             for parent in (pod.parent, pod):
                 self._enable_controllers(parent)
             _set(pod, self._limits(limits))
-            found.append(pod / name / "cgroup.procs")
-        return found
+        return self._make_group(pod_id, name)
+
+    def add(self, pod_id: str, name: str, limits: Limits) -> Sequence[Path]:
+        """Make a group in a pod, which has its limits; the `cgroup.procs` files to join, one for each hierarchy.
+
+        name: a container's number, or `holder`. limits: of the pod, for one that is lost or was not made completely.
+        """
+        try:
+            return self._make_group(pod_id, name)
+        except FileNotFoundError:
+            return self.make(pod_id, name, limits)
+
+    def _make_group(self, pod_id: str, name: str) -> Sequence[Path]:
+        groups = [self._pod(hierarchy, pod_id) / name for hierarchy in self.hierarchies]
+        for group in groups:
+            group.mkdir(exist_ok=True)
+        return [group / "cgroup.procs" for group in groups]
 
     def make_for_proxies(self) -> Sequence[Path]:
         """Make the group of the server's egress proxies; the `cgroup.procs` files to join."""
@@ -78,6 +93,9 @@ class Cgroups(Record):
             (parent / self.directory).mkdir(exist_ok=True)
             found.append(parent / self.directory / "cgroup.procs")
         return found
+
+    def _all_pods(self, hierarchy: Path) -> Path:
+        return self._make_parent(hierarchy, "pods", _SHARES_OF_PODS)
 
     def _make_parent(self, hierarchy: Path, name: str, shares: int) -> Path:
         """`danube/pods` or `danube/proxies`, with their weights."""
@@ -137,9 +155,9 @@ class Cgroups(Record):
     def remove(self, pod_id: str) -> None:
         """Remove the groups of a pod. Raises Unavailable while a process is in, or just joining, one of them."""
         for group in self.pod_groups(pod_id):
-            for directory in tree_of(group):
+            for directory in tree_of(str(group)):
                 try:
-                    directory.rmdir()
+                    os.rmdir(directory)
                 except OSError as error:
                     what = f"the control groups of pod {pod_id} are not empty yet"
                     raise Unavailable("pod-busy", what, cause=str(error)) from error
@@ -155,12 +173,12 @@ def _controllers(group: Path) -> Sequence[str]:
         return ()
 
 
-def tree_of(group: Path) -> Iterator[Path]:
-    """A group and all in it, inner ones before outer ones."""
+def tree_of(group: str) -> Iterator[str]:
+    """The paths of a group and of all in it, inner ones before outer ones."""
     with os.scandir(group) as entries:  # the kernel says of each whether it is a group: no call for each of its files
-        inner = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    for name in inner:
-        yield from tree_of(group / name)
+        inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    for path in inner:
+        yield from tree_of(path)
     yield group
 
 

@@ -3,7 +3,8 @@ container sees.
 
 gRPC does not say who is at the other end of a unix socket, and bounds the connections of all coordinators together. So
 one that opens a thousand would leave none for the others. Here the socket says which pod a connection is from, and a
-pod has a few. Bytes are passed on as they are.
+pod has a few. Bytes are passed on as they are, over a connection that says whose pod it is from: the server refuses
+the token of another job there.
 """
 
 import asyncio
@@ -17,8 +18,10 @@ from functools import partial
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory
+from danube_pkg.core.runtimes.pod_addresses import job_address
 from danube_pkg.kit.logs import EventLog
-from danube_pkg.kit.relays import PIECE_BYTES, closing, relay
+from danube_pkg.kit.named_peers import connected_as
+from danube_pkg.kit.relays import PIECE_BYTES, Side, closing, relay
 from danube_pkg.kit.tasks import TaskOwner, logged
 
 SOCKET_NAME = "coordinator.sock"
@@ -40,14 +43,14 @@ class CoordinatorSockets:
         self._refused: set[str] = set()
         self._tasks = TaskOwner(logged(_log.logger))
 
-    async def open(self, pod: PodDirectory) -> None:
+    async def open(self, pod: PodDirectory, job_id: str) -> None:
         """Listen in `pod.sockets`, from then on or already. Raises OSError."""
         if pod.pod_id in self._listening:
             return
         pod.sockets.mkdir(exist_ok=True)
         pod.sockets.chmod(0o755)
         listening = _bind(pod.sockets)
-        accept = partial(self._accept, pod.pod_id)
+        accept = partial(self._accept, pod.pod_id, job_address(job_id))
         self._listening[pod.pod_id] = await asyncio.start_unix_server(accept, sock=listening, limit=PIECE_BYTES)
 
     def close_pod(self, pod_id: str) -> None:
@@ -63,7 +66,7 @@ class CoordinatorSockets:
             self.close_pod(pod_id)
         await self._tasks.close()
 
-    def _accept(self, pod_id: str, reader: StreamReader, writer: StreamWriter) -> None:
+    def _accept(self, pod_id: str, address: str, reader: StreamReader, writer: StreamWriter) -> None:
         if pod_id not in self._listening or self._open[pod_id] >= CONNECTIONS_OF_A_POD:
             writer.transport.abort()
             if pod_id in self._listening and pod_id not in self._refused:  # once, or a job would fill the log
@@ -71,11 +74,11 @@ class CoordinatorSockets:
                 _log.warning("coordinator-connections-refused", pod=pod_id, limit=CONNECTIONS_OF_A_POD)
             return
         self._open[pod_id] += 1
-        self._tasks.start(f"connection of pod {pod_id}", self._serve(pod_id, reader, writer))
+        self._tasks.start(f"connection of pod {pod_id}", self._serve(pod_id, address, reader, writer))
 
-    async def _serve(self, pod_id: str, reader: StreamReader, writer: StreamWriter) -> None:
+    async def _serve(self, pod_id: str, address: str, reader: StreamReader, writer: StreamWriter) -> None:
         try:
-            async with closing(writer), self._connected() as server:
+            async with closing(writer), self._connected(address) as server:
                 await relay((reader, writer), server, name=f"calls of pod {pod_id}")
         except OSError:  # the server does not listen yet, or any more: the coordinator tries again
             return
@@ -85,16 +88,13 @@ class CoordinatorSockets:
                 del self._open[pod_id]
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
+    async def _connected(self, address: str) -> AsyncIterator[Side]:
         directory = os.open(self._server, os.O_PATH | os.O_DIRECTORY)  # a socket's path has at most 107 bytes
         try:
-            reader, writer = await asyncio.open_unix_connection(
-                f"/proc/self/fd/{directory}/{SOCKET_NAME}", limit=PIECE_BYTES
-            )
+            async with connected_as(address, f"/proc/self/fd/{directory}/{SOCKET_NAME}") as server:
+                yield server
         finally:
             os.close(directory)
-        async with closing(writer):
-            yield reader, writer
 
 
 def _bind(directory: Path) -> socket.socket:

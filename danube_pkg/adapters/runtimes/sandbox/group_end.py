@@ -37,11 +37,15 @@ _LIFTED = {"cpu.max": "max", "cpu.cfs_quota_us": "-1"}
 
 def processes_of(groups: Sequence[Path]) -> set[int]:
     """The processes of groups and of all groups in them; zombies are not among them."""
+    return _processes_in([directory for group in groups for directory in tree_of(str(group))])
+
+
+def _processes_in(directories: Sequence[str]) -> set[int]:
+    """The processes of these groups alone."""
     found: set[int] = set()
-    for group in groups:
-        for directory in tree_of(group):
-            with contextlib.suppress(FileNotFoundError), open(f"{directory}/cgroup.procs", "rb", buffering=0) as file:
-                found.update(map(int, file.readall().split()))
+    for directory in directories:
+        with contextlib.suppress(FileNotFoundError), open(f"{directory}/cgroup.procs", "rb", buffering=0) as file:
+            found.update(map(int, file.readall().split()))
     return found - {0}  # the kernel writes 0 for a process outside this PID namespace
 
 

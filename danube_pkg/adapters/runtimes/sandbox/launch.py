@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -182,14 +183,7 @@ async def _start_init(
     info_read, info_write = os.pipe2(os.O_CLOEXEC)
     filters = [_memory_file(data) for data in (seccomp_program(),) if data]
     files = [_memory_file(text.encode()) for _, text in plan.image.files]
-    mounts = plan.all_mounts()
-    staged = plan.staged
-    sources = [f"/mnt/{index}" if staged else str(mount.source) for index, mount in enumerate(mounts)]
-    stages = [word for mount in mounts for word in _stage(mount)] if staged else []
-    bubblewrap = find_bubblewrap()
-    if staged:  # a checkout below /root has it where the pod's user cannot read
-        stages += ["--stage", str(home_of(bubblewrap))]
-        bubblewrap = Path(f"/mnt/{len(mounts)}") / bubblewrap.relative_to(home_of(bubblewrap))
+    sources, stages, bubblewrap = _staged(plan.all_mounts(), find_bubblewrap(), staged=plan.staged)
     arguments = bubblewrap_arguments(
         plan, sources, info_fd=info_write, seccomp_fd=filters[0] if filters else -1, data_fds=files
     )
@@ -219,6 +213,40 @@ async def _start_init(
         raise Unavailable(
             "container-slow", "the container did not start in time", cause=_start_log(directory)
         ) from error
+
+
+def _staged(mounts: Sequence[Mount], bubblewrap: Path, *, staged: bool) -> tuple[list[str], list[str], Path]:
+    """Where bubblewrap finds each source, the arguments of danube-ns that put it there, and where bubblewrap is.
+
+    Only what the pod's user cannot reach is staged: bubblewrap reads the table of all mounts for each that it makes.
+    """
+    sources, stages, known = list[str](), list[str](), dict[str, bool]()
+    count = 0
+    for mount in mounts:
+        if staged and (mount.writable or mount.owners is not None or not _is_reachable(mount.source, known)):
+            sources.append(f"/mnt/{count}")
+            stages += _stage(mount)
+            count += 1
+        else:
+            sources.append(str(mount.source))
+    if not staged:
+        return sources, stages, bubblewrap
+    home = home_of(bubblewrap)  # a checkout below /root has it where the pod's user cannot read
+    return sources, [*stages, "--stage", str(home)], Path(f"/mnt/{count}") / bubblewrap.relative_to(home)
+
+
+def _is_reachable(source: Path, known: dict[str, bool]) -> bool:
+    """Whether every user of the machine may reach it. known: of directories, what was found."""
+    return not source.is_symlink() and _is_open(os.path.dirname(source), known)
+
+
+def _is_open(directory: str, known: dict[str, bool]) -> bool:
+    """Whether every user may search a directory and those above it. What is below /mnt is hidden by what is staged."""
+    if directory not in known:
+        mode = os.lstat(directory).st_mode
+        above = directory == "/" or (directory != "/mnt" and _is_open(os.path.dirname(directory), known))
+        known[directory] = above and stat.S_ISDIR(mode) and bool(mode & stat.S_IXOTH)
+    return known[directory]
 
 
 def _stage(mount: Mount) -> Sequence[str]:

@@ -3,7 +3,7 @@ directory."""
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import MACHINE_DIRECTORY
@@ -13,15 +13,20 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 def leftovers(data: Path) -> Sequence[str]:
     """Everything of a data directory's pods that exists. Empty after they were removed."""
+    return [f"{kind} {one}" for kind, found in leftovers_by_kind(data).items() for one in found]
+
+
+def leftovers_by_kind(data: Path) -> Mapping[str, Sequence[str]]:
+    """The same, by what it is."""
     data_id = json.loads((data / "identity.json").read_text())["id"]
-    return [
-        *(f"process {process}" for process in processes_of(data, data_id)),
-        *(f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(data) in line),
-        *(f"loop device {file}" for file in _loop_files() if str(data) in file),
-        *(f"control group {group}" for group in _groups(data_id)),
-        *(f"range of user ids {claim}" for claim in _claims() if str(data) in claim),
-        *(f"file {path}" for name in ("pods", "disks") for path in (data / name).glob("*")),
-    ]
+    return {
+        "process": processes_of(data, data_id),
+        "mount": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(data) in line],
+        "loop device": [file for file in _loop_files() if str(data) in file],
+        "control group": [str(group) for group in _groups(data_id)],
+        "range of user ids": [claim for claim in _claims() if str(data) in claim],
+        "file": [str(path) for name in ("pods", "disks") for path in (data / name).glob("*")],
+    }
 
 
 def processes_of(data: Path, data_id: str) -> Sequence[str]:

@@ -1,8 +1,8 @@
 """The limits of pods: by control groups where the server may make them, elsewhere by rlimits of each process.
 
-With rlimits memory is limited for each process and not for the pod, which the job's log says. The number of processes
-is one of the pod all the same: since Linux 5.14 it is counted for each user namespace, and a pod's containers share
-one.
+With rlimits memory is limited for each process; that of the whole pod is measured (`memory_guard`), which the job's log
+says. The number of processes is one of the pod all the same: since Linux 5.14 it is counted for each user namespace,
+and a pod's containers share one.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,19 @@ class PodLimits:
     def __init__(self, directory: str) -> None:
         self._cgroups = find_cgroups(directory)
 
+    @property
+    def limit_memory(self) -> bool:
+        """Whether the kernel limits the memory of each pod and of all together."""
+        return self._cgroups.limits_with("memory")
+
     def notice(self, limits: Limits) -> str:
         """What the job's log should say about its limits; "" where all of them apply to the whole pod."""
-        if self._cgroups.limits_with("memory"):
+        if self.limit_memory:
             return ""
         memory = f"memory of each process {limits.memory_bytes >> 20} MB, " if limits.memory_bytes else ""
         lack = "no control groups for memory" if self._cgroups.hierarchies else "no control groups without root"
-        return f"limits: {memory}{lack}, so no memory bound for the whole pod"
+        whole = effective_limits(limits).memory_bytes >> 20
+        return f"limits: {memory}{lack}, so the memory of the whole pod ({whole} MB) is measured every second"
 
     def holder_groups(self, pod_id: str, limits: Limits) -> Sequence[Path]:
         """Makes the pod's control groups; the `cgroup.procs` files that its holder joins."""
@@ -38,7 +44,7 @@ class PodLimits:
 
     def container_groups(self, container: Container, limits: Limits) -> Sequence[Path]:
         """The `cgroup.procs` files that a container joins."""
-        return self._cgroups.make(container.pod_id, str(container.number), effective_limits(limits))
+        return self._cgroups.add(container.pod_id, str(container.number), effective_limits(limits))
 
     def rlimits(self, limits: Limits) -> list[str]:
         """`name=value` for each rlimit of a container's processes.
@@ -47,7 +53,7 @@ class PodLimits:
         use.
         """
         found = ["core=0"]
-        if limits.memory_bytes and not self._cgroups.limits_with("memory"):
+        if limits.memory_bytes and not self.limit_memory:
             found.append(f"as={limits.memory_bytes}")
         if not self._cgroups.limits_with("pids"):
             found.append(f"nproc={effective_limits(limits).processes}")

@@ -79,6 +79,10 @@ class PodEgress:
         with contextlib.ExitStack() as stack:
             await self._proxies.join(leg.job_id, await self._sockets(leg, stack))
 
+    def forget(self, pod_id: str) -> None:
+        """The pod was removed."""
+        self._handed.discard(pod_id)
+
     async def restore(self, records: Sequence[PodRecord]) -> None:
         """Open what no proxy serves. All are tried before the first failure is raised."""
         async with self._lock:

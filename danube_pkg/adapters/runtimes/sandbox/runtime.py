@@ -13,6 +13,7 @@ from danube_pkg.adapters.runtimes.sandbox.exec_stream import PipeStream, open_ex
 from danube_pkg.adapters.runtimes.sandbox.image_root import overlay_of
 from danube_pkg.adapters.runtimes.sandbox.isolated_legs import IsolatedLegs
 from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
+from danube_pkg.adapters.runtimes.sandbox.memory_guard import MemoryGuard
 from danube_pkg.adapters.runtimes.sandbox.pod_egress import PodEgress
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord
 from danube_pkg.adapters.runtimes.sandbox.pods import SandboxPods
@@ -74,6 +75,13 @@ class SandboxRuntime:
             self._watch.publish,
             Timing(SystemClock()),
         )
+        self._memory = MemoryGuard(
+            self._pods.all,
+            self._pods.processes,
+            settings.workspace_check_seconds,
+            self._watch.publish,
+            Timing(SystemClock()),
+        )
         self._egress = PodEgress(settings.namespaces, proxies, self._pods.running_legs)
         self._legs = IsolatedLegs(self._pods, self._containers, self._egress)
         self._sockets = CoordinatorSockets(settings.grpc_directory)
@@ -105,6 +113,7 @@ class SandboxRuntime:
             if pod.path.exists() and (record is None or not record.holder.lives()):
                 self._sockets.close_pod(pod.pod_id)
                 await self._pods.remove(pod)  # also what an interrupted creation, or another directory's pod, has left
+                self._egress.forget(pod.pod_id)
                 record = None
             if record is None:
                 record, unlimited = await self._pods.create(pod, spec)
@@ -114,7 +123,7 @@ class SandboxRuntime:
                 await self._egress.open(record)
             else:
                 await self._egress.restore([record])
-            await self._sockets.open(pod)
+            await self._sockets.open(pod, spec.job_id)
             known = self._containers.running(pod, ContainerRole.COORDINATOR, HOST_IMAGE)
             return known or await self._containers.create_coordinator(pod, record, spec.token)
 
@@ -193,18 +202,20 @@ class SandboxRuntime:
                     self._watch.add(known)
             await self._open_sockets()
             loop = asyncio.get_running_loop()
-            sizes = loop.create_task(self._sizes.watch(), name="workspace sizes")
+            guards = [loop.create_task(self._sizes.watch(), name="workspace sizes")]
+            if not self._limits.limit_memory:
+                guards.append(loop.create_task(self._memory.watch(), name="pod memory"))
             egress = loop.create_task(self._egress.keep(self._pods.running), name="pod egress")
             try:
                 yield events
             finally:
-                await end_all(sizes, egress)
+                await end_all(*guards, egress)
 
     async def _open_sockets(self) -> None:
         """For the pods that a server before this one has made."""
         for record in self._pods.running():
             try:
-                await self._sockets.open(self._pods.directory(record.pod_id))
+                await self._sockets.open(self._pods.directory(record.pod_id), record.job_id)
             except OSError as error:  # its job ends at its deadline; the others must not
                 _log.error("coordinator-socket-not-opened", pod=record.pod_id, cause=str(error))
 
@@ -219,6 +230,7 @@ class SandboxRuntime:
         async with self._lock(pod_id):
             self._sockets.close_pod(pod_id)
             await self._pods.remove(self._pods.directory(pod_id))
+            self._egress.forget(pod_id)
         self._locks.pop(pod_id, None)
 
     async def conditions(self) -> Sequence[Condition]:
@@ -229,6 +241,7 @@ class SandboxRuntime:
     async def close(self) -> None:
         self._watch.close()
         self._sizes.close()
+        self._memory.close()
         await self._sockets.close()
 
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import h11
 
-from danube_pkg.core.errors import Invalid, TooLarge
+from danube_pkg.core.errors import Invalid, TooLarge, Unavailable
 from danube_pkg.edges.http.server.body_memory import BodyMemory
 from danube_pkg.edges.http.server.framing import (
     HEAD_BYTES,
@@ -30,13 +30,9 @@ from danube_pkg.edges.http.server.framing import (
     headers_of,
     wants_of,
 )
-from danube_pkg.edges.http.server.messages import (
-    Request,
-    Response,
-    Stream,
-    problem,
-)
+from danube_pkg.edges.http.server.messages import Request, Response, Stream, problem
 from danube_pkg.edges.http.server.response_writer import Sender
+from danube_pkg.edges.http.server.security import SAFE_METHODS
 from danube_pkg.kit.tasks import TaskOwner
 
 IDLE_SECONDS = 75.0
@@ -62,6 +58,10 @@ _NEVER = float("inf")
 
 _INCOMPLETE = (h11.IDLE, h11.SEND_BODY, h11.ERROR)
 """The states of a client that has not sent all of a request."""
+
+_STOPPING = Unavailable(
+    "server-stopping", "the server is stopping", hint="repeat the request when the next server runs"
+)
 
 _log = logging.getLogger("danube.http")
 
@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol):
         "_eof",
         "_finished",
         "_more",
+        "_request",
         "_sender",
         "_streaming",
         "_task",
@@ -109,6 +110,7 @@ class Connection(asyncio.Protocol):
         self._eof = False
         self._finished = False
         self._more: asyncio.Future[None] | None = None
+        self._request: Request | None = None
         self._task: asyncio.Task[None] | None = None
         self._wire: h11.Connection | None = None
         self._sender: Sender | None = None
@@ -178,13 +180,19 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def stop(self) -> None:
-        """Serve no further request: an idle connection closes now, a stream ends, a request is answered first."""
+        """Serve no further request: an idle connection closes now, a stream ends, a request is answered first. One
+        that only reads is refused: it may wait for something outside, and can be repeated."""
         if self._task is None:
             self._transport.close()
-        elif self._streaming:
+        elif self._streaming or (self._request is not None and self._request.method in SAFE_METHODS):
             self._task.cancel()
         elif self._wire is not None and self._wire.their_state is h11.IDLE:
             self._transport.close()
+
+    @property
+    def serving(self) -> str:
+        """Method and path of the request that is being served; "" for none."""
+        return f"{self._request.method} {self._request.path}" if self._request is not None else ""
 
     def abort(self) -> None:
         self._transport.abort()
@@ -246,10 +254,14 @@ class Connection(asyncio.Protocol):
             if event is None:
                 return False
             sender.modern, sender.persistent = wants_of(event)
-            request = self._made_request(event, request_id)
+            request = self._request = self._made_request(event, request_id)
             self._announced_bytes = announced_bytes(event)
             self.deadline = _NEVER
             response = await self._edge.handle(request)
+        except asyncio.CancelledError:
+            if request is None or not self._edge.stopping:
+                raise
+            response = problem(_STOPPING, request_id)
         except BadFraming as error:
             response = problem(error, request_id)
         except h11.RemoteProtocolError as error:
@@ -265,7 +277,7 @@ class Connection(asyncio.Protocol):
         try:
             await sender.send(response, request_id, head_only=request is not None and request.method == "HEAD")
         finally:
-            self._streaming = False
+            self._streaming, self._request = False, None
         if request is not None:
             _log_access(request, response.status, started, request_id)
         return sender.persistent

@@ -32,8 +32,14 @@ MAX_CONNECTIONS = 20_000
 SWEEP_SECONDS = 1.0
 """How often deadlines of connections are checked; they are 2 s or more."""
 
-STOP_SECONDS = 10.0
-"""How long a stop waits for requests that are being served; no handler needs a tenth of it."""
+STOP_SECONDS = 5.0
+"""How long a stop waits for requests that change something; on a machine that is not overloaded none needs a tenth."""
+
+REPORT_SECONDS = 2.0
+"""After so long the log names the requests that a stop waits for."""
+
+REPORTED_REQUESTS = 10
+"""Most requests in one line of the log."""
 
 BACKLOG = 1024
 
@@ -176,14 +182,27 @@ class HttpServer:
         self.stopping = True
         for connection in list(self._connections):
             connection.stop()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                while self._connections:
-                    self._closed.clear()
-                    await self._closed.wait()
+        if not await self._all_closed(REPORT_SECONDS):
+            self._report("http-stop-waits")
+            if not await self._all_closed(STOP_SECONDS - REPORT_SECONDS):
+                self._report("http-requests-aborted")
         for connection in list(self._connections):
             connection.abort()
         await self.tasks.close()
+
+    async def _all_closed(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._connections:
+                    self._closed.clear()
+                    await self._closed.wait()
+        return not self._connections
+
+    def _report(self, event: str) -> None:
+        """Names the requests that are being served."""
+        requests = sorted(filter(None, (connection.serving for connection in self._connections)))
+        fields = {"connections": len(self._connections), "requests": requests[:REPORTED_REQUESTS]}
+        _log.warning(event, extra={"fields": fields})
 
 
 def _is_owner(connection: Connection) -> bool:

@@ -45,3 +45,25 @@ def test_a_python_below_tmp_is_mounted_after_the_containers_own_tmp(tmp_path: Pa
     made = " ".join(words)
     order = [f"{tmp_path}/tmp /tmp", "--dir /tmp/cache --", "--dir /tmp/cache/danube --", f"--ro-bind {python}"]
     assert [made.index(one) for one in order] == sorted(made.index(one) for one in order)
+
+
+def test_only_what_the_pods_user_cannot_reach_is_staged(tmp_path: Path) -> None:
+    """tmp_path is below a directory that no other user may search."""
+    link = tmp_path / "link"
+    link.symlink_to("/usr")
+    mounts = [
+        bubblewrap.Mount(Path("/usr"), "/usr"),
+        bubblewrap.Mount(tmp_path, "/closed"),
+        bubblewrap.Mount(Path("/etc/passwd"), "/etc/passwd"),
+        bubblewrap.Mount(Path("/mnt/tools"), "/tools"),
+        bubblewrap.Mount(Path("/usr/share"), "/writable", writable=True),
+        bubblewrap.Mount(Path("/usr/share"), "/mapped", owners=("0 1 1", "0 1 1")),
+        bubblewrap.Mount(link, "/link"),
+    ]
+    program = Path("/usr/bin/bwrap")
+    sources, stages, found = launch._staged(mounts, program, staged=True)
+    assert sources == ["/usr", "/mnt/0", "/etc/passwd", "/mnt/1", "/mnt/2", "/mnt/3", "/mnt/4"]
+    staged = ["--stage", str(tmp_path), "--stage", "/mnt/tools", "--stage", "/usr/share"]
+    assert stages == [*staged, "--mapped", "/usr/share", "0 1 1", "0 1 1", "--stage", str(link), "--stage", "/usr/bin"]
+    assert found == Path("/mnt/5/bwrap")
+    assert launch._staged(mounts, program, staged=False) == ([str(one.source) for one in mounts], [], program)

@@ -7,13 +7,18 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 import pytest_asyncio
 
 from danube_pkg.adapters.runtimes.sandbox.coordinator_sockets import CONNECTIONS_OF_A_POD, CoordinatorSockets
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory
+from danube_pkg.core.runtimes.pod_addresses import PodAddresses
 from danube_pkg.kit import relays
+from danube_pkg.kit.named_peers import peer_name
 from tests.adapters.runtimes.sandbox.pods import Pods
 from tests.support.waiting import wait_until_async, wait_until_true
 
@@ -60,7 +65,7 @@ async def new_pod(sockets: CoordinatorSockets, path: Path, name: str) -> Path:
     """A pod's directory; its socket, which listens."""
     pod = PodDirectory(path, name, "id")
     pod.path.mkdir(exist_ok=True)
-    await sockets.open(pod)
+    await sockets.open(pod, f"job-of-{name}")
     return pod.sockets / "coordinator.sock"
 
 
@@ -92,6 +97,30 @@ async def test_connections_of_a_pod(sockets: CoordinatorSockets, tmp_path: Path)
         assert await answers(second)
         await held.aclose()
         await wait_until_true(lambda: answers(first), 20, "a connection in place of one that ended")
+
+
+async def test_the_server_knows_whose_pod_a_connection_is_from(sockets: CoordinatorSockets, tmp_path: Path) -> None:
+    """Of gRPC's own name for the peer, as the coordinators' server reads it."""
+    peers: list[str] = []
+
+    async def call(messages: AsyncIterator[bytes], context: Any) -> bytes:
+        peers.append(context.peer())
+        return b""
+
+    server = grpc.aio.server()
+    handler = grpc.stream_unary_rpc_method_handler(call)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("danube", {"Call": handler}),))
+    (tmp_path / "s").mkdir()
+    with short(tmp_path / "s" / "coordinator.sock") as name:
+        server.add_insecure_port(f"unix:{name}")
+        await server.start()
+    for pod in ("first", "second"):
+        with short(await new_pod(sockets, tmp_path, pod)) as name:
+            async with grpc.aio.insecure_channel(f"unix:{name}") as channel:
+                await channel.stream_unary("/danube/Call")(iter([b""]))
+    await server.stop(0)
+    found = [PodAddresses().job_at(peer_name(peer) or "") for peer in peers]
+    assert found == ["job-of-first", "job-of-second"]
 
 
 async def test_a_server_that_does_not_listen_yet_is_found_later(sockets: CoordinatorSockets, tmp_path: Path) -> None:

@@ -53,3 +53,13 @@ async def test_a_repeated_creation_and_the_restoration_hand_a_pod_over_once() ->
     proxies.given.clear()  # the proxy has ended: what was handed over before is handed over again
     await egress.restore([old, new])
     assert sorted(proxies.given) == ["job-new", "job-old"]
+
+
+async def test_nothing_is_kept_of_a_removed_pod() -> None:
+    """One that has the same id later is handed over again, and a server that runs for years does not grow."""
+    proxies = CountingProxies()
+    egress = PodEgressWithoutNetwork(Path("/nowhere"), proxies)
+    for _ in range(2):
+        await egress.open(pod("same"))
+        egress.forget("same")
+    assert proxies.given == ["job-same", "job-same"]

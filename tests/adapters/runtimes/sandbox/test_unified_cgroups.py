@@ -112,6 +112,55 @@ def test_a_missing_controller_does_not_take_the_others_with_it(
     groups.remove("pod")
 
 
+def test_controllers_that_cannot_be_enabled_limit_nothing(
+    groups: Cgroups, hierarchy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The root of a container's hierarchy has them all, and the server's own processes: the kernel enables none below
+    it. Without a controller that version 1 leaves free this is proven with names of files alone (below)."""
+    available = (hierarchy / "cgroup.controllers").read_text().split()
+    monkeypatch.setattr(cgroups, "CONTROLLERS", ("memory", *available))
+    top = hierarchy / f"test-{os.urandom(6).hex()}"
+    for name in available:
+        (hierarchy / "cgroup.subtree_control").write_text(f"+{name}")
+    top.mkdir()
+    process = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE)
+    (top / "cgroup.procs").write_text(str(process.pid))
+    found = Cgroups((top,), unified=True, directory="id")
+    try:
+        found.make("pod", "1", Limits())
+        assert (top / "cgroup.controllers").read_text().split() == available
+        assert [name for name in ("memory", *available) if found.limits_with(name)] == []
+        found.remove("pod")
+    finally:
+        process.kill()
+        process.communicate()
+        for group in ("danube/pods", "danube", "."):
+            wait_until_removed(top / group)
+
+
+def wait_until_removed(group: Path) -> None:
+    """A group can be removed when its last process has been reaped."""
+
+    def is_removed() -> bool:
+        try:
+            group.rmdir()
+        except OSError:
+            return not group.exists()
+        return True
+
+    wait_until(is_removed, 20, f"{group} to be removed")
+
+
+def test_limits_without_files_are_those_of_each_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")
+    found = Cgroups((tmp_path,), unified=True, directory="id")
+    found.make("pod", "1", Limits(memory_bytes=512 << 20))
+    assert not found.limits_with("memory")
+    monkeypatch.setattr(limits, "find_cgroups", lambda directory: found)
+    assert f"as={512 << 20}" in PodLimits("id").rlimits(Limits(memory_bytes=512 << 20))
+    assert "the whole pod" in PodLimits("id").notice(Limits())
+
+
 def test_what_control_groups_lack_is_limited_for_each_process(
     groups: Cgroups, hierarchy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +169,7 @@ def test_what_control_groups_lack_is_limited_for_each_process(
     known = (hierarchy / "cgroup.controllers").read_text().split()
     assert (f"as={512 << 20}" in found) == ("memory" not in known)
     assert ("nproc=99" in found) == ("pids" not in known)
-    lacks = "no control groups for memory, so no memory bound" in PodLimits("id").notice(Limits())
+    lacks = "no control groups for memory, so the memory of" in PodLimits("id").notice(Limits())
     assert lacks == ("memory" not in known)
 
 
@@ -148,6 +197,18 @@ def test_limits_have_the_files_of_version_2(tmp_path: Path) -> None:
     assert (tmp_path / "danube/pods/cpu.weight").read_text() == "100"
     assert int((tmp_path / "danube/pods/memory.max").read_text()) > 0
     assert all(found.limits_with(name) for name in ("memory", "pids", "cpu"))
+    (pod / "pids.max").write_text("as it is")
+    assert list(found.add("pod", "4", Limits())) == [pod / "4" / "cgroup.procs"]
+    assert (pod / "pids.max").read_text() == "as it is"
+
+
+def test_a_container_of_a_pod_whose_group_is_lost_gets_it_again(groups: Cgroups) -> None:
+    groups.make("pod", "holder", Limits())
+    groups.remove("pod")
+    (procs,) = groups.add("pod", "1", Limits())
+    assert groups.pod_groups("pod") == [procs.parents[1]]
+    assert groups.container_groups("pod", 1) == [procs.parent]
+    groups.remove("pod")
 
 
 def test_memory_kills_of_a_container_are_those_of_its_own_group(tmp_path: Path) -> None:

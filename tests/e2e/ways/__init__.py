@@ -1,0 +1,1 @@
+"""Ways from inside a job to what is not its own."""
