@@ -168,6 +168,16 @@ def test_a_link_in_an_archive_is_kept_as_a_link(session: RecordingSession, tree:
     assert members(session.uploaded("dist"))[name].linkname == "/etc/passwd"
 
 
+def test_a_named_link_is_followed_within_the_workspace(session: RecordingSession, tree: Path) -> None:
+    (tree / "current").symlink_to("sub")
+    (tree / "dangling").symlink_to("gone")
+    artifacts.upload("dist/current", name="current")
+    assert list(members(session.uploaded("current"))) == [".", "c.bin"]
+    with pytest.raises(DanubeError, match="a link that leads nowhere") as refusal:
+        artifacts.upload("dist/dangling", name="x")
+    assert refusal.value.reference == "artifact-missing"
+
+
 def test_a_download_names_its_source_and_its_place(session: RecordingSession, tmp_path: Path) -> None:
     assert artifacts.download("dist", pipeline="build", branch="main", path="in") == tmp_path / "in" / "dist"
     artifacts.download("dist", job="01i", allow_untrusted=True)

@@ -6,6 +6,7 @@ runs are kept. If a run was killed, the next one removes what is left of its pod
 
 import argparse
 import asyncio
+import codecs
 import secrets as randomness
 import signal
 import sys
@@ -36,6 +37,7 @@ from danube_pkg.cli.run_directories import (
 from danube_pkg.cli.run_options import RunRequest, add_arguments, run_request
 from danube_pkg.cli.run_watch import run_watching
 from danube_pkg.cli.shown_tree import ShownWorkingTree
+from danube_pkg.cli.step_prefixes import live_prefixes
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.errors import Conflict, Retryable
 from danube_pkg.core.jobs.job import Job
@@ -183,16 +185,22 @@ async def _watch(run: RunParts, job: Job, watched: _Watched, *, as_json: bool, r
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, interrupt, number)
         printer, events = LivePrinter(sys.stdout, raw=raw), JsonPrinter(sys.stdout)
-        latest = job
+        latest, prefixes = job, live_prefixes(sys.stdout, None, raw=raw)
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         async with follow_job(run.jobs.engine, run.jobs.logs, job.id) as changes:
             async for change in changes:
                 if isinstance(change, LogPart):
                     watched.printed.feed(change.data)
                     if as_json:
                         events.event("log", {"text": change.data.decode(errors="replace")})
-                    else:
+                    elif prefixes is None:
                         printer.feed(change.data)
+                    else:
+                        for data, step in change.runs():
+                            printer.text(prefixes.text(decoder.decode(data), step))
                     continue
+                for step in change.steps if prefixes is not None else ():
+                    prefixes.learn(step.sequence, step.name)
                 if as_json:
                     _print_changes(events, latest, change)
                 latest = change
