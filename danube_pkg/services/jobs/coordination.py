@@ -41,7 +41,6 @@ from danube_pkg.services.jobs.log_lines import (
     write_download,
     write_id_token,
     write_note,
-    write_pause,
     write_pushed_image,
     write_report,
 )
@@ -202,7 +201,6 @@ class Coordination:
         """Wait a part of the pause before a further attempt, in case that it is not over."""
         if (seconds := (step.next_attempt_at or 0.0) - self._ports.clock.now()) <= 0:
             return False
-        write_pause(await self._resources.log(active), step)
         changed = active.wait_until(lambda job: active.step(step.sequence) is not step)
         await until(changed, self._ports.clock.sleep(seconds), name=f"pause {step.id}")
         return True

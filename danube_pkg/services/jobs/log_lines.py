@@ -68,6 +68,8 @@ def write_step_end(log: JobLog, step: Step, attempt: int, end: StepEnd) -> None:
     took = f" in {end.wall_us / 1e6:.1f} s" if end.wall_us else ""
     why = f": {end.message}" if end.message else f": exit code {end.exit_code}" if end.exit_code else ""
     facts = [f"attempt {attempt} of {step.retries + 1}"] if step.retries else []
+    if end.status in (Status.FAILURE, Status.TIMEOUT) and attempt <= step.retries and step.retries_after(end):
+        facts += [f"the next follows after {step.retry_delay_seconds} s"] if step.retry_delay_seconds else []
     if end.status is not Status.SUCCESS and not step.check:
         facts.append("not checked: the job continues")
     after = f" ({', '.join(facts)})" if facts else ""
@@ -83,12 +85,6 @@ def write_grace(log: JobLog, job: Job) -> None:
     seconds = job.settings.grace_seconds
     text = f"{one_line(job.message)}: its steps are stopped, then at most {seconds} s for clean-up and uploads"
     log.note("grace", 0, f"--- {text}; another cancel ends it at once")
-
-
-def write_pause(log: JobLog, step: Step) -> None:
-    """The step's next attempt waits for its author's pause."""
-    text = f"--- step {step.sequence}: attempt {step.attempt} follows in {step.retry_delay_seconds} s"
-    log.note(f"pause:{step.sequence}:{step.attempt}", step.sequence, text)
 
 
 def write_stopping(log: JobLog, step: Step) -> None:

@@ -31,7 +31,7 @@ async def test_attempts_have_a_pause_between_them_a_record_and_a_section_each(tm
             line.split(" in 0.")[0] for line in log.read_text().splitlines() if "step 1" in line or line.endswith("t")
         ]
         assert lines[:2] == ['--- step 1 "step" (host)', "first"]
-        assert "--- step 1: attempt 2 follows in 1 s" in lines
+        assert "exit code 75 (attempt 1 of 4, the next follows after 1 s)" in log.read_text()
         assert '--- step 1 "step" (host), attempt 2' in lines
 
 
