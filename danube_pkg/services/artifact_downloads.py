@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 
-from danube_pkg.core.artifacts.artifact import Artifact
-from danube_pkg.core.artifacts.downloads import (
+from danube_pkg.core.artifact_downloads import (
     EXAMPLE,
     MAX_CANDIDATES,
     MAX_DOWNLOADS,
@@ -16,6 +15,7 @@ from danube_pkg.core.artifacts.downloads import (
     is_trusted_enough,
     refusal_of_trust,
 )
+from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.errors import NotFound, Permanent, TooLarge
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import Job

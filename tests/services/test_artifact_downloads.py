@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.core.artifacts.downloads import DownloadRequest
+from danube_pkg.core.artifact_downloads import DownloadRequest
 from danube_pkg.core.errors import Conflict, Forbidden, NotFound, Permanent, PlatformError
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger

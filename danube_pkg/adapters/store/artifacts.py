@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
+from danube_pkg.core.artifact_downloads import ArtifactUse
 from danube_pkg.core.artifacts.artifact import Artifact
-from danube_pkg.core.artifacts.downloads import ArtifactUse
 from danube_pkg.core.errors import Conflict
 
 
@@ -63,7 +63,7 @@ class SqliteArtifacts:
 
 
 class SqliteArtifactUses:
-    """`core.artifacts.downloads.ArtifactUses`."""
+    """`core.artifact_downloads.ArtifactUses`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

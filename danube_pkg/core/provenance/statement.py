@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
+from danube_pkg.core.artifact_downloads import ArtifactUse
 from danube_pkg.core.artifacts.artifact import Artifact
-from danube_pkg.core.artifacts.downloads import ArtifactUse
 from danube_pkg.core.caches.cache import CacheUse
 from danube_pkg.core.images.pushed import PushedImage
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job

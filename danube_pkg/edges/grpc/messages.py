@@ -6,8 +6,8 @@ import re
 
 from danube._proto import coordinator_pb2 as pb
 
-from danube_pkg.core.artifacts.downloads import EXAMPLE as DOWNLOAD_EXAMPLE
-from danube_pkg.core.artifacts.downloads import DownloadRequest
+from danube_pkg.core.artifact_downloads import EXAMPLE as DOWNLOAD_EXAMPLE
+from danube_pkg.core.artifact_downloads import DownloadRequest
 from danube_pkg.core.caches.cache import MAX_FALLBACKS, MAX_KEY_LENGTH, MAX_PATH_BYTES, MAX_PATHS, CacheRequest
 from danube_pkg.core.caches.outcome import CacheResult
 from danube_pkg.core.errors import Invalid, TooLarge

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
 
+from danube_pkg.core.artifact_downloads import DownloadRequest
 from danube_pkg.core.artifacts.artifact import Artifact
-from danube_pkg.core.artifacts.downloads import DownloadRequest
 from danube_pkg.core.caches.cache import CacheRequest
 from danube_pkg.core.caches.outcome import CacheResult
 from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, TooLarge, Unauthenticated

@@ -1,7 +1,7 @@
 """The lines that the server itself writes into a job's log. Each has a key, so that a repeated one is written once."""
 
+from danube_pkg.core.artifact_downloads import ArtifactUse
 from danube_pkg.core.artifacts.artifact import Artifact
-from danube_pkg.core.artifacts.downloads import ArtifactUse
 from danube_pkg.core.images.pushed import PushedImage
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from danube_pkg import __version__
+from danube_pkg.core.artifact_downloads import ArtifactUses
 from danube_pkg.core.artifacts.artifact import Artifact
-from danube_pkg.core.artifacts.downloads import ArtifactUses
 from danube_pkg.core.artifacts.ports import ArtifactStore
 from danube_pkg.core.caches.ports import CacheUses
 from danube_pkg.core.errors import Conflict, NotFound

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from danube_pkg.core.artifacts.downloads import (
+from danube_pkg.core.artifact_downloads import (
     DownloadRequest,
     check_download,
     is_of_same_ref,
