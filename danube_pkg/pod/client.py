@@ -305,7 +305,7 @@ class CoordinatorClient:
         )
 
         def fetch(write: Callable[[Iterator[pb.ArtifactPart]], None]) -> None:
-            self._repeat(lambda: write(self._stub.DownloadArtifact(request, metadata=self._metadata)))
+            self._repeat(lambda: write(iter(self._stub.DownloadArtifact(request, metadata=self._metadata))))
 
         with self._uploads:
             return write_download(call.name, call.sequence, directory, fetch)

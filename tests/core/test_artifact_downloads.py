@@ -72,6 +72,6 @@ def test_the_newest_job_of_a_pipeline_is_of_the_same_branch_or_tag() -> None:
 @pytest.mark.parametrize(
     "source", [{}, {"job": "01", "pipeline": "p"}, {"branch": "main"}, {"job": "01", "branch": "main"}]
 )
-def test_a_source_is_named_in_one_way(source: dict[str, str]) -> None:
+def test_a_source_is_named_in_one_way(source: dict[str, Any]) -> None:
     with pytest.raises(Invalid, match="either a job or a pipeline"):
         check_download(DownloadRequest(1, "dist", **source))

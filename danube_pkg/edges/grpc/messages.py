@@ -183,7 +183,7 @@ def report_note(request: pb.Note) -> ReportNote:
         _check_bytes(f"a name of note {request.sequence}", text, MAX_NAME_BYTES, hint)
     for one in request.annotations:
         _check_bytes(f"an annotation of note {request.sequence}", one.message, MAX_ANNOTATION_BYTES, hint)
-    counts = [(one.covered, one.total) for one in (covered, *covered.files)]
+    counts = [(covered.covered, covered.total), *((one.covered, one.total) for one in covered.files)]
     levels = [one.level in [*AnnotationLevel] for one in request.annotations]
     if any(done > all_ for done, all_ in counts) or not all(levels) or request.sequence < 1:
         what = f"note {request.sequence} covers more lines than there are, or has an unknown level"
