@@ -23,40 +23,61 @@ export function parseMarkdown(text: string): Block[] {
   const lines = text.split(/\r?\n/);
   const blocks: Block[] = [];
   for (let at = 0; at < lines.length && blocks.length < MAX_BLOCKS; ) {
-    const line = lines[at] ?? "";
-    const fence = FENCE.exec(line)?.[1];
-    const heading = HEADING.exec(line);
-    if (line.trim() === "") at += 1;
-    else if (fence !== undefined) {
-      let end = at + 1;
-      while (end < lines.length && !(lines[end] ?? "").trim().startsWith(fence)) end += 1;
-      blocks.push({ kind: "code", text: lines.slice(at + 1, end).join("\n") });
-      at = end + 1;
-    } else if (heading !== null) {
-      blocks.push({ kind: "heading", level: (heading[1] ?? "#").length, spans: parseSpans((heading[2] ?? "").slice(0, MAX_HEADING).replace(/ +#+ *$/, "")) });
+    if ((lines[at] ?? "").trim() === "") {
       at += 1;
-    } else if (line.includes("|") && isDivider(lines[at + 1] ?? "")) {
-      const rows: Span[][][] = [];
-      let end = at + 2;
-      for (; end < lines.length && (lines[end] ?? "").includes("|"); end += 1) rows.push(cells(lines[end] ?? ""));
-      blocks.push({ kind: "table", head: cells(line), rows });
-      at = end;
-    } else if (ITEM.test(line)) {
-      const items: Span[][] = [];
-      const ordered = ITEM.exec(line)?.[1] !== undefined;
-      for (let item = ITEM.exec(line); item !== null; item = ITEM.exec(lines[at] ?? "")) {
-        items.push(parseSpans(item[2] ?? ""));
-        at += 1;
-      }
-      blocks.push({ kind: "list", ordered, items });
-    } else {
-      let end = at + 1;
-      while (end < lines.length && isContinued(lines[end] ?? "")) end += 1;
-      blocks.push({ kind: "paragraph", spans: parseSpans(lines.slice(at, end).join(" ")) });
-      at = end;
+      continue;
     }
+    const [block, next] = readCode(lines, at) ?? readHeading(lines, at) ?? readTable(lines, at) ?? readList(lines, at) ?? readParagraph(lines, at);
+    blocks.push(block);
+    at = next;
   }
   return blocks;
+}
+
+/** A block and the number of the line behind it. */
+type Read = [Block, number];
+
+function readCode(lines: readonly string[], at: number): Read | undefined {
+  const fence = FENCE.exec(lines[at] ?? "")?.[1];
+  if (fence === undefined) return undefined;
+  let end = at + 1;
+  while (end < lines.length && !(lines[end] ?? "").trim().startsWith(fence)) end += 1;
+  return [{ kind: "code", text: lines.slice(at + 1, end).join("\n") }, end + 1];
+}
+
+function readHeading(lines: readonly string[], at: number): Read | undefined {
+  const heading = HEADING.exec(lines[at] ?? "");
+  if (heading === null) return undefined;
+  const text = (heading[2] ?? "").slice(0, MAX_HEADING).replace(/ +#+ *$/, "");
+  return [{ kind: "heading", level: (heading[1] ?? "#").length, spans: parseSpans(text) }, at + 1];
+}
+
+function readTable(lines: readonly string[], at: number): Read | undefined {
+  const line = lines[at] ?? "";
+  if (!line.includes("|") || !isDivider(lines[at + 1] ?? "")) return undefined;
+  const rows: Span[][][] = [];
+  let end = at + 2;
+  for (; end < lines.length && (lines[end] ?? "").includes("|"); end += 1) rows.push(cells(lines[end] ?? ""));
+  return [{ kind: "table", head: cells(line), rows }, end];
+}
+
+function readList(lines: readonly string[], at: number): Read | undefined {
+  let item = ITEM.exec(lines[at] ?? "");
+  if (item === null) return undefined;
+  const ordered = item[1] !== undefined;
+  const items: Span[][] = [];
+  let end = at;
+  for (; item !== null; item = ITEM.exec(lines[end] ?? "")) {
+    items.push(parseSpans(item[2] ?? ""));
+    end += 1;
+  }
+  return [{ kind: "list", ordered, items }, end];
+}
+
+function readParagraph(lines: readonly string[], at: number): Read {
+  let end = at + 1;
+  while (end < lines.length && isContinued(lines[end] ?? "")) end += 1;
+  return [{ kind: "paragraph", spans: parseSpans(lines.slice(at, end).join(" ")) }, end];
 }
 
 function isDivider(line: string): boolean {
