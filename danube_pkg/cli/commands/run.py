@@ -196,11 +196,12 @@ async def _watch(run: RunParts, job: Job, watched: _Watched, *, as_json: bool, r
                     elif prefixes is None:
                         printer.feed(change.data)
                     else:
-                        for data, step in change.runs():
-                            printer.text(prefixes.text(decoder.decode(data), step))
+                        for data, owner in change.runs():
+                            printer.text(prefixes.text(decoder.decode(data), owner))
                     continue
-                for step in change.steps if prefixes is not None else ():
-                    prefixes.learn(step.sequence, step.name)
+                if prefixes is not None:
+                    for step in change.steps:
+                        prefixes.learn(step.sequence, step.name)
                 if as_json:
                     _print_changes(events, latest, change)
                 latest = change
