@@ -14,6 +14,7 @@ SUITES = (
     "pods",
     "steps",
     "profile",
+    "queue",
     "logs",
     "masks",
     "http",

@@ -2,7 +2,7 @@
  *
  * Integers are little-endian. TLV: u8 tag, u32 length, value.
  *
- * Request, on standard input of `danube-step run` and `danube-step kill`:
+ * Request, on standard input of `danube-step run`, `kill`, `freeze` and `thaw`:
  *     "DNB1" | u32 body length (at most 4 MiB) | body: TLVs | BLAKE2b-256 of the body
  * followed by acknowledgements: 'A' | u64 offset. The output before that offset may be discarded.
  *

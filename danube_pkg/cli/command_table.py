@@ -14,7 +14,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("cancel", "cancel a job that has not ended"),
     ("rerun", "run a job again for the same commit"),
     ("rebuild", "build a job's outputs again and compare"),
-    ("approve", "let a job of untrusted code run"),
+    ("approve", "approve an environment that a job waits for, or the commit of untrusted code"),
     ("explain", "explain why a job waits, or why it failed"),
     ("artifacts", "list and download artifacts of jobs"),
     ("caches", "list and remove the caches of a pipeline"),

@@ -34,6 +34,8 @@ class RunRequest(Record):
     secrets: Mapping[str, bytes]
     host_paths: tuple[Path, ...] = ()
     declared: Mapping[str, ParamSpec] = field(default_factory=dict)
+    approved: tuple[str, ...] = ()
+    """Environments that are approved beforehand."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,18 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a secret, read from a file (@- is standard input)",
     )
     parser.add_argument(
-        "--network",
-        choices=("none", "host"),
-        help="steps reach nothing, or use this machine's network (else they reach everything, and it is recorded)",
-    )
-    parser.add_argument("--hermetic", action="store_true", help="steps reach only what --allow names")
-    parser.add_argument(
-        "--allow",
+        "--approve",
         action="append",
         default=[],
-        metavar="HOST[:PORT]",
-        help="what steps may reach; @FILE reads the egress_allowlist of a YAML file",
+        metavar="ENVIRONMENT",
+        help="approve an environment that the danubefile asks for (else the terminal asks; without one it is rejected)",
     )
+    _add_network_arguments(parser)
     parser.add_argument(
         "--timeout",
         type=seconds,
@@ -92,6 +89,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step", metavar="NAME", help="run this step alone, with the services around it")
     parser.add_argument("--raw", action="store_true", help="keep control sequences other than colours")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
+
+
+def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--network",
+        choices=("none", "host"),
+        help="steps reach nothing, or use this machine's network (else they reach everything, and it is recorded)",
+    )
+    parser.add_argument("--hermetic", action="store_true", help="steps reach only what --allow names")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        help="what steps may reach; @FILE reads the egress_allowlist of a YAML file",
+    )
 
 
 def run_request(options: argparse.Namespace, configured_paths: tuple[str, ...] = ()) -> RunRequest:
@@ -118,6 +131,7 @@ def run_request(options: argparse.Namespace, configured_paths: tuple[str, ...] =
         secrets=_secrets(options.secret),
         host_paths=_host_paths(options.host_path, configured_paths),
         declared=named.spec.params if named is not None else {},
+        approved=tuple(options.approve),
     )
 
 
@@ -151,6 +165,7 @@ def _pipeline(options: argparse.Namespace, named: PipelineFile | None, directory
             max_duration_seconds=options.timeout or settings.max_duration_seconds,
             environment={**settings.environment, **key_values(options.env, "env")},
             run_as_root=options.run_as_root or settings.run_as_root,
+            approved_locally=True,
         ),
     )
 

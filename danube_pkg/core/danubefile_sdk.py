@@ -14,6 +14,7 @@ _RUN = (
 
 SDK: Mapping[str, Mapping[str, str]] = {
     "danube": {
+        "Approval": "",
         "Cache": "",
         "Context": "",
         "DanubeError": "",
@@ -23,6 +24,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "StepFailed": "",
         "StepHandle": "",
         "StepResult": "",
+        "approval": "(environment: str, *, timeout_seconds: int | None = None) -> Approval",
         "artifacts": "",
         "cache": "(name: str, *, paths: Sequence[str], key: str, fallback: str | Sequence[str] | None = None, "
         "image: str | None = None) -> Cache",

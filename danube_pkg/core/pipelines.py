@@ -10,6 +10,23 @@ GRACE_SECONDS = 30
 """Enough to upload what is in the workspace and to remove what a deployment has left behind."""
 
 
+class Environment(Record):
+    """What a job acts on only after an approval.
+
+    approvers: names of teams, addresses of users in lower case, or the name of the local administrator. refs: patterns
+    of branches, and of full refs where they begin with `refs/`; () for every branch and tag. secrets: keys that are
+    read only after the approval. self_approval: whether the user who started the job may approve it. timeout_seconds:
+    the longest wait.
+    """
+
+    name: str
+    approvers: tuple[str, ...] = ()
+    refs: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    self_approval: bool = False
+    timeout_seconds: int = 86400
+
+
 class PipelineSettings(Record):
     """Copied into a job when it is created, so that a later change of the pipeline does not affect it."""
 
@@ -53,6 +70,17 @@ class PipelineSettings(Record):
     """The option of `danube run --step`: the name of the one step that runs; "" for all. A server never sets it."""
     cache: bool = True
     """Whether its jobs restore and save caches."""
+    environments: tuple[Environment, ...] = ()
+    """What its jobs act on only after an approval."""
+    approved_locally: bool = False
+    """Whether it is a `danube run`, whose own user approves each environment, declared or not, on any ref."""
+
+    def environment_named(self, name: str) -> Environment | None:
+        return next((one for one in self.environments if one.name == name), None)
+
+    def environment_of(self, secret: str) -> str:
+        """The environment whose approval a secret needs; "" for none."""
+        return next((one.name for one in self.environments if secret in one.secrets), "")
 
     def allowing(self, entries: Sequence[str]) -> "PipelineSettings":
         """With the server's allowlist before the pipeline's own, where the network is limited to an allowlist."""

@@ -28,6 +28,9 @@ class Reason(StrEnum):
     QUEUED = "queued"
     APPROVAL_REQUIRED = "approval-required"
     PREPARING = "preparing"
+    ENVIRONMENT_APPROVAL = "environment-approval"
+    ENVIRONMENT_REJECTED = "environment-rejected"
+    ENVIRONMENT_TIMEOUT = "environment-timeout"
     STEP_FAILED = "step-failed"
     STEP_TIMEOUT = "step-timeout"
     STEP_OPEN = "step-open"
@@ -156,6 +159,9 @@ HINTS: dict[Reason, str] = {
     Reason.WORKSPACE_FULL: "raise the pipeline's workspace_size_gb, or remove files that later steps do not need",
     Reason.SOURCE_UNAVAILABLE: "check that the repository and the ref exist and that Danube may read them",
     Reason.JOB_TIMEOUT: "raise the pipeline's max_duration_seconds, or find the step that takes so long",
+    Reason.ENVIRONMENT_REJECTED: "fix what the user who rejected it has named; a new job asks again: danube rerun JOB",
+    Reason.ENVIRONMENT_TIMEOUT: "a new job asks again: danube rerun JOB; environments in the pipeline's YAML names who may"
+    " approve, and for how long it waits",
     Reason.CANCELLED: "nothing is wrong; the same commit runs again with: danube rerun JOB",
     Reason.DRAINED: "the server was drained for maintenance; once it takes work again: danube rerun JOB",
     Reason.HOST_LACKS: "check this machine with: danube doctor",
@@ -179,6 +185,8 @@ _RUN_HINTS: dict[Reason, str] = {
     Reason.SCRIPT_MISSING: "name the file: danube run --script FILE",
     Reason.JOB_TIMEOUT: "give it more seconds: danube run --timeout SECONDS; or find the step that takes so long",
     Reason.OUT_OF_MEMORY: "free memory on this machine, or make the command use less",
+    Reason.ENVIRONMENT_REJECTED: "approve it: danube run --approve ENVIRONMENT",
+    Reason.ENVIRONMENT_TIMEOUT: "approve it: danube run --approve ENVIRONMENT",
     Reason.CANCELLED: "",
     Reason.DRAINED: "run it again: danube run",
 }

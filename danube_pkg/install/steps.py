@@ -15,7 +15,8 @@ ROOT_USER = "root"
 
 HTTP_SOCKET, ADMIN_SOCKET, SERVICE = "danube.socket", "danube-admin.socket", "danube.service"
 PODS_SOCKET, PODS_SERVICE = "danube-pods.socket", "danube-pods.service"
-"""The sockets are started first and stopped last, so that connections always wait for the server."""
+"""The sockets are started first, so that connections wait for the server. They are stopped first too: with its socket
+active, the next connection would start a server again that was stopped for good."""
 
 SLICE = "danube.slice"
 """systemd makes it with the first unit that is in it, and the one of the pods inside of it."""
@@ -196,7 +197,7 @@ class RunUnits(Record, tag_field="kind", tag="units"):
             machine.units.start(unit)
 
     def undo(self, machine: Machine, before: Before) -> None:
-        for unit in reversed(self.units):
+        for unit in self.units:
             machine.units.stop(unit)
             machine.units.disable(unit)
         machine.server.remove_pods(self.data)

@@ -1,5 +1,7 @@
 """`ports.MachineUnits` by systemctl."""
 
+from collections.abc import Mapping
+
 from danube_pkg.install.commands import require_success, run_machine_command
 from danube_pkg.install.ports import UnitState
 
@@ -12,9 +14,7 @@ class Systemctl:
 
     def state(self, unit: str) -> UnitState:
         """A unit that systemd does not know is neither enabled nor active."""
-        names = ("UnitFileState", "ActiveState", "NeedDaemonReload")
-        words = ["systemctl", "show", "--property", ",".join(names), "--", unit]
-        found = dict(line.partition("=")[::2] for line in run_machine_command(*words).printed.splitlines())
+        found = _properties(unit)
         return UnitState(
             enabled=found.get("UnitFileState") == "enabled",
             active=found.get("ActiveState") in ("active", "activating", "reloading"),
@@ -36,6 +36,13 @@ class Systemctl:
         require_success("systemctl", "restart", "--", unit)
 
     def stop(self, unit: str) -> None:
-        if self.state(unit).active:
+        """Also one that is being stopped with a unit that it needs: systemctl waits for it."""
+        if _properties(unit).get("ActiveState") not in ("inactive", "failed"):
             require_success("systemctl", "stop", "--", unit)
         run_machine_command("systemctl", "reset-failed", "--", unit)  # it says so where the unit has not failed
+
+
+def _properties(unit: str) -> Mapping[str, str]:
+    names = ("UnitFileState", "ActiveState", "NeedDaemonReload")
+    words = ["systemctl", "show", "--property", ",".join(names), "--", unit]
+    return dict(line.partition("=")[::2] for line in run_machine_command(*words).printed.splitlines())

@@ -16,7 +16,7 @@ RELEASE_SECONDS = 60.0
 """A release takes some milliseconds, and what was released is cleared by the kernel when it is used again."""
 
 _M_ARENA_MAX = -8
-"""Of malloc.h, for mallopt(3)."""
+"""The number in malloc.h, for mallopt(3)."""
 
 
 def limit_arenas(most: int = MAX_ARENAS) -> bool:

@@ -84,17 +84,19 @@ def _server(ask: Ask) -> Sequence[CheckResult]:
         return [CheckResult("server", False, f"it does not answer: {error}", error.hint)]
     return [
         CheckResult("server", True, f"it answers; version {system['version']}"),
-        _jobs(system["phases"]),
+        _jobs(system["phases"], system.get("waiting_for_approval", ())),
         _configuration(configuration),
     ]
 
 
-def _jobs(phases: Mapping[str, int]) -> CheckResult:
+def _jobs(phases: Mapping[str, int], awaited: Sequence[Mapping[str, Any]]) -> CheckResult:
     running = sum(count for phase, count in phases.items() if phase != "queued")
     waiting = phases.get("queued", 0)
     if not running and not waiting:
         return CheckResult("jobs", True, "none is unfinished")
-    what = f"{running} run and {waiting} wait; they continue under the new version"
+    named = ", ".join(f"{one['job']} ({one['environment']})" for one in awaited[:5])
+    approvals = f"; {len(awaited)} of them for an approval: {named}" if awaited else ""
+    what = f"{running} run and {waiting} wait; they continue under the new version{approvals}"
     return CheckResult("jobs", True, what, "to wait until none runs: danube drain" if running else "")
 
 

@@ -21,7 +21,7 @@ from danube._process import refuse_in_child
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorStub
 from danube._results import SERVER_LOST, StepResult
-from danube._session import CacheCall, Chunks, DownloadCall, NoteCall, StepCall
+from danube._session import CacheCall, Chunks, DownloadCall, Grant, NoteCall, StepCall
 
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.pod.downloads import write_download
@@ -97,6 +97,8 @@ class CoordinatorClient:
         self._secrets = threading.BoundedSemaphore(SECRETS_AT_ONCE)
         self._caches = threading.BoundedSemaphore(CACHES_AT_ONCE)
         self._deadline_at = now() + 3600
+        self._approvals = 0
+        """Waits for approvals, which do not count for the deadline."""
         self._context: Mapping[str, Any] = {}
         self.only_step = OnlyStep("")
 
@@ -233,6 +235,32 @@ class CoordinatorClient:
         with self._secrets:
             return self._repeat(lambda: self._stub.IssueIdToken(request, metadata=self._metadata)).value
 
+    def ask_for_environment(self, sequence: int, environment: str, timeout_seconds: int) -> Grant:
+        """Returns when the job continues. This process is frozen meanwhile, so that the connection may be lost."""
+        request = pb.EnvironmentRequest(
+            protocol_version=PROTOCOL_VERSION,
+            sequence=sequence,
+            environment=environment,
+            timeout_seconds=timeout_seconds,
+        )
+
+        def once() -> pb.EnvironmentGrant:
+            try:
+                return self._stub.AskForEnvironment(request, metadata=self._metadata)
+            except grpc.RpcError as error:
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    what = "the server is of an older release, which has no approvals in a pipeline"
+                    raise DanubeError("approval-unsupported", what, hint="upgrade the server: danube upgrade") from None
+                raise
+
+        self._approvals += 1
+        try:
+            grant = self._repeat(once)
+            self._deadline_at = grant.deadline_at
+        finally:
+            self._approvals -= 1
+        return Grant(grant.approved_by, grant.approved_at, grant.reason)
+
     def restore_cache(self, call: CacheCall) -> tuple[str, str, int]:
         return self._cache(self._stub.RestoreCache, call)
 
@@ -332,7 +360,7 @@ class CoordinatorClient:
                 if monotonic() >= notice_at:
                     _print_notice(error)
                     notice_at = math.inf
-                if now() > self._deadline_at:
+                if now() > self._deadline_at and not self._approvals:
                     what = "the server was unreachable until the job's deadline"
                     raise DanubeError(SERVER_LOST, what, hint="run the job again: danube rerun JOB") from None
             pause(backoff.next())

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import Forbidden, Invalid, NotFound, Permanent
 from danube_pkg.core.identity.audit import AuditEvent
+from danube_pkg.core.jobs.environment_approvals import granted_environments
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.logs.clear_text import Stored, clear_texts, masked_record, masked_text
 from danube_pkg.core.logs.redaction import Patterns, ValueSet, redact_text
@@ -156,8 +157,8 @@ class Secrets:
         """The pipeline's own value, else the global one; the read is recorded before the value is returned. token_of:
         for places outside of Danube that decide by the job's identity.
 
-        Raises Forbidden for a job of untrusted code, approved or not, for a rebuild that was not given the secret, and
-        for a secret that the server uses itself.
+        Raises Forbidden for a job of untrusted code, approved or not, for a rebuild that was not given the secret, for
+        a secret of an environment that was not approved, and for a secret that the server uses itself.
         """
         self.requests.count(job.pipeline)
         if job.trigger.is_untrusted:
@@ -168,6 +169,7 @@ class Secrets:
                 hint="run what needs secrets after the merge: if ctx.pull_request is None: …",
             )
         _check_rebuild(job, key)
+        _check_environment(job, key)
         if key in self._overrides:
             return self._overrides[key]
         names = [SecretName(job.pipeline, key), SecretName(None, key)]
@@ -242,11 +244,12 @@ class Secrets:
     async def masked(self, record: Stored) -> Stored:
         """What is stored of a delivery or a commit: a record in whose texts each clear value is masked, whichever
         pipeline's it is."""
-        return masked_record(record, clear_texts(self._decrypted(await self._store.every_secret())))
+        values = self._decrypted(await self._store.every_secret())
+        return await asyncio.to_thread(lambda: masked_record(record, clear_texts(values)))
 
     async def refuse_clear(self, texts: Mapping[str, str]) -> None:
         """Raises Invalid for a text of a request that holds a clear value. Keys name the texts: `the ref`."""
-        secrets = clear_texts(self._decrypted(await self._store.every_secret()))
+        secrets = await asyncio.to_thread(clear_texts, self._decrypted(await self._store.every_secret()))
         for what, text in texts.items():
             if masked_text(text, secrets) != text:
                 raise Invalid(
@@ -272,4 +275,15 @@ def _check_rebuild(job: Job, key: str) -> None:
             f"the rebuild may not read the secret {key!r}",
             cause="a rebuild gets no secret that it was not given: with one it could publish what it builds",
             hint=f"danube rebuild {rebuild.job} --with-secrets {key}",
+        )
+
+
+def _check_environment(job: Job, key: str) -> None:
+    """Raises Forbidden for the secret of an environment that the job has no approval of."""
+    environment = job.settings.environment_of(key)
+    if environment and environment not in granted_environments(job.approvals):
+        raise Forbidden(
+            "secret-of-environment",
+            f"the secret {key!r} is one of the environment {environment!r}, which was not approved for this job",
+            hint=f'ask for it first: approval("{environment}")',
         )

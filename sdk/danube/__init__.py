@@ -13,6 +13,7 @@ Everything else is Python: loops are matrices, `if` is a condition, functions an
 """
 
 from danube import artifacts, reports, secrets, step
+from danube._approvals import Approval, approval
 from danube._caches import Cache, cache, hash_files
 from danube._context import Context, ctx
 from danube._errors import DanubeError
@@ -22,6 +23,7 @@ from danube._pipeline import pipeline
 from danube._results import StepFailed, StepHandle, StepResult
 
 __all__ = [
+    "Approval",
     "Cache",
     "Context",
     "DanubeError",
@@ -31,6 +33,7 @@ __all__ = [
     "StepFailed",
     "StepHandle",
     "StepResult",
+    "approval",
     "artifacts",
     "cache",
     "ctx",

@@ -90,6 +90,15 @@ class NoteCall:
     annotations: tuple[AnnotationCall, ...]
 
 
+@dataclass(frozen=True)
+class Grant:
+    """An approval as the server recorded it. at: Unix seconds."""
+
+    by: str
+    at: float
+    reason: str
+
+
 class Session(Protocol):
     """What the SDK calls, implemented by the coordinator. `sequence` identifies a call when it is repeated."""
 
@@ -109,6 +118,7 @@ class Session(Protocol):
     def report_tests(self, sequence: int, report: JunitReport) -> None: ...
     def read_secret(self, sequence: int, key: str) -> bytes: ...
     def id_token(self, sequence: int, audience: str) -> str: ...
+    def ask_for_environment(self, sequence: int, environment: str, timeout_seconds: int) -> Grant: ...
     def restore_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
     def save_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
     def download(self, call: DownloadCall, directory: Path) -> Path: ...

@@ -1,4 +1,4 @@
-/* Calls of `danube-step run` and `kill`; see the header. */
+/* Calls of `danube-step run`, `kill`, `freeze` and `thaw`; see the header. */
 #define _GNU_SOURCE
 #include "calls.h"
 
@@ -31,13 +31,13 @@ static int is_same_key(const uint8_t *one, const uint8_t *other) {
 }
 
 /* The step of a request, which is started if no call has done so yet. Returns NULL when the request is refused. */
-static struct step *find_or_start(struct follower *f, struct spec *spec, int *fresh) {
+static struct step *find_or_start(struct follower *f, struct spec *spec, int only_follows, int *fresh) {
     struct step *s = step_find(spec->id, spec->attempt);
     if (s) {
         if (is_same_key(s->spec.key, spec->key))
             return s;
         follower_refuse(f, "wrong-key", "the step belongs to another key");
-    } else if (!spec->command || spec->kill) {
+    } else if (!spec->command || only_follows) {
         follower_refuse(f, "unknown-step", "the step is unknown and the request has no command to start");
     } else if (!step_is_allowed()) {
         follower_refuse(f, "too-many-steps", "a container runs at most 64 steps at once and 4096 in all");
@@ -53,17 +53,24 @@ static struct step *find_or_start(struct follower *f, struct spec *spec, int *fr
 
 static void accept_spec(struct follower *f, struct spec *spec) {
     int fresh = 0;
-    spec->kill |= f->is_kill;
-    struct step *s = find_or_start(f, spec, &fresh);
+    spec->kill |= f->verb == 'k';
+    int only_follows = spec->kill || f->verb != 'r';
+    struct step *s = find_or_start(f, spec, only_follows, &fresh);
     if (!s)
         return;
-    uint64_t offset = spec->kill ? s->spool.written : spec->from_offset;
+    uint64_t offset = only_follows ? s->spool.written : spec->from_offset;
     if (offset < s->spool.held_from || offset > s->spool.written) {
         follower_refuse(f, "offset-gone", "the output at this offset is not available");
         return;
     }
     if (spec->kill)
         step_kill(s);
+    if (f->verb == 't')
+        step_thaw(s);
+    if (f->verb == 'f' && step_freeze(s) < 0) {
+        follower_refuse(f, "not-frozen", "processes of the step do not stop");
+        return;
+    }
     follower_follow(f, s, offset, fresh);
 }
 
@@ -157,11 +164,11 @@ static void input_ready(struct watch *w, uint32_t events) {
         take_request(f);
 }
 
-int call_begin(int connection, int in, int out, int is_kill) {
+int call_begin(int connection, int in, int out, char verb) {
     struct follower *f = follower_new(connection, out, now_ms() + REQUEST_MS);
     if (!f)
         return -1;
-    f->is_kill = is_kill;
+    f->verb = verb;
     fcntl(in, F_SETFL, fcntl(in, F_GETFL) | O_NONBLOCK);
     watch_begin(&f->in, in, EPOLLIN, input_ready, f);
     struct stat kind;

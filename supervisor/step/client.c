@@ -1,4 +1,4 @@
-/* `danube-step run`, `kill` and `end`; see the header. */
+/* `danube-step run`, `kill`, `freeze`, `thaw` and `end`; see the header. */
 #include "client.h"
 
 #include <signal.h>

@@ -11,6 +11,11 @@
  *       Reads a request from standard input and writes frames to standard output; see protocol.h.
  *   danube-step kill
  *       The same, for a step that is to be stopped: TERM, then KILL.
+ *   danube-step freeze
+ *       The same, for a step whose processes are stopped until `danube-step thaw`; its timeout does not run meanwhile. The first
+ *       frame says that they are, or a refusal that some are not.
+ *   danube-step thaw
+ *       The same, to continue them.
  *   danube-step reach MILLISECONDS ADDRESS:PORT...
  *       Prints which of these ports can be reached from the container; see reach.h.
  *   danube-step pack PATH...
@@ -77,6 +82,10 @@ int main(int argc, char **argv) {
         return client('r');
     if (strcmp(verb, "kill") == 0)
         return client('k');
+    if (strcmp(verb, "freeze") == 0)
+        return client('f');
+    if (strcmp(verb, "thaw") == 0)
+        return client('t');
     if (strcmp(verb, "reach") == 0 && argc > 3)
         return reach(argv[2], argv + 3);
     if (strcmp(verb, "pack") == 0 && argc > 2)
@@ -90,7 +99,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     fputs("usage: danube-step idle [--exec-fd N] [--confirm-fd N] [--user IDS] [--heartbeat-ms N] [--grace-ms N]\n"
-          "       danube-step run | kill | reach MILLISECONDS ADDRESS:PORT... | pack PATH... | unpack PATH... | end | version\n",
+          "       danube-step run | kill | freeze | thaw | reach MILLISECONDS ADDRESS:PORT... | pack PATH... | unpack PATH... | end | version\n",
           stderr);
     return 2;
 }

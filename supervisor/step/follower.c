@@ -86,7 +86,7 @@ static void finish(struct follower *f) {
     watch_change(&f->out, EPOLLERR);
     f->finished = 1;
     f->deadline_ms = now_ms() + LINGER_MS;
-    if (f->is_kill || f->in.events == 0)
+    if (f->verb != 'r' || f->in.events == 0)
         follower_end(f, FOLLOWER_ENDED);
 }
 

@@ -1,4 +1,4 @@
-/* A follower: a call of `danube-step run` or `kill` that receives a step's frames. It never blocks PID 1, and is dropped when
+/* A follower: a call of `danube-step run`, `kill`, `freeze` or `thaw` that receives a step's frames. It never blocks PID 1, and is dropped when
  * its reader disconnects. */
 #ifndef DANUBE_FOLLOWER_H
 #define DANUBE_FOLLOWER_H
@@ -15,7 +15,8 @@
 struct follower {
     struct watch in, out, connection;
     struct step *step; /* NULL until the request has been accepted */
-    int used, is_kill, refused, end_sent, finished;
+    char verb; /* of the call: see client.h */
+    int used, refused, end_sent, finished;
     uint8_t *request; /* as much as has arrived; NULL once it has been accepted */
     size_t request_size;
     uint64_t offset, data_left, deadline_ms, heartbeat_ms;

@@ -27,7 +27,7 @@
 
 #define MAX_GROUPS 64
 
-/* A process of this container calls: `danube-step run` or `kill`. It gets a second to send its descriptors. */
+/* A process of this container calls: `danube-step run`, `kill`, `freeze` or `thaw`. It gets a second to send its descriptors. */
 static void accept_call(struct watch *w, uint32_t events) {
     (void)events;
     int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC), fds[2];
@@ -43,7 +43,7 @@ static void accept_call(struct watch *w, uint32_t events) {
         close(fd);
         return;
     }
-    if (call_begin(fd, fds[0], fds[1], verb == 'k') < 0) {
+    if (call_begin(fd, fds[0], fds[1], verb) < 0) {
         close(fds[0]);
         close(fds[1]);
         close(fd);

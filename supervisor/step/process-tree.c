@@ -12,11 +12,12 @@
 
 struct process {
     pid_t pid, parent;
+    char state; /* as in proc(5): T is stopped */
     int is_descendant;
 };
 
-/* The parent of a process; -1 for a zombie and for one that has ended. */
-static pid_t parent_of(const char *pid) {
+/* The parent of a process, and its state; -1 for a zombie and for one that has ended. */
+static pid_t parent_of(const char *pid, char *state) {
     char path[64], text[512];
     snprintf(path, sizeof path, "/proc/%s/stat", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -31,6 +32,7 @@ static pid_t parent_of(const char *pid) {
     if (!name_end || name_end[1] == 0)
         return -1;
     char *at = name_end + 2; /* "S 123": the state, then the parent */
+    *state = *at;
     return name_end[2] == 'Z' ? -1 : (pid_t)strtol(at + 1, NULL, 10);
 }
 
@@ -44,7 +46,8 @@ static size_t snapshot(struct process **out) {
     for (struct dirent *entry; (entry = readdir(proc));) {
         if (!isdigit((unsigned char)entry->d_name[0]))
             continue;
-        pid_t parent = parent_of(entry->d_name);
+        char state = 0;
+        pid_t parent = parent_of(entry->d_name, &state);
         if (parent < 0)
             continue;
         if (count == room) {
@@ -54,7 +57,7 @@ static size_t snapshot(struct process **out) {
                 break;
             found = grown;
         }
-        found[count++] = (struct process){(pid_t)strtol(entry->d_name, NULL, 10), parent, 0};
+        found[count++] = (struct process){(pid_t)strtol(entry->d_name, NULL, 10), parent, state, 0};
     }
     closedir(proc);
     *out = found;
@@ -86,4 +89,21 @@ size_t signal_descendants(pid_t ancestor, int number, process_filter filter, voi
             sent++;
     free(all);
     return sent;
+}
+
+/* Whether a process executes nothing of its own: it is stopped, or it waits for the kernel and stops before it returns. */
+static int is_still(char state) { return state == 'T' || state == 't' || state == 'D'; }
+
+size_t stop_descendants(pid_t ancestor, process_filter filter, void *context) {
+    struct process *all = NULL;
+    size_t count = snapshot(&all), running = 0;
+    mark_descendants(all, count, ancestor, filter, context);
+    for (size_t i = 0; i < count; i++) {
+        if (!all[i].is_descendant)
+            continue;
+        running += !is_still(all[i].state);
+        (void)!kill(all[i].pid, SIGSTOP);
+    }
+    free(all);
+    return running;
 }

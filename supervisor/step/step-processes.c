@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@
 #include "report.h"
 #include "step-output.h"
 
+#define FREEZE_PASSES 50
+#define FREEZE_PAUSE_MS 2
 #define KILL_AGAIN_MS 100 /* until the tree has ended: a process may fork while the others are killed */
 
 static void end_tree(struct step *s) {
@@ -186,17 +189,49 @@ struct step *step_start(struct spec *spec, void (*changed)(struct step *s)) {
     return s;
 }
 
+static size_t stop_step(struct step *s) {
+    if (!s->reaper_gone)
+        return stop_descendants(s->reaper, NULL, NULL);
+    return stop_descendants(getpid(), may_be_of_step, s);
+}
+
+int step_freeze(struct step *s) {
+    if (s->phase != RUNNING || s->kill_at_ms)
+        return 0;
+    if (!s->frozen_at_ms)
+        s->frozen_at_ms = now_ms();
+    for (int pass = 0, still = 0; pass < FREEZE_PASSES; pass++) {
+        still = stop_step(s) == 0 ? still + 1 : 0;
+        if (still == 2)
+            return 0;
+        poll(NULL, 0, FREEZE_PAUSE_MS);
+    }
+    return -1;
+}
+
+void step_thaw(struct step *s) {
+    if (!s->frozen_at_ms)
+        return;
+    if (s->term_at_ms)
+        s->term_at_ms += now_ms() - s->frozen_at_ms;
+    s->frozen_at_ms = 0;
+    if (s->phase == RUNNING)
+        signal_step(s, SIGCONT);
+}
+
+/* A frozen step is continued behind the signal, so that it can clean up. */
 void step_kill(struct step *s) {
     if (s->phase != RUNNING || s->outcome.killed)
         return;
     s->outcome.killed = 1;
     s->kill_at_ms = now_ms() + s->spec.grace_ms;
     signal_step(s, SIGTERM);
+    step_thaw(s);
 }
 
 static void tick(struct step *s, uint64_t now) {
     raw_sockets_tick(&s->raw_sockets, now);
-    if (s->term_at_ms && now >= s->term_at_ms) {
+    if (s->term_at_ms && !s->frozen_at_ms && now >= s->term_at_ms) {
         s->term_at_ms = 0;
         s->outcome.timed_out = !s->outcome.killed;
         s->kill_at_ms = now + s->spec.grace_ms;
@@ -220,6 +255,7 @@ uint64_t steps_next_ms(void) {
     uint64_t next = NEVER_MS;
     for (struct step *s = steps; s; s = s->next)
         if (s->phase == RUNNING)
-            next = earlier(earlier(earlier(next, raw_sockets_next_ms(&s->raw_sockets)), s->term_at_ms), s->kill_at_ms);
+            next = earlier(earlier(earlier(next, raw_sockets_next_ms(&s->raw_sockets)), s->frozen_at_ms ? 0 : s->term_at_ms),
+                           s->kill_at_ms);
     return next;
 }

@@ -13,6 +13,13 @@ struct step *step_start(struct spec *spec, void (*changed)(struct step *s));
 /* TERM now, KILL after the grace of the step's own request. */
 void step_kill(struct step *s);
 
+/* Stops the step's processes; its timeout does not run until they continue. Returns 0, or -1 where some do not stop within a tenth
+ * of a second. A step that is being ended is left alone. */
+int step_freeze(struct step *s);
+
+/* Continues them. */
+void step_thaw(struct step *s);
+
 /* A child of PID 1 was reaped, which may be a step's reaper or a command that lost its reaper. */
 void steps_reaped(pid_t pid, int status, const struct rusage *usage);
 

@@ -28,6 +28,7 @@ struct step {
     struct spool spool;
     struct outcome outcome;
     uint64_t started_us, term_at_ms, kill_at_ms; /* 0: not planned */
+    uint64_t frozen_at_ms;                       /* 0: not frozen */
     uint8_t record[RECORD_BYTES];
     size_t record_size;
     size_t followers;

@@ -7,6 +7,7 @@ from argparse import Namespace
 import pytest
 
 from danube_pkg.cli.commands import drain
+from danube_pkg.core.jobs.environment_approvals import EnvironmentApproval
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.reasons import Status
 from danube_pkg.kit.records import replace
@@ -43,6 +44,19 @@ async def test_without_a_terminal_the_drain_is_aborted_at_the_timeout(running: A
     shown = await shell.danube("drain", "--timeout", "1", "--data", str(running.path), code=1)
     assert "waiting for 1 job" in shown
     assert not running.services.draining.active
+
+
+async def test_a_job_that_waits_for_an_approval_is_named(running: Api, shell: Shell) -> None:
+    """A drain waits for it, a restart does not end it."""
+    active = next(one for one in running.services.engine._active.values() if one.job.phase is Phase.RUNNING)
+    approval = EnvironmentApproval(1, "production", 1.0, 2_000_000_000.0)
+    active.job = replace(active.job, approvals=(approval,))
+    shown = await shell.danube("drain", "--timeout", "1", "--data", str(running.path), code=1)
+    assert f"app job {active.job.id} waits for approval of production, until 2033" in shown
+    (awaited,) = (await running.local.get("/api/v1/system")).json["waiting_for_approval"]
+    assert (awaited["job"], awaited["environment"]) == (active.job.id, "production")
+    shown = await shell.run_out("check-upgrade", "--data", str(running.path), code=None)
+    assert f"1 of them for an approval: {active.job.id} (production)" in shown
 
 
 @pytest.mark.parametrize("chosen", ["kill", "abort"])

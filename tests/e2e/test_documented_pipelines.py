@@ -21,7 +21,7 @@ def whole(page: Path) -> dict[str, str]:
 
 
 WHOLE = whole(PAGE) | {f"{name} elsewhere": block for name, block in whole(COMING_FROM).items()}
-NEEDS = {"Release": ("--secret", "PUBLISH_TOKEN=@-")}
+NEEDS = {"Release": ("--secret", "PUBLISH_TOKEN=@-"), "Deployment": ("--approve", "production")}
 """Options of `danube run` that a danubefile needs, by its name."""
 
 
@@ -42,6 +42,7 @@ def test_the_page_has_a_danubefile_for_each_of_its_parts() -> None:
         "Parallel",
         "Matrix",
         "Release",
+        "Deployment",
     }
     assert set(whole(PAGE)) == parts
 

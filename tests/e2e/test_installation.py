@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ import http.client, select, sys, time
 refused, answered, end = [], 0, time.monotonic() + 900
 while time.monotonic() < end and not select.select([sys.stdin], [], [], 0.02)[0]:
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=300)
         connection.request("POST", "/hooks/github", body=b"{}", headers={"X-GitHub-Event": "push"})
         connection.getresponse().read()
         answered += 1
@@ -107,6 +108,7 @@ def installed(booted: DebianSystem) -> DebianSystem:
     if not healthy or booted.run("danube", "--version").stdout != f"danube {__version__}\n":
         booted.run("./danube", "uninstall", "--yes", check=False)
         install_by_script(booted)
+    add_pipeline(booted)
     return booted
 
 
@@ -120,16 +122,14 @@ def install_by_script(system: DebianSystem) -> None:
     (release / "SHA256SUMS.sig").write_bytes(KEY.sign((release / "SHA256SUMS").read_bytes()))
     (release / "key.pem").write_text(public_key_of(KEY.public_key()).pem)
     shutil.copy2(DOCUMENTS.parent / "deploy" / "install.sh", release / "install.sh")
-    server = system.start("python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", place, "8099")
-    url = "http://127.0.0.1:8099"
+    url, serve = "http://127.0.0.1:8099", ("python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", place)
+    system.run("systemd-run", "--quiet", "--collect", "--unit=release", *serve, "8099")
     wait_until(lambda: system.run("curl", "-sf", f"{url}/key.pem", check=False).returncode == 0, 60, "the release")
     piped = (
         f"curl -sf {url}/install.sh | DANUBE_URL={url} DANUBE_KEY={place}/key.pem sh -s -- --yes --host-images allow"
     )
     system.run("sh", "-c", piped)
-    server.terminate()
-    server.communicate(timeout=60)
-    add_pipeline(system)
+    system.run("systemctl", "stop", "release")
 
 
 def install(system: DebianSystem, program: str = "./danube") -> None:
@@ -149,11 +149,19 @@ class Deliveries:
     def __init__(self, system: DebianSystem) -> None:
         self._client = system.start("python3", "-c", CLIENT)
 
-    def stop(self) -> tuple[int, str]:
-        """(how many were answered, which met a closed port)."""
-        output, _ = self._client.communicate(timeout=300)
+    @cached_property
+    def results(self) -> tuple[int, str]:
+        """(how many were answered, which met a closed port); stops it."""
+        output, _ = self._client.communicate(timeout=400)
         answered, _, refused = output.strip().partition(" ")
         return int(answered), refused
+
+
+@pytest.fixture
+def deliveries(installed: DebianSystem) -> Iterator[Deliveries]:
+    client = Deliveries(installed)
+    yield client
+    assert client.results
 
 
 def trigger(system: DebianSystem) -> str:
@@ -283,8 +291,8 @@ def test_each_option_that_is_left_out_is_explained(installed: DebianSystem) -> N
     assert {one.upper() for one in kept.split()} == set(re.findall(r"`(CAP_\w+)`", explained)) - GONE
 
 
-def test_restarts_and_kills_lose_no_job_and_refuse_no_delivery(installed: DebianSystem) -> None:
-    system, deliveries = installed, Deliveries(installed)
+def test_restarts_and_kills_lose_no_job_and_refuse_no_delivery(installed: DebianSystem, deliveries: Deliveries) -> None:
+    system = installed
     job = trigger(system)
     wait_until(lambda: "line-20\n" in log(system, job), 300, "the job to print")
     kill = ("kill", "--signal=KILL", "--kill-whom=main")
@@ -295,25 +303,25 @@ def test_restarts_and_kills_lose_no_job_and_refuse_no_delivery(installed: Debian
             system.run("danube", "health", check=False)
     assert not processes_in(system, "danube.service", "coordinator", "egress", "danube-step")
     assert_whole(system, job)
-    answered, refused = deliveries.stop()
+    answered, refused = deliveries.results
     assert refused == "[]"
     assert answered > 10
 
 
 def test_an_upgrade_that_fails_goes_back_and_the_job_continues(
-    installed: DebianSystem, programs: ReleasedPrograms
+    installed: DebianSystem, deliveries: Deliveries, programs: ReleasedPrograms
 ) -> None:
     system = installed
     give(system, programs.broken, "danube-broken")
     before = system.tree()
-    deliveries, job = Deliveries(system), trigger(system)
+    job = trigger(system)
     wait_until(lambda: "line-20\n" in log(system, job), 300, "the job to print")
     failed = system.run("danube", "upgrade", "danube-broken", "--yes", check=False)
     assert failed.returncode == 3, failed.stdout + failed.stderr
     assert "as a test wants it" in failed.stderr
     assert system.run("danube", "--version").stdout == f"danube {__version__}\n"
     assert_whole(system, job)
-    assert deliveries.stop()[1] == "[]"
+    assert deliveries.results[1] == "[]"
     after, own = system.tree(), ("/var/lib/danube", "/var/cache/danube", "/root/danube-broken")
     assert {path: text for path, text in after.items() if not path.startswith(own)} == {
         path: text for path, text in before.items() if not path.startswith(own)
@@ -332,7 +340,7 @@ def test_an_upgrade_continues_jobs_and_refuses_no_delivery(installed: DebianSyst
     assert "there is no provenance" in system.run("danube", "upgrade", "danube-new", "--yes", check=False).stderr
     give(system, programs.newer, "danube-new")
     assert f"danube {NEWER_VERSION}; danube-new is signed" in system.run("sh", "-e", "-c", trying).stdout
-    deliveries, job = Deliveries(system), trigger(system)
+    job = trigger(system)
     wait_until(lambda: "line-20\n" in log(system, job), 300, "the job to print")
     system.run("sh", "-e", "-c", upgrading)
     assert system.run("danube", "--version").stdout == f"danube {NEWER_VERSION}\n"
@@ -341,7 +349,7 @@ def test_an_upgrade_continues_jobs_and_refuses_no_delivery(installed: DebianSyst
         "program": len(MIGRATIONS) + 1,
     }
     assert_whole(system, job)
-    assert deliveries.stop()[1] == "[]"
+    assert deliveries.results[1] == "[]"
     system.run("sh", "-e", "-c", renewing)
     give(system, programs.present, "danube-old")
     older = system.run("danube", "upgrade", "danube-old", "--yes", check=False)

@@ -9,6 +9,7 @@ from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.install.local_files import LocalFiles
 from danube_pkg.install.plan import ProgramFile
 from danube_pkg.install.ports import FileState, Machine, UnitState
+from danube_pkg.install.steps import HTTP_SOCKET, SERVICE
 from danube_pkg.install.units import PROGRAM
 from danube_pkg.install.upgrade_steps import DROP_IN
 from danube_pkg.kit.digests import digest_of
@@ -102,13 +103,16 @@ class FakeUsers:
 
 
 class FakeUnits:
-    """systemd: units by their files, read when it is reloaded."""
+    """systemd: units by their files, read when it is reloaded. has_clients: a connection starts a stopped service whose
+    socket is active."""
 
     def __init__(self, root: Path) -> None:
         self._directory = root / "etc/systemd/system"
         self.read: Mapping[str, str] = {}
         self.enabled: set[str] = set()
         self.active: list[str] = []
+        self.starts: list[str] = []
+        self.has_clients = False
 
     def _files(self) -> Mapping[str, str]:
         return {path.name: path.read_text() for path in sorted(self._directory.glob("danube*")) if path.is_file()}
@@ -131,6 +135,7 @@ class FakeUnits:
         self._require(unit)
         if unit not in self.active:
             self.active.append(unit)
+            self.starts.append(unit)
 
     def restart(self, unit: str) -> None:
         self.stop(unit)
@@ -143,6 +148,8 @@ class FakeUnits:
     def stop(self, unit: str) -> None:
         if unit in self.active:
             self.active.remove(unit)
+        if self.has_clients and unit == SERVICE and HTTP_SOCKET in self.active:
+            self.start(unit)
 
     def _require(self, unit: str) -> None:
         if unit not in self.read:

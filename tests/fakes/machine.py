@@ -104,8 +104,8 @@ class FakeContainer:
     def exec(self, argv: Sequence[str], connection: Connection) -> None:
         self._connections.append(connection)
         match list(argv):
-            case [word, "run" | "kill" as verb] if word == SUPERVISOR:
-                self.supervisor.connect(connection, kill=verb == "kill")
+            case [word, "run" | "kill" | "freeze" | "thaw" as verb] if word == SUPERVISOR:
+                self.supervisor.connect(connection, verb)
             case [word, "pack" | "unpack", *_] if word == SUPERVISOR:
                 self._run(" ".join(argv), connection)
             case [word, *_] if word == SUPERVISOR:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.repositories.ports import SubmoduleGuard
-from danube_pkg.core.repositories.revisions import History, Revision, SourceFile
+from danube_pkg.core.repositories.revisions import History, Revision, SourceFile, SubmoduleCommit
 from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
 
@@ -28,6 +28,7 @@ class FakeTree:
     rule: str = ""
     commit_message: str = ""
     commit_author: str = ""
+    submodules: tuple[SubmoduleCommit, ...] = ()
     notices: tuple[str, ...] = ()
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
@@ -58,6 +59,7 @@ class FakeSources:
         self.commit_sha = commit_sha
         self.files = dict(files if files is not None else {"danubefile.py": DANUBEFILE})
         self.missing_refs = missing_refs
+        self.submodules: tuple[SubmoduleCommit, ...] = ()
         self.changed = changed
         self.heads: dict[str, str] = {}
         self.heads_of: dict[str, dict[str, str]] = {}
@@ -88,7 +90,7 @@ class FakeSources:
         history: History | None = None,
     ) -> FakeTree:
         self._request(f"{repository} {commit_sha}")
-        return FakeTree(commit_sha, self._tar)
+        return FakeTree(commit_sha, self._tar, submodules=self.submodules)
 
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
         self._request(f"{repository} {commit_sha}")

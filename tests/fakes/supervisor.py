@@ -48,6 +48,8 @@ class FakeStep:
         self.record = b""
         self.killed = False
         self.timed_out = False
+        self.frozen = False
+        self.freezes: list[bool] = []
         self.command: Command | None = None
         self.followers: list[Follower] = []
         self.timers: list[asyncio.TimerHandle] = []
@@ -106,6 +108,14 @@ class FakeStep:
         self.flush()
         self.settle()
 
+    def stop_overdue(self) -> None:
+        """The timeout is over; it does not run while the step is frozen."""
+        if self.frozen:
+            later = asyncio.get_running_loop().call_later
+            self.timers.append(later(self.bounds.heartbeat_seconds, self.stop_overdue))
+        else:
+            self.stop(timed_out=True)
+
     def stop(self, *, timed_out: bool) -> None:
         """TERM now, KILL after the grace period."""
         if self.record or self.killed or self.timed_out or self.command is None:
@@ -141,10 +151,10 @@ def encode_record(step: FakeStep, exit_code: int | None, number: int | None, wal
 class Follower:
     """A connection: its request, then frames to it and acknowledgements from it."""
 
-    def __init__(self, supervisor: "FakeSupervisor", connection: Connection, *, kill: bool) -> None:
+    def __init__(self, supervisor: "FakeSupervisor", connection: Connection, verb: str) -> None:
         self._supervisor = supervisor
         self._connection = connection
-        self._asks_kill = kill
+        self.verb = verb
         self._input = bytearray()
         self._step: FakeStep | None = None
         self._end_sent = False
@@ -189,7 +199,7 @@ class Follower:
         except BadRequest as error:
             self._refuse(str(error), "the request has a malformed field")
             return
-        request.kill |= self._asks_kill
+        request.kill |= self.verb == "kill"
         self._supervisor.accept(self, request)
 
     def _take_acknowledgements(self) -> None:
@@ -285,9 +295,9 @@ class FakeSupervisor:
         self._on_defect = on_defect
         self.steps: dict[tuple[str, int], FakeStep] = {}
 
-    def connect(self, connection: Connection, *, kill: bool) -> None:
-        """A `danube-step run` or `kill` has started."""
-        Follower(self, connection, kill=kill)
+    def connect(self, connection: Connection, verb: str) -> None:
+        """A `danube-step run`, `kill`, `freeze` or `thaw` has started."""
+        Follower(self, connection, verb)
 
     def accept(self, follower: Follower, request: Request) -> None:
         step = self.steps.get((request.step_id, request.attempt))
@@ -296,13 +306,17 @@ class FakeSupervisor:
             follower.refuse("wrong-key", "the step belongs to another key")
             return
         if step is None:
-            if request.command is None or request.kill:
+            if request.command is None or request.kill or follower.verb != "run":
                 follower.refuse("unknown-step", "the step is unknown and the request has no command to start")
                 return
             step, fresh = self._start(request), True
         if request.kill:
             step.stop(timed_out=False)
-        follower.follow(step, step.written if request.kill else request.from_offset, fresh=fresh)
+        if follower.verb in ("freeze", "thaw"):
+            step.frozen = follower.verb == "freeze"
+            step.freezes.append(step.frozen)
+        only_follows = request.kill or follower.verb != "run"
+        follower.follow(step, step.written if only_follows else request.from_offset, fresh=fresh)
 
     def _start(self, request: Request) -> FakeStep:
         step = self.steps[request.step_id, request.attempt] = FakeStep(request, self._bounds, self._on_output)
@@ -319,7 +333,7 @@ class FakeSupervisor:
         step.command = Command(behaviour, process, step.finish, self._on_defect)
         if request.timeout_seconds:
             loop = asyncio.get_running_loop()
-            step.timers.append(loop.call_later(request.timeout_seconds, lambda: step.stop(timed_out=True)))
+            step.timers.append(loop.call_later(request.timeout_seconds, step.stop_overdue))
         return step
 
     def drop(self) -> None:

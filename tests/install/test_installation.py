@@ -103,6 +103,15 @@ def test_it_is_taken_back_whole(fake: FakeMachine) -> None:
     assert (fake.tree(), fake.services()) == before
 
 
+def test_no_client_starts_the_server_again_while_it_is_taken_back(fake: FakeMachine) -> None:
+    """A page that is open reconnects at once: a socket that is active would start the server for it."""
+    fake.units.has_clients = True
+    install(fake)
+    uninstall(fake)
+    assert fake.units.active == []
+    assert fake.units.starts.count("danube.service") == 1
+
+
 def test_the_data_stays_where_it_is_wanted(fake: FakeMachine) -> None:
     install(fake)
     (fake.root / "etc/danube/danube.toml").write_text("# mine")

@@ -9,7 +9,7 @@ from typing import Any
 from danube._errors import DanubeError
 from danube._junit import JunitReport
 from danube._results import StepResult
-from danube._session import CacheCall, Chunks, DownloadCall, NoteCall, StepCall
+from danube._session import CacheCall, Chunks, DownloadCall, Grant, NoteCall, StepCall
 
 CONTEXT: Mapping[str, Any] = {
     "branch": "main",
@@ -45,6 +45,7 @@ class RecordingSession:
         self.reports: dict[int, JunitReport] = {}
         self.notes: list[NoteCall] = []
         self._stopped: dict[int, threading.Event] = {}
+        self.asked: list[tuple[int, str, int]] = []
         self.cached: dict[str, str] = {}
         self.restored: list[CacheCall] = []
         self.saved: list[CacheCall] = []
@@ -99,6 +100,10 @@ class RecordingSession:
 
     def id_token(self, sequence: int, audience: str) -> str:
         return f"token {sequence} for {audience}"
+
+    def ask_for_environment(self, sequence: int, environment: str, timeout_seconds: int) -> Grant:
+        self.asked.append((sequence, environment, timeout_seconds))
+        return Grant("bob", 1_800_000_000.0, "reviewed")
 
     def restore_cache(self, call: CacheCall) -> tuple[str, str, int]:
         """`cached` has how it ends, by the cache's name."""

@@ -3,22 +3,30 @@
 import asyncio
 import gc
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from danube_pkg.adapters.egress import FileLedgers
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.store import Database, SqliteSecrets
+from danube_pkg.core.egress.host_masks import host_forms
+from danube_pkg.core.egress.ledger import Contact, Way
+from danube_pkg.core.egress.policy import EgressReason, Verdict
 from danube_pkg.core.errors import Conflict, Invalid, NotFound, Permanent, TooLarge
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.logs.clear_text import clear_texts
 from danube_pkg.core.logs.redaction import ValueSet
 from danube_pkg.core.secrets.secret import SecretName, SecretRead
+from danube_pkg.services import egress as egress_module
 from danube_pkg.services import secrets as secrets_module
+from danube_pkg.services.egress import Egress
 from danube_pkg.services.jobs import engine as jobs_module
 from danube_pkg.services.secrets import KnownValues, Secrets
+from tests.fakes.egress import NoProxies
 from tests.services.stores import PIPELINE, UnrulyJobs, a_job, no_token, open_database
 from tests.support.engine import open_engine_setup
 from tests.support.waiting import wait_until_async
@@ -247,6 +255,33 @@ async def test_a_clear_value_is_dropped_when_the_last_job_that_could_print_it_ha
         await wait_until_async(lambda: not setup.engine.open_jobs, 20, "the job to be closed")
         await wait_until_async(lambda: gc.collect() >= 0 and not _held(value), 20, "the value to be dropped")
         assert setup.secrets.known.redact(value.decode()) == value.decode()
+
+
+async def test_texts_of_requests_and_ledgers_are_masked_outside_of_the_event_loop(
+    vault: Vault, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One value at the bound takes a tenth of a second."""
+    threads: list[int] = []
+
+    def observed(values: Iterable[bytes]) -> Sequence[str]:
+        threads.append(threading.get_ident())
+        return clear_texts(values)
+
+    def observed_forms(values: Iterable[bytes]) -> set[str]:
+        threads.append(threading.get_ident())
+        return host_forms(values)
+
+    monkeypatch.setattr(secrets_module, "clear_texts", observed)
+    monkeypatch.setattr(egress_module, "host_forms", observed_forms)
+    await vault.secrets.set(GLOBAL, b"correct-horse-battery", "me")
+    with pytest.raises(Invalid, match="the ref holds a secret"):
+        await vault.secrets.refuse_clear({"the ref": "correct-horse-battery"})
+    assert await vault.secrets.masked(SecretName(None, "correct-horse-battery")) == SecretName(None, "***")
+    egress = Egress(NoProxies(), FileLedgers(tmp_path), vault.secrets)
+    await egress.record(JOB, Contact(1.0, "c", Way.SOURCE, None, "a.test", 443, Verdict.ALLOWED, EgressReason.LISTED))
+    await egress.report(JOB)
+    assert len(threads) == 4
+    assert threading.get_ident() not in threads
 
 
 def _held(value: bytes) -> list[object]:

@@ -75,6 +75,26 @@ class Box:
     def run(self, step: StepSpec, offset: int = 0, *, kill: bool = False, ack: bool = True) -> "Follow":
         return Follow(self.exec("danube-step", "kill" if kill else "run"), encode_request(step, offset, kill=kill), ack)
 
+    def call(self, verb: str, step: StepSpec) -> Frame:
+        """Freeze or thaw a step. Returns the first frame."""
+        follow = Follow(self.exec("danube-step", verb), encode_request(step, 0), ack=False)
+        try:
+            return follow.read()[0]
+        finally:
+            follow.program.close()
+
+    def states(self) -> list[str]:
+        """The states, as proc(5) has them, of all processes below the reapers of the steps that have not ended."""
+        found, parents = [], [child for reaper in children_of(self.init_pid) for child in children_of(reaper)]
+        while parents:
+            pid = parents.pop()
+            try:
+                found.append(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            parents += children_of(pid)
+        return [state for state in found if state != "Z"]
+
     def end(self, step: StepSpec) -> tuple[bytes, StepRecord]:
         """Run or follow to the end. Returns the whole output and the record."""
         follow = self.run(step)
@@ -83,6 +103,14 @@ class Box:
         last = frames[-1]
         assert isinstance(last, Ended), last
         return output, verify_record(last.payload, step.key, step.step_id, step.attempt)
+
+
+def children_of(pid: int) -> list[int]:
+    """The child processes of a process; none of one that has ended."""
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 class Exec:

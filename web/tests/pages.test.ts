@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Job, Param, Run } from "../src/api/types";
+import type { Approval, Job, Param, Run } from "../src/api/types";
 import { byStep, destinationName, missingRules, stepTitle } from "../src/pages/egress-ledger";
 import { stepFacts, stepSpan } from "../src/pages/job-timeline";
 import { byTeam, healthOf, matching } from "../src/pages/overview-list";
@@ -8,7 +8,7 @@ import { isRemoved, keptSentence } from "../src/pages/kept-files";
 import { noticeOf } from "../src/pages/secret-notice";
 import { declaredParams, parseParams } from "../src/pages/start-params";
 import { columns, durationLabel, timeLabel } from "../src/parts/chart-data";
-import { commitTitle, jobSentence, startedBy } from "../src/parts/job-sentences";
+import { approvalSentence, commitTitle, jobSentence, startedBy } from "../src/parts/job-sentences";
 import { destinationOf, jobOf, pipelineOf, stepOf, triggerOf } from "./records";
 
 const at = Date.parse("2026-01-01T00:01:40Z");
@@ -192,5 +192,20 @@ describe("a secret that was set", () => {
       title: "BRANCH is set, but",
       warnings: ["The value is an ordinary word: logs will show *** there.", "The value ends with a line break."],
     });
+  });
+});
+
+describe("an approval of an environment", () => {
+  const asked = { environment: "production", approvers: ["ops", "carol@example.com"], decided_by: "", reason: "" };
+  const decided = { ...asked, decided_by: "bob@example.com", reason: "reviewed" };
+
+  test("says who is awaited, and then who decided why", () => {
+    const sentence = (state: string, one = decided): string => approvalSentence({ ...one, state } as Approval);
+    expect(sentence("waiting", asked)).toBe("Waits for approval of production by ops, carol@example.com");
+    expect(sentence("approved")).toBe("production approved by bob@example.com: reviewed; waits for a slot");
+    expect(sentence("granted")).toBe("production approved by bob@example.com: reviewed");
+    expect(sentence("rejected")).toBe("production rejected by bob@example.com: reviewed");
+    expect(sentence("expired", asked)).toBe("No decision about production");
+    expect(sentence("cancelled", asked)).toBe("production was not decided: the job was ended");
   });
 });

@@ -20,7 +20,14 @@ from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.egress.policy import entry_for
 from danube_pkg.core.errors import Permanent, PlatformError, TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials, SubmoduleGuard
-from danube_pkg.core.repositories.revisions import Credential, GitProgram, History, Revision, SourceFile
+from danube_pkg.core.repositories.revisions import (
+    Credential,
+    GitProgram,
+    History,
+    Revision,
+    SourceFile,
+    SubmoduleCommit,
+)
 from danube_pkg.core.repositories.urls import as_url, canonical, is_remote, scheme_of, without_login
 from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
@@ -42,6 +49,7 @@ class WorkerSource(Record):
     rule: str = ""
     commit_message: str = ""
     commit_author: str = ""
+    submodules: tuple[SubmoduleCommit, ...] = ()
     notices: list[str] = field(default_factory=list)
     mirrors: Mirrors | None = None
     used: Sequence[Path] = ()
@@ -61,7 +69,8 @@ class _Fetched(Mutable):
     """The results of fetching a commit and its submodules.
 
     repository: the outermost one. guard: decides about submodules. history: a `History` as JSON, for the outermost one.
-    metadata: the commit's message and author; notices: sentences for the job's page; used: the mirrors.
+    metadata: the commit's message and author; notices: sentences for the job's page; used: the mirrors. submodules: all
+    that were fetched, by their path in the outermost tree.
     """
 
     repository: str
@@ -70,6 +79,7 @@ class _Fetched(Mutable):
     metadata: Mapping[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     used: list[Path] = field(default_factory=list)
+    submodules: list[SubmoduleCommit] = field(default_factory=list)
 
 
 class NoCredentials:
@@ -150,19 +160,20 @@ class GitSources:
             request,
             rule,
             **fetched.metadata,
+            submodules=tuple(sorted(fetched.submodules, key=lambda one: one.path)),
             notices=fetched.notices,
             mirrors=self.mirrors,
             used=fetched.used,
         )
 
     async def _fetch_all(
-        self, url: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched, depth: int = 0
+        self, url: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched, within: tuple[str, ...] = ()
     ) -> dict[str, Any]:
         """Fetch a commit and its submodules, recursively, each with the credential for its own URL.
 
-        The answer is what the worker needs to stream them.
+        The answer is what the worker needs to stream them. within: the paths of the submodules that lead to it.
         """
-        answer = await self._fetch(url, commit_sha, remote, None if depth else fetched.history)
+        answer = await self._fetch(url, commit_sha, remote, None if within else fetched.history)
         fetched.notices.extend(answer.get("notices", ()))
         mirror = self.mirrors.path(url, remote.credential.rule)
         fetched.used.append(mirror)
@@ -172,7 +183,7 @@ class GitSources:
             if one["notice"]:
                 fetched.notices.append(one["notice"])
                 continue
-            if len(fetched.used) > MAX_SUBMODULES or depth >= MAX_SUBMODULE_DEPTH:
+            if len(fetched.used) > MAX_SUBMODULES or len(within) >= MAX_SUBMODULE_DEPTH:
                 raise TooLarge(
                     "source-too-large",
                     f"{without_login(url)}: more than {MAX_SUBMODULES} submodules, or deeper than {MAX_SUBMODULE_DEPTH}",
@@ -182,7 +193,8 @@ class GitSources:
             rule = its_remote.credential.rule
             fetched.notices.append(f"submodule {one['path']}: {without_login(one['url'])}, {rule}")
             try:
-                its_request = await self._fetch_all(one["url"], one["commit_sha"], its_remote, fetched, depth + 1)
+                place = (*within, one["path"])
+                its_request = await self._fetch_all(one["url"], one["commit_sha"], its_remote, fetched, place)
             except Permanent as error:
                 if fetched.guard is None or fetched.guard.lends(one["url"]) or isinstance(error, SubmoduleRefused):
                     raise
@@ -190,8 +202,11 @@ class GitSources:
                     raise SubmoduleRefused(REDIRECTED, error.what, cause=error.cause, hint=error.hint) from error
                 raise _not_lent(one["path"], one["url"], str(error)) from error
             inner.append({**one, **its_request})
+            fetched.submodules.append(
+                SubmoduleCommit("/".join(place), without_login(one["url"]), its_request["commit_sha"])
+            )
         found = {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
-        return found if depth else {**found, "history": answer.get("history")}
+        return found if within else {**found, "history": answer.get("history")}
 
     async def _settings_of_submodule(self, path: str, url: str, fetched: _Fetched) -> RemoteSettings:
         """How a submodule is read. Raises Permanent for a host that is not allowed."""

@@ -72,3 +72,14 @@ def restore(descriptor: int, path: Path) -> None:
         os.close(target)
     temporary.replace(path)
     _log.error("log-restored", extra={"fields": {"file": path.name, "cause": "it was removed while its job ran"}})
+
+
+def open_both(path: Path) -> tuple[int, int]:
+    """The log and its index, created if need be; neither stays open if one of them cannot be."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    log = os.open(path, flags, 0o640)
+    try:
+        return log, os.open(path.with_suffix(".idx"), flags, 0o640)
+    except OSError:
+        os.close(log)
+        raise

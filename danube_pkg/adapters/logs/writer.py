@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from danube_pkg.adapters.logs.repair import restore
+from danube_pkg.adapters.logs.repair import open_both, restore
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.logs.index import RECORD_BYTES, IndexRecord, RecordKind, note_key, usable
 from danube_pkg.core.logs.redaction import BEFORE_BYTES, MASK, NO_PATTERNS, Patterns, TakesLong, redact_text
@@ -26,6 +26,9 @@ WAITING_BYTES = 64 * 1024
 
 UNRECORDED_BYTES = 1024**2
 """Beyond the log's size limit the raw offset is recorded once per so many dropped bytes."""
+
+PART_BYTES = 32 * 1024
+"""Output that is full of beginnings of secrets takes 60 ms for so much."""
 
 WAKE_SECONDS = 0.005
 """Followers are woken at most once in this time, however often a step prints."""
@@ -92,17 +95,6 @@ class StepWriter:
             self.finished = True
 
 
-def _open_both(path: Path) -> tuple[int, int]:
-    """The log and its index, created if need be; neither stays open if one of them cannot be."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    log = os.open(path, flags, 0o640)
-    try:
-        return log, os.open(path.with_suffix(".idx"), flags, 0o640)
-    except OSError:
-        os.close(log)
-        raise
-
-
 class LogWriter:
     """`core.logs.ports.JobLog`. Synchronous: an append to the page cache does not block for long. masking: held while
     output is masked in a thread; all logs share it, so that hostile output takes one thread of the server."""
@@ -125,7 +117,7 @@ class LogWriter:
         self._on_close = on_close
         self._patterns = patterns
         with self._translated():
-            self._log, self._index = _open_both(path)
+            self._log, self._index = open_both(path)
         self._steps: dict[tuple[int, int], StepWriter] = {}
         self._notes: set[int] = set()
         self._ranges: dict[int, tuple[int, int]] = {}
@@ -232,7 +224,19 @@ class LogWriter:
     # --- writing
 
     async def emit_in_turn(self, step: StepWriter, *, final: bool = False) -> None:
-        """As `emit`; what takes long to mask is masked in a thread first."""
+        """As `emit`; what takes long to mask is masked in parts, in a thread."""
+        try:
+            self.emit(step, final=final, quick=True)
+        except TakesLong:
+            rest, step.pending = step.pending, b""
+            try:
+                while rest:
+                    step.pending, rest = step.pending + rest[:PART_BYTES], rest[PART_BYTES:]
+                    await self._emit_part(step, final=final and not rest)
+            finally:  # where the disk is full it is tried again
+                step.pending += rest
+
+    async def _emit_part(self, step: StepWriter, *, final: bool) -> None:
         for _ in range(THREAD_TRIES):
             try:
                 self.emit(step, final=final, quick=True)

@@ -13,6 +13,7 @@ from danube_pkg.adapters.store.job_lists import NEWEST_OF_EACH, job_list_query
 from danube_pkg.adapters.store.outbox import write_follow_up
 from danube_pkg.adapters.store.provenance import read_records, write_provenance
 from danube_pkg.core.jobs.effects import Effect, EffectKind
+from danube_pkg.core.jobs.environment_approvals import Approvals
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.filters import JobFilter, RunSummary
 from danube_pkg.core.jobs.job import Job, Phase
@@ -178,6 +179,7 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "log_path": f"logs/{job.id}.log",
         "origin": job.trigger.origin,
         "reports": encode_json(job.reports).decode(),
+        "approvals": encode_json(job.approvals).decode(),
     }
     _upsert(connection, "jobs", values)
 
@@ -280,6 +282,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         egress_enforced_by=row["egress_enforced_by"],
         steps=steps,
         reports=decode_json(row["reports"], tuple[ReportCounts, ...]),
+        approvals=decode_json(row["approvals"], Approvals),
     )
 
 

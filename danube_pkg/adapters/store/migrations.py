@@ -318,6 +318,9 @@ ALTER TABLE jobs ADD COLUMN grace_until REAL;
 ALTER TABLE steps ADD COLUMN cleanup INTEGER NOT NULL DEFAULT 0;
 """,
     """
+ALTER TABLE jobs ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]';
+""",
+    """
 CREATE TABLE artifact_uses (
     job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, name TEXT NOT NULL,
     file_name TEXT NOT NULL, sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL, source_job TEXT NOT NULL,

@@ -128,7 +128,8 @@ def _write(connection: sqlite3.Connection, entry: OutboxEntry) -> None:
 
 def _key(entry: OutboxEntry) -> str:
     one = entry.notification
-    return f"{entry.target} {one.job_id or one.ref} {one.status} {one.reason}"
+    approval = f" {one.approval}" if one.approval else ""
+    return f"{entry.target} {one.job_id or one.ref} {one.status} {one.reason}{approval}"
 
 
 def _entry(row: sqlite3.Row) -> OutboxEntry:

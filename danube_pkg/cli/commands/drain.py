@@ -66,15 +66,20 @@ def print_state(state: Mapping[str, Any], *, file: Any = None) -> None:
 
 def _wait(client: ApiClient, limit_seconds: float) -> int:
     """How many jobs still have a pod when none has any more, or the time is over."""
-    deadline, shown = time.monotonic() + limit_seconds, 0
+    deadline, shown, named = time.monotonic() + limit_seconds, 0, set[str]()
     while True:
-        phases: Mapping[str, int] = client.get("/api/v1/system")["phases"]
+        system = client.get("/api/v1/system")
+        phases: Mapping[str, int] = system["phases"]
         left = sum(count for phase, count in phases.items() if phase != "queued")
         if not left or time.monotonic() >= deadline:
             return left
         if left != shown:
             say(f"waiting for {_jobs(left)}", file=sys.stderr)
             shown = left
+        for one in system.get("waiting_for_approval", ()):
+            if one["job"] not in named:
+                named.add(one["job"])
+                say(_awaited(one), file=sys.stderr)
         time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
@@ -101,6 +106,12 @@ def _done(options: argparse.Namespace, state: Mapping[str, Any], left: int, *, a
     else:
         say("no job runs: it is safe to stop the server")
     return 1 if aborted or (left and options.timeout) else 0
+
+
+def _awaited(one: Mapping[str, Any]) -> str:
+    """A job for which the drain may wait for long."""
+    what = f"{one['pipeline']} job {one['job']} waits for approval of {one['environment']}, until {one['expires_at']}"
+    return f"{what}; it continues under the next server too: danube approve {one['job']}"
 
 
 def _jobs(count: int) -> str:

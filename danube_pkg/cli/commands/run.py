@@ -20,6 +20,7 @@ from danube_pkg.cli.commands.init import PIPELINE_FILE
 from danube_pkg.cli.egress_output import print_learned
 from danube_pkg.cli.image_settings import image_options, local_settings
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
+from danube_pkg.cli.local_approver import LocalApprover
 from danube_pkg.cli.missing_programs import LogTail
 from danube_pkg.cli.output import print_table, say, show, size
 from danube_pkg.cli.process_log import start_log
@@ -128,7 +129,8 @@ async def _run(request: RunRequest, known: KnownValues, options: argparse.Namesp
         if options.keep:
             (data / KEEP_FILE).touch()
         job = await _start(run, request)
-        ended = await _watch(run, job, watched, as_json=options.json, raw=options.raw)
+        approver = LocalApprover(run.jobs.engine, request.approved, may_ask=not options.json)
+        ended = await _watch(run, job, watched, approver, as_json=options.json, raw=options.raw)
         artifacts = await run.jobs.artifacts.list(job.id)
         egress = await run.jobs.egress.report(job)
     remove_tree(data / "keys")  # only the log and the artifacts are kept
@@ -173,7 +175,9 @@ async def _start(run: RunParts, request: RunRequest) -> Job:
     )
 
 
-async def _watch(run: RunParts, job: Job, watched: _Watched, *, as_json: bool, raw: bool) -> Mapping[str, Any]:
+async def _watch(
+    run: RunParts, job: Job, watched: _Watched, approver: LocalApprover, *, as_json: bool, raw: bool
+) -> Mapping[str, Any]:
     """Print the job until it ends. A signal cancels it; its end is awaited as well."""
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
@@ -205,6 +209,7 @@ async def _watch(run: RunParts, job: Job, watched: _Watched, *, as_json: bool, r
                 if as_json:
                     _print_changes(events, latest, change)
                 latest = change
+                approver.see(latest, group)
         printer.close()
         async with run.jobs.engine.watch(job.id) as states:
             async for _ in states:

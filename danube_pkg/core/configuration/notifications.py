@@ -13,11 +13,16 @@ class Occasion(StrEnum):
 
     FAILURE = "failure"
     RECOVERY = "recovery"
+    APPROVAL = "approval"
     ALWAYS = "always"
 
 
-_DEFAULT = (Occasion.FAILURE, Occasion.RECOVERY)
-_WHEN = rule("When it is sent: after a failure, after the first success following one, or always.", key="on")
+_DEFAULT = (Occasion.FAILURE, Occasion.RECOVERY, Occasion.APPROVAL)
+_WHEN = rule(
+    "When it is sent: after a failure, after the first success following one, when a job waits for approval of an"
+    " environment, or after every end (always).",
+    key="on",
+)
 
 
 class EmailNotification(Record):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from danube_pkg.core.configuration.declared import DeclaredNames
+from danube_pkg.core.configuration.environment_checks import check_environments
 from danube_pkg.core.configuration.filter_checks import check_filters
 from danube_pkg.core.configuration.kinds import ConfigurationFiles, TypedDocument
 from danube_pkg.core.configuration.pipelines import ParamSpec, ParamType, PipelineSpec, TriggerKind, TriggerSpec
@@ -40,6 +41,7 @@ def check_pipeline(
     _check_env(one, spec, findings)
     _check_group(one, spec, findings)
     check_filters(one.document, spec, findings)
+    check_environments(one, spec.environments, names, findings)
 
 
 def _check_env(one: TypedDocument, spec: PipelineSpec, findings: Findings) -> None:

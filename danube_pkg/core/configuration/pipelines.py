@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
+from danube_pkg.core.configuration.environments import EnvironmentSpec
 from danube_pkg.core.configuration.notifications import Notification
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
@@ -331,6 +332,14 @@ class PipelineSpec(Record):
     params: Annotated[Mapping[str, ParamSpec], rule("Parameters of a manual start, by name.", most=50)] = field(
         default_factory=dict
     )
+    environments: Annotated[
+        Mapping[str, EnvironmentSpec],
+        rule(
+            "What its jobs act on only after an approval in their middle (`approval()` of the SDK), by name. The danubefile"
+            " cannot change it.",
+            most=20,
+        ),
+    ] = field(default_factory=dict)
     run_as_root: Annotated[
         bool,
         rule(

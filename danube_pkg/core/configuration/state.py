@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.environments import environments_of
 from danube_pkg.core.configuration.kinds import TypedDocument
 from danube_pkg.core.configuration.people import MemberSpec, TeamSpec, UserSpec
 from danube_pkg.core.configuration.pipelines import ApprovalWaiver, PipelineSpec, TriggerKind
@@ -142,6 +143,7 @@ def pipeline_of(definition: PipelineDefinition, config: ConfigSpec, pipeline_id:
             clone_depth=spec.clone.depth,
             clone_tags=spec.clone.tags,
             cache=spec.cache,
+            environments=environments_of(spec.environments),
             max_concurrent_jobs=spec.max_concurrent_jobs,
             priority=spec.priority,
             concurrency_group=spec.concurrency.group if spec.concurrency is not None else None,

@@ -79,6 +79,7 @@ class Action(StrEnum):
     KEEP = "keep"
     REMOVE_CACHES = "remove-caches"
     APPROVE = "approve"
+    DECIDE_ENVIRONMENT = "decide-environment"
     SEE_SECRET_NAMES = "see-secret-names"
     SET_SECRETS = "set-secrets"
     SEE_GLOBAL_SECRET_NAMES = "see-global-secret-names"
@@ -127,6 +128,7 @@ RULES: Mapping[Action, ActionRule] = {
     Action.KEEP: ActionRule(Need.WRITE, Scope.WRITE),
     Action.REMOVE_CACHES: ActionRule(Need.WRITE, Scope.WRITE),
     Action.APPROVE: ActionRule(Need.WRITE, Scope.APPROVE),
+    Action.DECIDE_ENVIRONMENT: ActionRule(Need.READ, Scope.APPROVE),
     Action.SEE_SECRET_NAMES: ActionRule(Need.WRITE, Scope.SECRETS),
     Action.SET_SECRETS: ActionRule(Need.ADMIN, Scope.SECRETS),
     Action.SEE_GLOBAL_SECRET_NAMES: ActionRule(Need.GLOBAL_ADMIN, Scope.SECRETS),

@@ -31,6 +31,7 @@ def with_clock_moved(job: Job, seconds: float) -> Job:
         deadline_at=job.deadline_at + seconds,
         grace_until=until,
         steps=steps,
+        approvals=tuple(one.moved(seconds) for one in job.approvals),
     )
 
 

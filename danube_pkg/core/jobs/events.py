@@ -5,6 +5,7 @@ from typing import Annotated
 
 from danube_pkg.core.jobs.reports import ReportCounts
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import SubmoduleCommit
 from danube_pkg.kit.digests import EMPTY, Digest
 from danube_pkg.kit.records import HIDDEN, Record, field
 
@@ -67,13 +68,14 @@ class SourceOpened(JobEvent):
     """The job's code can be read. rule: the rule of git_authentication that it is read with, or "no login".
 
     commit_sha: the commit that is read, where the trigger named a tag object; "" without Git. commit_message,
-    commit_author: from the commit; "" where the source does not have them.
+    commit_author: from the commit; "" where the source does not have them. submodules: what is read with it.
     """
 
     rule: str
     commit_sha: str = ""
     commit_message: str = ""
     commit_author: str = ""
+    submodules: tuple[SubmoduleCommit, ...] = ()
 
 
 class PodReady(JobEvent):
@@ -112,6 +114,36 @@ class ReportAdded(JobEvent):
     """The danubefile has reported tests."""
 
     counts: ReportCounts
+
+
+class EnvironmentRequested(JobEvent):
+    """The danubefile asks for an environment. timeout_seconds: how long it waits for the decision; 0: as long as the
+    environment allows."""
+
+    sequence: int
+    environment: str
+    timeout_seconds: int = 0
+
+
+class EnvironmentDecided(JobEvent):
+    """A user who may decide has approved or rejected a request. reason: in the user's words."""
+
+    sequence: int
+    by: str
+    approve: bool
+    reason: str = ""
+
+
+class EnvironmentGranted(JobEvent):
+    """The scheduler lets an approved job continue."""
+
+    sequence: int
+
+
+class EnvironmentExpired(JobEvent):
+    """The wait for a decision has lasted as long as it may."""
+
+    sequence: int
 
 
 class StepStopRequested(JobEvent):

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval, open_approval
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.queue import Obstacle, QueuePosition
 from danube_pkg.core.jobs.reports import summary_of_tests
 from danube_pkg.core.jobs.steps import StepPhase, describe_end
 from danube_pkg.core.reasons import HINTS, Status
 from danube_pkg.kit.records import Record
+from danube_pkg.kit.times import iso
 
 MAX_NAMED = 5
 """Blocking jobs that are named; the others are counted."""
@@ -103,6 +105,8 @@ def _count(number: int, what: str) -> str:
 def _running(job: Job, outside: Sequence[str]) -> Diagnosis:
     if job.phase is Phase.PREPARING:
         return Diagnosis(("The job's pod is being created.", *outside), f"danube logs -f {job.id}")
+    if job.waits_for_approval and (approval := open_approval(job.approvals)) is not None:
+        return _awaiting(job, approval, outside)
     steps = [step for step in job.open_steps if step.sequence != COORDINATOR_SEQUENCE]
     lines = [f"The job is running: {_count(len(steps), 'step')} {'is' if len(steps) == 1 else 'are'} open."]
     for step in steps[:10]:
@@ -114,6 +118,25 @@ def _running(job: Job, outside: Sequence[str]) -> Diagnosis:
         text = f"It is ending, with at most {job.settings.grace_seconds} s for clean-up: {job.message}."
         return Diagnosis((text, *lines, *outside), f"danube cancel {job.id}")
     return Diagnosis((*lines, *outside), f"danube logs -f {job.id}")
+
+
+def _awaiting(job: Job, approval: EnvironmentApproval, outside: Sequence[str]) -> Diagnosis:
+    """A job that waits in its middle: for a decision, or behind it for a slot."""
+    if approval.state is ApprovalState.APPROVED:
+        behind = (
+            f"{approval.decided_by} approved the environment {approval.environment}.",
+            "The job continues as soon as a slot of max_concurrent_jobs is free.",
+        )
+        return Diagnosis((*behind, *outside), f"danube logs -f {job.id}")
+    environment = job.settings.environment_named(approval.environment)
+    who = ", ".join(environment.approvers) if environment is not None else "the user of this run"
+    lines: tuple[str, ...] = (
+        f"The job waits for approval of the environment {approval.environment}, since {iso(approval.requested_at)}.",
+        f"It may be approved by {who}, until {iso(approval.expires_at)}.",
+    )
+    if environment is not None and not environment.self_approval:
+        lines += (f"It was started by {job.trigger.actor}, who may not approve it.",)
+    return Diagnosis((*lines, *outside), f"danube approve {job.id}")
 
 
 def _ended(job: Job, notes: Sequence[str]) -> Diagnosis:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from danube_pkg.core.errors import Invalid, Permanent
+from danube_pkg.core.jobs.environment_approvals import granted_environments
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.repositories.urls import without_login
 
@@ -67,16 +68,20 @@ def check_no_rebuild(job: Job) -> None:
 
 
 def subject_of(job: Job) -> str:
-    """Pipeline and ref, or that it is a pull request: what a receiver's rule names."""
+    """Pipeline and ref, or that it is a pull request: what a receiver's rule names. Behind the ref the environment that
+    was approved last: no ref has a colon (git-check-ref-format(1)), so that none looks like one with an environment."""
     if job.trigger.pull_request is not None:
         return f"pipeline:{job.pipeline}:pull_request"
-    return f"pipeline:{job.pipeline}:ref:{job.trigger.revision.ref}"
+    environments = granted_environments(job.approvals)
+    suffix = f":environment:{environments[-1]}" if environments else ""
+    return f"pipeline:{job.pipeline}:ref:{job.trigger.revision.ref}{suffix}"
 
 
 def claims_of(job: Job, issuer: str, audience: str, token_id: str, now: float) -> dict[str, Any]:
     """The claims. now: Unix seconds. A token does not outlive its job's deadline."""
     revision = job.trigger.revision
     ends_at = min(now + LIFETIME_SECONDS, job.deadline_at or now + LIFETIME_SECONDS)
+    environments = granted_environments(job.approvals)
     return {
         "iss": issuer,
         "sub": subject_of(job),
@@ -91,6 +96,7 @@ def claims_of(job: Job, issuer: str, audience: str, token_id: str, now: float) -
         "sha": revision.commit_sha,
         "trigger": job.trigger.type,
         "job": job.id,
+        **({"environment": environments[-1]} if environments else {}),
     }
 
 
@@ -104,6 +110,6 @@ def discovery_document(issuer: str) -> dict[str, Any]:
         "id_token_signing_alg_values_supported": ["RS256"],
         "claims_supported": [
             *("iss", "sub", "aud", "iat", "nbf", "exp", "jti"),
-            *("pipeline", "repository", "ref", "sha", "trigger", "job"),
+            *("pipeline", "repository", "ref", "sha", "trigger", "job", "environment"),
         ],
     }

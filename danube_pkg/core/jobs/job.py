@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from danube_pkg.core.errors import NotFound
+from danube_pkg.core.jobs.environment_approvals import Approvals, open_approval
 from danube_pkg.core.jobs.reports import ReportCounts
 from danube_pkg.core.jobs.sealed_records import SealedRecord
 from danube_pkg.core.jobs.steps import (
@@ -77,6 +78,8 @@ class Job(Record):
     steps: tuple[Step, ...] = ()
     reports: tuple[ReportCounts, ...] = ()
     """What the danubefile has reported of its tests."""
+    approvals: Approvals = ()
+    """The environments that the danubefile has asked for in its middle."""
     records: Annotated[tuple[SealedRecord, ...], HIDDEN] = ()
     """What has been sealed so far. A closed job is loaded without them."""
     provenance: Provenance | None = None
@@ -100,6 +103,16 @@ class Job(Record):
     def open_steps(self) -> tuple[Step, ...]:
         """Steps that have not ended, the coordinator's program included."""
         return tuple(step for step in self.steps if step.phase is not StepPhase.ENDED)
+
+    @property
+    def waits_for_approval(self) -> bool:
+        """Whether it has asked for an environment, and does not continue yet: it is frozen and holds no slot."""
+        return self.phase is Phase.RUNNING and open_approval(self.approvals) is not None
+
+    @property
+    def runs_steps(self) -> bool:
+        """Whether steps may be started now."""
+        return self.phase is Phase.RUNNING and not self.waits_for_approval
 
     @property
     def label(self) -> str:

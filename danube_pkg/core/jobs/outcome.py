@@ -20,6 +20,7 @@ import signal as signals
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import Decision, IllegalEvent, owing, with_step
 from danube_pkg.core.jobs.effects import EffectKind
+from danube_pkg.core.jobs.environment_approvals import closed
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, Provenance
 from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, attempt_record, file_record, sealed_bytes, with_record
 from danube_pkg.core.jobs.steps import StepPhase, describe_failure
@@ -44,6 +45,7 @@ def conclude(job: Job, status: Status, reason: Reason, message: str) -> Decision
     """Decide the outcome, once: a job that is ending keeps the one that it has. The status is not public yet."""
     if job.outcome is None:
         job = replace(job, outcome=status, reason=reason, message=message)
+    job = replace(job, approvals=closed(job.approvals))
     return owing(replace(job, phase=Phase.CONCLUDING, generation=job.generation + 1), *EFFECTS_OF_THE_END)
 
 
@@ -54,6 +56,7 @@ def end_after_grace(job: Job, status: Status, reason: Reason, message: str, now:
         return conclude(job, status, reason, message)
     until = now + job.settings.grace_seconds
     job = replace(job, outcome=status, reason=reason, message=message, grace_until=until)
+    job = replace(job, approvals=closed(job.approvals))
     end = ev.StepEnd(Status.CANCELLED, Reason.CANCELLED, "was not started: its job is ending")
     for step in job.interrupted_steps:
         if step.phase is StepPhase.WAITING:

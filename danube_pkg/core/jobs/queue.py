@@ -8,24 +8,32 @@ Slots go to pipelines in turn, however many jobs each has queued. Among pipeline
     4. the one whose last start is longest ago
     5. the older job
 
-Within a pipeline and a concurrency group jobs start in the order of arrival. A job that waits for an approval delays no
-other job.
+Within a pipeline and a concurrency group jobs start in the order of arrival. A job that waits for an approval of its
+commit delays no other job. One that waits in its middle for approval of an environment has given its slot back, and
+keeps its concurrency group: of a group at most one job has begun.
 """
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 from danube_pkg.core.jobs.concurrency import group_of, is_unapproved
+from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval, open_approval
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.kit.records import Record, field
 
 HOLDS_A_SLOT = frozenset({Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING, Phase.SIGNING, Phase.ENDED})
-"""ENDED too: its pod uses memory and disk until it is removed."""
+"""ENDED too: its pod uses memory and disk until it is removed. A job that waits for approval of an environment holds
+none: see `holds_slot`."""
 
 MAX_STARTS_PASSED_OVER = 50
 """Starts of others after which priority no longer counts: a burst of urgent jobs comes first, a flood starves none."""
+
+
+def holds_slot(job: Job) -> bool:
+    """Whether it counts against the limits. One that waits for approval of an environment is frozen, maybe for days."""
+    return job.phase in HOLDS_A_SLOT and not job.waits_for_approval
 
 
 class StartHistory(Record):
@@ -55,8 +63,10 @@ class _Slots:
         self.groups: set[str] = set()
         self.waiting: dict[str, deque[Job]] = {}
         for job in sorted(jobs, key=lambda one: one.id):
-            if job.phase in HOLDS_A_SLOT:
+            if holds_slot(job):
                 self._hold(job)
+            elif job.waits_for_approval:
+                self._hold_group(job)
             elif job.phase is Phase.QUEUED and not is_unapproved(job):
                 self.waiting.setdefault(job.pipeline_id, deque()).append(job)
 
@@ -80,6 +90,9 @@ class _Slots:
 
     def _hold(self, job: Job) -> None:
         self.held[job.pipeline_id] += 1
+        self._hold_group(job)
+
+    def _hold_group(self, job: Job) -> None:
         if group := group_of(job):
             self.groups.add(group)
 
@@ -87,7 +100,31 @@ class _Slots:
 def slots_in_use(jobs: Iterable[Job], lent: Collection[str] = ()) -> int:
     """How many of the server's slots are held. lent: ids of jobs in whose slots others may start, since they wait for
     something outside; they still count for their pipeline and their concurrency group."""
-    return sum(job.phase in HOLDS_A_SLOT and job.id not in lent for job in jobs)
+    return sum(holds_slot(job) and job.id not in lent for job in jobs)
+
+
+def choose_returning(
+    jobs: Sequence[Job], max_concurrent_jobs: int, lent: Collection[str] = ()
+) -> tuple[tuple[str, int], ...]:
+    """Jobs that were approved in their middle and continue now, each with the sequence of its approval: by the time of
+    their approvals, as far as the limits of server and pipeline allow, and before any job that has not started."""
+    free = max_concurrent_jobs - slots_in_use(jobs, lent)
+    held = Counter(job.pipeline_id for job in jobs if holds_slot(job))
+    found = []
+    for job, approval in sorted(_approved(jobs), key=lambda one: (one[1].decided_at or 0.0, one[0].id)):
+        limit = job.settings.max_concurrent_jobs
+        if free > 0 and (not limit or held[job.pipeline_id] < limit):
+            found.append((job.id, approval.sequence))
+            held[job.pipeline_id] += 1
+            free -= 1
+    return tuple(found)
+
+
+def _approved(jobs: Iterable[Job]) -> Iterator[tuple[Job, EnvironmentApproval]]:
+    for job in jobs:
+        approval = open_approval(job.approvals) if job.waits_for_approval else None
+        if approval is not None and approval.state is ApprovalState.APPROVED:
+            yield job, approval
 
 
 def choose_next(
@@ -158,16 +195,16 @@ def queue_position(
     group, limit = group_of(job), slots.limit(job.pipeline_id)
 
     def held_by(counts: Callable[[Job], bool]) -> tuple[Job, ...]:
-        return tuple(sorted((one for one in jobs if one.phase in HOLDS_A_SLOT and counts(one)), key=lambda one: one.id))
+        return tuple(sorted((one for one in jobs if counts(one)), key=lambda one: one.id))
 
     if group and group in slots.groups:
-        blockers = held_by(lambda one: group_of(one) == group)
+        blockers = held_by(lambda one: one.phase in HOLDS_A_SLOT and group_of(one) == group)
         return QueuePosition(Obstacle.GROUP, position, 1, blockers, group)
     if limit and slots.held[job.pipeline_id] >= limit:
-        blockers = held_by(lambda one: one.pipeline_id == job.pipeline_id)
+        blockers = held_by(lambda one: holds_slot(one) and one.pipeline_id == job.pipeline_id)
         return QueuePosition(Obstacle.PIPELINE_LIMIT, position, limit, blockers)
     if slots_in_use(jobs, lent) >= max_concurrent_jobs:
-        holders = held_by(lambda one: one.id not in lent)
+        holders = held_by(lambda one: holds_slot(one) and one.id not in lent)
         return QueuePosition(Obstacle.SERVER_LIMIT, position, max_concurrent_jobs, holders)
     return QueuePosition(Obstacle.NOTHING, position)
 

@@ -48,11 +48,13 @@ def no_approval(job: Job, event: ev.Approved, now: float) -> Decision:
 
 
 def source_opened(job: Job, event: ev.SourceOpened, now: float) -> Decision:
-    """How the code is read, and what its commit says, where the trigger did not know it."""
+    """How the code is read, with which submodules, and what its commit says, where the trigger did not know it."""
     known = job.trigger.revision
     revision = known.described(event.commit_message, event.commit_author)
     if event.commit_sha not in ("", revision.commit_sha):
         revision = replace(revision, commit_sha=event.commit_sha)
+    if event.submodules != revision.submodules:
+        revision = replace(revision, submodules=event.submodules)
     if job.source_rule == event.rule and revision is known:
         return job, ()
     return replace(job, source_rule=event.rule, trigger=replace(job.trigger, revision=revision)), ()

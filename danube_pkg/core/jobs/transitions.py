@@ -11,7 +11,8 @@ The rules:
 2. An event that may come when its moment has passed is ignored (`IGNORED`): a call that is repeated after a lost
    answer, the second of two things that happen at once.
 3. Any other (phase, event) pair raises `IllegalEvent`: a bug in Danube.
-4. A request that comes too late raises Conflict, since a caller waits for the answer: StepRequested, Approved.
+4. A request that comes too late raises Conflict, since a caller waits for the answer: StepRequested, Approved,
+   EnvironmentRequested, EnvironmentDecided.
 5. The outcome is decided once, by `outcome.conclude`, which increments the job's generation, so that effects which
    were owed before are skipped; or before that by `outcome.end_after_grace`, for a job that may still clean up.
 6. The public status changes to an end only when the log is whole, no step is open and provenance is signed.
@@ -23,7 +24,7 @@ The rules:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from danube_pkg.core.jobs import clock_jumps, outcome, start_transitions, step_transitions
+from danube_pkg.core.jobs import approval_transitions, clock_jumps, outcome, start_transitions, step_transitions
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import Decision, IllegalEvent, unchanged
 from danube_pkg.core.jobs.job import Job, Phase
@@ -41,6 +42,10 @@ def decide(job: Job, event: ev.JobEvent, now: float) -> Decision:
         raise IllegalEvent(job, event)
     return rule(job, event, now)
 
+
+_PUBLIC = (Phase.ENDED, Phase.CLOSED)
+_OVER = (Phase.SIGNING, *_PUBLIC)
+_DECIDED = (Phase.CONCLUDING, *_OVER)
 
 TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.QUEUED, ev.Admitted): start_transitions.admitted,
@@ -67,7 +72,10 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.RUNNING, ev.ContainerLost): step_transitions.container_lost,
     (Phase.RUNNING, ev.Finished): outcome.finished,
     (Phase.RUNNING, ev.CancelRequested): outcome.cancelled,
-    (Phase.RUNNING, ev.DeadlinePassed): outcome.deadline_passed,
+    (Phase.RUNNING, ev.DeadlinePassed): approval_transitions.deadline_reached,
+    (Phase.RUNNING, ev.EnvironmentRequested): approval_transitions.requested,
+    (Phase.RUNNING, ev.EnvironmentGranted): approval_transitions.granted,
+    (Phase.RUNNING, ev.EnvironmentExpired): approval_transitions.expired,
     (Phase.RUNNING, ev.GraceEnded): outcome.grace_ended,
     (Phase.RUNNING, ev.FilesSealed): outcome.files_sealed,
     (Phase.RUNNING, ev.ClockMoved): clock_jumps.clock_moved,
@@ -91,11 +99,11 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     #
     (Phase.CLOSED, ev.Approved): start_transitions.no_approval,
     (Phase.CLOSED, ev.StepRequested): step_transitions.step_refused,
+    #
+    **{(phase, ev.EnvironmentDecided): approval_transitions.not_waiting for phase in Phase},
+    (Phase.RUNNING, ev.EnvironmentDecided): approval_transitions.decided,
+    **{(phase, ev.EnvironmentRequested): approval_transitions.refused for phase in _DECIDED},
 }
-
-_PUBLIC = (Phase.ENDED, Phase.CLOSED)
-_OVER = (Phase.SIGNING, *_PUBLIC)
-_DECIDED = (Phase.CONCLUDING, *_OVER)
 
 IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     # The job was cancelled in the queue while the scheduler admitted it.
@@ -114,6 +122,9 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.ReportAdded: _DECIDED,
     # The files were read while the outcome was decided; they are sealed once more when the log is closed.
     ev.FilesSealed: _DECIDED,
+    # The slot came, or the time was over, while the job was being cancelled.
+    ev.EnvironmentGranted: _DECIDED,
+    ev.EnvironmentExpired: _DECIDED,
     # A job that is ending stops its steps by itself.
     ev.StepStopRequested: _DECIDED,
     # CREATE_POD returned at the moment when its generation ended.

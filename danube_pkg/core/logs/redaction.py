@@ -42,6 +42,9 @@ QUICK_CANDIDATES = 64
 QUICK_BYTES = 48 * 1024
 """Longer output with a candidate in it may have to be compared with a value of its length, which takes 200 ms."""
 
+SEARCHED_BYTES = 32 * 1024
+"""Output that is searched before it is decided whether the rest takes long."""
+
 MAX_DFA_BYTES = 32 * 1024
 """Up to this sum of anchors, a table of states is used: three times as fast as links between states, and 8 MB large at
 this bound. 50 secrets have a tenth of it."""
@@ -73,6 +76,7 @@ class ValueSet:
         for one in formats:
             found.setdefault(one.anchor, []).append(one)
         self.anchors = sorted(found)
+        self.beginnings = frozenset(anchor[:size] for anchor in self.anchors for size in (1, 2))
         self._forms = [found[anchor] for anchor in self.anchors]
         self._find = (finder or best_finder())(self.anchors) if self.anchors else None
         self.longest_bytes = max(map(len, self.values), default=0) * MAX_EXPANSION
@@ -119,6 +123,7 @@ class Patterns:
         self._exact = [form for one in self.sets for form in one.exact]
         self._longest = max((one.longest_bytes for one in self.sets), default=0) + ANCHOR_BYTES
         self._is_empty = not mask_emails and not any(one.anchors or one.exact for one in self.sets)
+        self._begins = frozenset[bytes]().union(*(one.beginnings for one in self.sets))
 
     def plus(self, other: "Patterns") -> "Patterns":
         """Both; a set whose values another one has too is left out."""
@@ -134,10 +139,8 @@ class Patterns:
             return raw, len(raw)
         data, skipped = (before + raw, len(before)) if before else (raw, 0)
         normal = normalised(data)
-        found = [one.find(normal) for one in self.sets]
+        found = self._found(normal, len(data), quick)
         hits = sum(map(len, found))
-        if quick and (hits > QUICK_CANDIDATES or (hits and len(data) > QUICK_BYTES)):
-            raise TakesLong
         is_dense = hits > max(DENSE_CANDIDATES, len(data) // DENSE_BYTES)
         matches, hold = self._matches(data, found, is_dense, final)
         hold = len(data) if final else min(hold, self._beginning(data, normal))
@@ -154,6 +157,23 @@ class Patterns:
             united, hold = unions([*united, (hold, len(data))]), len(data)
         return with_masks(data, united, hold, skipped), hold - skipped
 
+    def _found(self, normal: bytes, size: int, quick: bool) -> Sequence[Sequence[tuple[int, int, int]]]:
+        """What each set finds in normalised output. size: of the output. quick: as in `mask`; a search that finds much
+        takes long itself."""
+        if not quick:
+            return [one.find(normal) for one in self.sets]
+        found: list[list[tuple[int, int, int]]] = [[] for _ in self.sets]
+        hits = 0
+        for begin in range(0, len(normal), SEARCHED_BYTES):
+            piece = normal[begin : begin + SEARCHED_BYTES + ANCHOR_BYTES - 1]
+            for one, some in zip(self.sets, found, strict=True):
+                if new := one.find(piece):
+                    some += [(at, begin + start, begin + end) for at, start, end in new if start < SEARCHED_BYTES]
+                    hits += len(new)
+            if hits > QUICK_CANDIDATES or (hits and size > QUICK_BYTES):
+                raise TakesLong
+        return found
+
     def _matches(
         self, data: bytes, found: Sequence[Sequence[tuple[int, int, int]]], is_dense: bool, final: bool
     ) -> tuple[list[tuple[int, int]], int]:
@@ -163,7 +183,7 @@ class Patterns:
         if is_dense:
             matches = _in_output(data, unions([hit[1:] for hits in found for hit in hits]))
         else:
-            for one, hits in zip(self.sets, found, strict=True):
+            for one, hits in ((one, hits) for one, hits in zip(self.sets, found, strict=True) if hits):
                 some, growing = _compared(data, _candidates(data, one, hits), final)
                 matches += some
                 hold = min(hold, growing)
@@ -176,16 +196,18 @@ class Patterns:
     def _beginning(self, data: bytes, normal: bytes) -> int:
         """The leftmost offset from which the output may be the beginning of a form, shorter than its anchor."""
         hold = self._other_beginning(data)
-        for size in range(min(ANCHOR_BYTES - 1, len(normal)), 0, -1):
-            tail = normal[-size:]
+        for at in range(max(0, len(normal) - ANCHOR_BYTES + 1), len(normal)):
+            if normal[at : at + 2] not in self._begins:  # as nearly always; the search in all anchors costs much more
+                continue
+            tail, size = normal[at:], len(normal) - at
             some = [one for one in self.sets if one.begins(tail)]
             if not some:
                 continue
-            at = offset_from_end(data, size)
-            if size < HELD_BROKEN_CHARACTERS and (data.find(b"\n", at) >= 0 or data.find(b"\r", at) >= 0):
+            first = offset_from_end(data, size)
+            if size < HELD_BROKEN_CHARACTERS and (data.find(b"\n", first) >= 0 or data.find(b"\r", first) >= 0):
                 continue
             for form in (form for one in some for form in one.beginning_with(tail)):
-                start, end = form.match(data, at, final=False, only_head=True)
+                start, end = form.match(data, first, final=False, only_head=True)
                 if end == GROWING or (end >= 0 and end == len(data)):
                     return min(hold, start)
         return hold

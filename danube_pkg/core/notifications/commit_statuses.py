@@ -68,6 +68,8 @@ def _description(notification: JobNotification) -> str:
             return "waits for approval of this commit (needs the level write)"
         case Status.PENDING:
             return "waits in the queue"
+        case Status.RUNNING if notification.reason == Reason.ENVIRONMENT_APPROVAL:
+            return notification.message
         case Status.RUNNING:
             return "is running"
         case Status.SUCCESS if notification.reason == SKIPPED:

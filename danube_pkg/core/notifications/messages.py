@@ -20,7 +20,10 @@ MAX_MESSAGE = 2000
 
 def headline(notification: JobNotification, *, recovered: bool) -> str:
     """One line: which pipeline, how it ended, where."""
-    how = "succeeded again" if recovered else _HOW.get(notification.status, str(notification.status))
+    if notification.status is Status.RUNNING:
+        how = notification.message
+    else:
+        how = "succeeded again" if recovered else _HOW.get(notification.status, str(notification.status))
     where = _where(notification)
     return f"{notification.pipeline} {how}{f' on {where}' if where else ''}"
 
@@ -43,7 +46,8 @@ def mail(
     message["From"] = Address(display_name="Danube", addr_spec=sender)
     message["To"] = [Address(addr_spec=one) for one in receivers]
     message["Subject"] = f"[danube] {_one_line(headline(notification, recovered=recovered))}"
-    message["Message-ID"] = f"<{notification.job_id}.{notification.status}@danube>"
+    wait = f".{notification.approval}" if notification.status is Status.RUNNING else ""
+    message["Message-ID"] = f"<{notification.job_id}.{notification.status}{wait}@danube>"
     message["Auto-Submitted"] = "auto-generated"
     message["X-Danube-Job"] = notification.job_id
     message.set_content("\n".join(_lines(notification, external_url, recovered=recovered)) + "\n")
@@ -55,7 +59,9 @@ def chat(notification: JobNotification, external_url: str, *, recovered: bool) -
     url = job_url(notification.job_id, external_url)
     text = _escaped(headline(notification, recovered=recovered))
     lines = [f"{_MARK.get(notification.status, '')} {f'<{url}|{text}>' if url else text}".strip()]
-    if notification.message and notification.status is not Status.SUCCESS:
+    if notification.status is Status.RUNNING:
+        lines += [f"Its approvers decide on its page, or with: danube approve {notification.job_id} [--reject]", ""]
+    elif notification.message and notification.status is not Status.SUCCESS:
         lines.append(_escaped(notification.message[:MAX_MESSAGE]))
     return json.dumps({"text": "\n".join(lines)}).encode()
 
@@ -65,6 +71,7 @@ _MARK: Mapping[Status, str] = {
     Status.FAILURE: ":x:",
     Status.TIMEOUT: ":hourglass:",
     Status.CANCELLED: ":no_entry_sign:",
+    Status.RUNNING: ":raised_hand:",
 }
 
 
@@ -72,7 +79,7 @@ def document(notification: JobNotification, external_url: str, *, recovered: boo
     """The body of the generic webhook: a flat JSON object with the job's fields as the API names them."""
     return json.dumps(
         {
-            "type": "job.ended",
+            "type": "job.waiting" if notification.status is Status.RUNNING else "job.ended",
             "job": notification.job_id,
             "pipeline": notification.pipeline,
             "status": str(notification.status),
@@ -103,7 +110,9 @@ def _lines(notification: JobNotification, external_url: str, *, recovered: bool)
         ("Ended", _iso(notification.finished_at)),
     ]
     lines = [headline(notification, recovered=recovered) + ".", ""]
-    if notification.message and notification.status is not Status.SUCCESS:
+    if notification.status is Status.RUNNING:
+        lines += [f"Its approvers decide on its page, or with: danube approve {notification.job_id} [--reject]", ""]
+    elif notification.message and notification.status is not Status.SUCCESS:
         lines += [notification.message[:MAX_MESSAGE], ""]
         hint = HINTS.get(reason_named(notification.reason, Reason.NONE))
         lines += [f"What to try: {hint}", ""] if hint else []

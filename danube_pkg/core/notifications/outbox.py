@@ -62,6 +62,9 @@ class JobNotification(Record):
     pull_request: Mapping[str, Any] | None = None
     tests: str = ""
     """What it has reported of its tests, as a sentence; "" for nothing."""
+    approval: int = 0
+    """The sequence of the newest approval of an environment that it has asked for; 0 for none. It tells its waits
+    apart."""
 
 
 class OutboxEntry(Record):
@@ -106,4 +109,5 @@ def notification_of(job: Job) -> JobNotification:
         finished_at=job.finished_at,
         pull_request=dict(trigger.pull_request) if trigger.pull_request is not None else None,
         tests=summary_of_tests(job.reports),
+        approval=max((one.sequence for one in job.approvals), default=0),
     )

@@ -15,6 +15,7 @@ from danube_pkg.core.configuration.notifications import (
     WebhookNotification,
 )
 from danube_pkg.core.configuration.state import State
+from danube_pkg.core.jobs.environment_approvals import waits_for_decision
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.notifications.commit_statuses import SKIPPED, commit_status, kind_of
 from danube_pkg.core.notifications.outbox import (
@@ -57,12 +58,16 @@ def follow_up_of(before: Job | None, after: Job, state: State, index: PipelineIn
     notification = notification_of(after)
     if before is None or commit_status(notification_of(before), "") != commit_status(notification, ""):
         outbox += _status(notification, state, now)
-    if not after.status.ended or (before is not None and before.status.ended):
+    asks = waits_for_decision(after.approvals) and (before is None or not waits_for_decision(before.approvals))
+    ends = after.status.ended and not (before is not None and before.status.ended)
+    if not (asks or ends):
         return FollowUp((), tuple(outbox)) if outbox else NO_FOLLOW_UP
     definition = state.pipelines.get(after.pipeline)
     own: Sequence[Notification] = definition.spec.notifications if definition is not None else ()
     for receiver in dict.fromkeys((*state.config.notifications, *own)):
         outbox += _notification(receiver, notification, state, now)
+    if asks:
+        return FollowUp((), tuple(outbox))
     # A pull request's job starts nothing: the next pipeline, which may deploy, trusts the code that it gets.
     follows = index.starts_others(after.pipeline) and after.trigger.pull_request is None
     return FollowUp((_ended(after, now),) if follows else (), tuple(outbox))
@@ -116,7 +121,9 @@ def _notification(
     receiver: Notification, notification: JobNotification, state: State, now: float
 ) -> Iterator[OutboxEntry]:
     wanted = set(receiver.when)
-    if notification.status is Status.CANCELLED:
+    if notification.status is Status.RUNNING:
+        occasion, only_after_failure = Occasion.APPROVAL in wanted, False
+    elif notification.status is Status.CANCELLED:
         occasion, only_after_failure = Occasion.ALWAYS in wanted, False
     elif notification.status is Status.SUCCESS:
         only_after_failure = Occasion.ALWAYS not in wanted

@@ -18,6 +18,7 @@ from danube_pkg.core.artifact_downloads import ArtifactUse
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.caches.cache import CacheUse
 from danube_pkg.core.images.pushed import PushedImage
+from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, SealedRecord, end_of_chain
 from danube_pkg.core.jobs.trigger import Trigger
@@ -131,12 +132,26 @@ def _internal(facts: JobFacts) -> dict[str, Any]:
         "workspaceSizeGb": settings.workspace_size_gb,
         "memoryMb": settings.memory_mb,
         "cpu": settings.cpu,
+        "approvals": [_approval(one) for one in facts.job.approvals if one.decided_at is not None],
+    }
+
+
+def _approval(approval: EnvironmentApproval) -> dict[str, Any]:
+    """A user's decision about an environment that the job has asked for."""
+    return {
+        "environment": approval.environment,
+        "decision": "rejected" if approval.state is ApprovalState.REJECTED else "approved",
+        "by": approval.decided_by,
+        "on": rfc3339(approval.decided_at or 0.0),
+        "reason": approval.reason,
     }
 
 
 def _sources(facts: JobFacts) -> Iterator[dict[str, Any]]:
     revision, repository = facts.job.trigger.revision, without_login(facts.job.settings.repository)
     yield _git("source", repository, revision.ref, revision.commit_sha)
+    for one in revision.submodules:
+        yield {**_git("submodule", one.repository, "", one.commit_sha), "annotations": {"path": one.path}}
     if facts.configuration and facts.job.configuration:
         yield _git("configuration", without_login(facts.configuration), "", facts.job.configuration)
 

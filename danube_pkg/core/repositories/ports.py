@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
 from danube_pkg.core.repositories.forges import ApiRequest, CommitStatus
-from danube_pkg.core.repositories.revisions import Credential, History, Revision, SourceFile
+from danube_pkg.core.repositories.revisions import Credential, History, Revision, SourceFile, SubmoduleCommit
 
 
 class SourceTree(Protocol):
@@ -26,6 +26,11 @@ class SourceTree(Protocol):
     @property
     def commit_author(self) -> str:
         """The author's name, bounded; "" where only resolving the ref returned it."""
+        ...
+
+    @property
+    def submodules(self) -> Sequence[SubmoduleCommit]:
+        """Those that are in the tree, at any depth."""
         ...
 
     @property

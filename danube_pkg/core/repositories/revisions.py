@@ -27,13 +27,21 @@ def first_line(text: str, most: int) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
+class SubmoduleCommit(Record):
+    """A submodule that was read with a commit. path: in the job's tree; repository: its URL, without a login."""
+
+    path: str
+    repository: str
+    commit_sha: str
+
+
 class Revision(Record):
     """A commit with the ref that led to it. `branch` or `tag` is the ref's short name where it is one.
 
     commit_sha: 40 hexadecimal digits; "" where there is no commit: it is not resolved yet, or the repository is a
     directory without Git. commit_message, commit_author: the commit's first line and its author, bounded; "" until they
     are known. Text of untrusted origin. other_ref: the tag of the same name, which is not built; "" where the ref names
-    one thing.
+    one thing. submodules: those that were read with it, known once the source was opened.
     """
 
     commit_sha: str = ""
@@ -43,6 +51,7 @@ class Revision(Record):
     commit_message: str = ""
     commit_author: str = ""
     other_ref: str = ""
+    submodules: tuple[SubmoduleCommit, ...] = ()
 
     @property
     def name(self) -> str:

@@ -27,7 +27,8 @@ from danube_pkg.core.jobs.coordination import (
     StepOutcome,
     StepRequest,
 )
-from danube_pkg.core.jobs.events import ScriptFailure
+from danube_pkg.core.jobs.environment_approvals import EnvironmentApproval
+from danube_pkg.core.jobs.events import EnvironmentRequested, ScriptFailure
 from danube_pkg.core.jobs.report_notes import (
     MAX_ANNOTATION_BYTES,
     MAX_ANNOTATIONS,
@@ -300,6 +301,22 @@ def step_result(outcome: StepOutcome) -> pb.StepResult:
         attempt=outcome.attempt,
         output=outcome.output,
         output_truncated=outcome.output_truncated,
+    )
+
+
+def environment_request(request: pb.EnvironmentRequest) -> EnvironmentRequested:
+    """The environment that the danubefile asks for."""
+    _check_name("the name of an environment", request.environment)
+    return EnvironmentRequested(request.sequence, request.environment, request.timeout_seconds)
+
+
+def environment_grant(approval: EnvironmentApproval, deadline_at: float) -> pb.EnvironmentGrant:
+    """The answer to AskForEnvironment."""
+    return pb.EnvironmentGrant(
+        approved_by=approval.decided_by,
+        approved_at=approval.decided_at or 0.0,
+        reason=approval.reason,
+        deadline_at=deadline_at,
     )
 
 

@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from danube_pkg.core.caches.cache import CacheRequest
 from danube_pkg.core.errors import Invalid, PlatformError, Unauthenticated
 from danube_pkg.core.jobs.coordination import MAX_STEP_BYTES, StepRequest
-from danube_pkg.core.jobs.events import ScriptFailure
+from danube_pkg.core.jobs.events import EnvironmentRequested, ScriptFailure
 from danube_pkg.core.jobs.report_notes import ReportNote
 from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.reasons import HINTS, Reason
@@ -32,6 +32,8 @@ from danube_pkg.edges.grpc.messages import (
     cache_reply,
     cache_request,
     download_request,
+    environment_grant,
+    environment_request,
     id_token_request,
     job_context,
     report_note,
@@ -131,6 +133,9 @@ class CoordinatorServer:
             "StopStep": one("StopStep", stopped_step, self._stop_step, pb.StopStepRequest),
             "ReadSecret": one("ReadSecret", secret_request, self._read_secret, pb.ReadSecretRequest),
             "IssueIdToken": one("IssueIdToken", id_token_request, self._issue_id_token, pb.IdTokenRequest),
+            "AskForEnvironment": one(
+                "AskForEnvironment", environment_request, self._ask_for_environment, pb.EnvironmentRequest
+            ),
             "RestoreCache": one("RestoreCache", cache_request, self._restore_cache, pb.CacheRequest),
             "SaveCache": one("SaveCache", cache_request, self._save_cache, pb.CacheRequest),
             "ReportTests": one("ReportTests", tests_reported, self._report_tests, pb.TestReport),
@@ -192,6 +197,9 @@ class CoordinatorServer:
 
     async def _issue_id_token(self, job_id: str, audience: str) -> pb.IdToken:
         return pb.IdToken(value=await self._service.issue_id_token(job_id, audience))
+
+    async def _ask_for_environment(self, job_id: str, asked: EnvironmentRequested) -> pb.EnvironmentGrant:
+        return environment_grant(*await self._service.ask_for_environment(job_id, asked))
 
     async def _restore_cache(self, job_id: str, request: CacheRequest) -> pb.CacheReply:
         return cache_reply(await self._service.restore_cache(job_id, request))

@@ -33,6 +33,7 @@ from danube_pkg.services.images.builds import ImageBuilds
 from danube_pkg.services.images.registry_tokens import RegistryTokens
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.environment_decisions import EnvironmentDecisions
 from danube_pkg.services.jobs.id_tokens import IdTokens
 from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import Statements
@@ -98,6 +99,7 @@ class Services(Record):
     logins: Logins
     audit: Audit
     draining: Draining
+    decisions: EnvironmentDecisions
     idempotency: IdempotencyStore
     inbox: InboxStore
     clock: Clock

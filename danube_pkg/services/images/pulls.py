@@ -97,7 +97,8 @@ class ImageLedgers(Record):
     host_forms: Callable[[str], Awaitable[Collection[str]]]
 
     async def of(self, job_id: str) -> PullLedger:
-        return PullLedger(job_id, self.ledgers, HostMasks(await self.host_forms(job_id)))
+        masks = await asyncio.to_thread(HostMasks, await self.host_forms(job_id))
+        return PullLedger(job_id, self.ledgers, masks)
 
 
 class ImageService:

@@ -18,6 +18,7 @@ from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, Too
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import MAX_ID_TOKENS, JobContext, StepOutcome, StepRequest
 from danube_pkg.core.jobs.environment import job_url
+from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.report_notes import ReportNote, check_room
@@ -182,7 +183,7 @@ class Coordination:
                     for pushed in await self._builds.record(active.job, request, outcome.output or b""):
                         write_pushed_image(await self._resources.log(active), pushed)
                 return outcome
-            is_next = step.phase is StepPhase.WAITING and active.job.phase is Phase.RUNNING
+            is_next = step.phase is StepPhase.WAITING and active.job.runs_steps
             if is_next and not await self._pauses(active, step):
                 await self._place(active, step)
             await active.wait_until(lambda job: self._calls_for_action(active, request.sequence))
@@ -195,7 +196,7 @@ class Coordination:
 
     def _calls_for_action(self, active: ActiveJob, sequence: int) -> bool:
         phase = active.step(sequence).phase
-        return phase is StepPhase.ENDED or (phase is StepPhase.WAITING and active.job.phase is Phase.RUNNING)
+        return phase is StepPhase.ENDED or (phase is StepPhase.WAITING and active.job.runs_steps)
 
     async def _pauses(self, active: ActiveJob, step: Step) -> bool:
         """Wait a part of the pause before a further attempt, in case that it is not over."""
@@ -282,6 +283,25 @@ class Coordination:
         write_id_token(log, audience)
         return token
 
+    async def ask_for_environment(
+        self, job_id: str, asked: ev.EnvironmentRequested
+    ) -> tuple[EnvironmentApproval, float]:
+        """Wait until a user has approved it and the job continues; with the job's deadline, which is later now. The
+        call may be repeated at any time. Raises what the rule of the request does, and Conflict where the job ends."""
+        active = self._engine.active_job(job_id)
+        JobText(await self._resources.log(active)).refuse_secret("the name of an environment", asked.environment)
+        await active.apply(asked)
+
+        def approval_in(job: Job) -> EnvironmentApproval:
+            return next(one for one in job.approvals if one.sequence == asked.sequence)
+
+        job = await active.wait_until(lambda job: not approval_in(job).is_open)
+        approval = approval_in(job)
+        if approval.state is not ApprovalState.GRANTED:
+            what = f"{asked.environment} was not approved: {active.job.label} is ending"
+            raise Conflict("job-ending", what, cause=job.message, hint="danube explain JOB")
+        return approval, job.deadline_at or 0.0
+
     async def restore_cache(self, job_id: str, request: CacheRequest) -> CacheResult:
         """Put the files of a cache into the container of its image. Raises Conflict, Invalid."""
         return await self._caches.restore(self._engine.active_job(job_id), request)
@@ -304,10 +324,7 @@ class Coordination:
         active = self._engine.active_job(job_id)
 
         def check_wanted() -> None:
-            if active.job.phase is not Phase.RUNNING:
-                raise Conflict(
-                    "job-ending", f"artifacts cannot be stored: {active.job.label} is ending", hint="danube rerun JOB"
-                )
+            _refuse_when_over(active.job, "artifacts cannot be stored")
 
         check_wanted()
         JobText(await self._resources.log(active)).refuse_secret("the name of an artifact", f"{name} {file_name}")
@@ -336,9 +353,7 @@ class Coordination:
     async def report_tests(self, job_id: str, report: JobReport) -> None:
         """Keep what the danubefile reports of its tests. The call may be repeated at any time. Raises Conflict."""
         active = self._engine.active_job(job_id)
-        if active.job.phase is not Phase.RUNNING:
-            what = f"reports of tests cannot be kept: {active.job.label} is ending"
-            raise Conflict("job-ending", what, hint="danube rerun JOB")
+        _refuse_when_over(active.job, "reports of tests cannot be kept")
         log = await self._resources.log(active)
         report = JobText(log).masked_report(report)
         await active.apply(ev.ReportAdded(report.counts))  # refused beyond the bound; else a repeated call continues
@@ -348,10 +363,7 @@ class Coordination:
     async def add_note(self, job_id: str, note: ReportNote) -> None:
         """Keep a summary, coverage or annotations. The call may be repeated at any time. Raises Conflict."""
         active = self._engine.active_job(job_id)
-        if active.job.phase is not Phase.RUNNING:
-            raise Conflict(
-                "job-ending", f"nothing can be reported: {active.job.label} is ending", hint="danube rerun JOB"
-            )
+        _refuse_when_over(active.job, "nothing can be reported")
         log = await self._resources.log(active)
         note = JobText(log).masked_note(note)
         known = [one for one in await self._ports.notes.list_notes(job_id) if one.sequence != note.sequence]
@@ -367,6 +379,12 @@ class Coordination:
             message = text.masked(failure.message)[:MAX_MESSAGE_LENGTH]
             failure = ScriptFailure(failure.reason, message, failure.step)
         await active.apply(ev.Finished(failure))
+
+
+def _refuse_when_over(job: Job, what: str) -> None:
+    """Raises Conflict for a job that has concluded; one that cleans up may still report."""
+    if job.phase is not Phase.RUNNING:
+        raise Conflict("job-ending", f"{what}: {job.label} is ending", hint="danube rerun JOB")
 
 
 def _refuse_when_ending(job: Job, what: str) -> None:

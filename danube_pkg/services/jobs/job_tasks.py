@@ -18,6 +18,7 @@ from danube_pkg.core.jobs.steps import FOLLOWED, Step, StepPhase
 from danube_pkg.kit.loops import Bugs, Pauses, Streak, until_done
 from danube_pkg.kit.tasks import TaskOwner, end_all, until
 from danube_pkg.services.jobs.active_job import ActiveJob
+from danube_pkg.services.jobs.approval_waits import ApprovalWait
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.follower import StepFollower
 from danube_pkg.services.jobs.grace import end_grace, stop_until_ended
@@ -28,6 +29,8 @@ from danube_pkg.services.jobs.supervisor_calls import coordinator_request
 
 PAUSES = Pauses(0.1, 30.0)
 """A failed task is restarted: no failure of a moment may leave a job without its deadline, followers or effects."""
+
+_HAS_A_DEADLINE = (Phase.PREPARING, Phase.RUNNING)
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -117,7 +120,7 @@ class JobTasks:
             return
         if job.phase is Phase.PREPARING:
             self.ensure(active, "source", partial(self._prepare_source, active))
-        if job.deadline_at is not None and job.phase in (Phase.PREPARING, Phase.RUNNING):
+        if job.deadline_at is not None and job.phase in _HAS_A_DEADLINE:
             self.ensure(active, "deadline", partial(self._deadline, active))
         if job.is_ending:
             self.ensure(active, "grace", partial(self._grace, active))
@@ -126,6 +129,9 @@ class JobTasks:
                 self.ensure(active, f"stop {step.sequence}", stop)
         if job.phase is Phase.RUNNING:
             self.ensure(active, "seals", partial(seal_while_running, active, self._ports))
+            for approval in job.approvals:
+                wait = ApprovalWait(active, approval.sequence, self._ports, self._resources, self._queue_changed)
+                self.ensure(active, f"approval {approval.sequence}", wait.run)
         for step in job.steps:
             if step.phase in FOLLOWED:
                 self.ensure(active, f"step {step.sequence}.{step.attempt}", partial(self._follow, active, step))
@@ -146,9 +152,18 @@ class JobTasks:
         active.source_period = began, self._ports.clock.now()
 
     async def _deadline(self, active: ActiveJob) -> None:
-        deadline_at = active.job.deadline_at or 0.0
-        await self._ports.clock.sleep(max(0.0, deadline_at - self._ports.clock.now()))
-        await active.apply(DeadlinePassed())
+        """A wait for an approval stops the time: the deadline is later behind it. A job that is ending has another."""
+        while active.job.phase in _HAS_A_DEADLINE and not active.job.is_ending:
+            if active.job.waits_for_approval:
+                await active.wait_until(lambda job: not job.waits_for_approval)
+                continue
+            deadline_at = active.job.deadline_at or 0.0
+            left = deadline_at - self._ports.clock.now()
+            if left <= 0:
+                await active.apply(DeadlinePassed())
+                continue
+            waits = active.wait_until(lambda job: job.waits_for_approval)
+            await until(waits, self._ports.clock.sleep(left), name=f"deadline {active.job.id}")
 
     async def _grace(self, active: ActiveJob) -> None:
         await end_grace(active, await self._resources.log(active), self._ports)

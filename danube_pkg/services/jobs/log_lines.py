@@ -3,6 +3,7 @@
 from danube_pkg.core.artifact_downloads import ArtifactUse
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.images.pushed import PushedImage
+from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.report_notes import ReportNote
@@ -12,6 +13,7 @@ from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.reasons import Status
 from danube_pkg.core.repositories.ports import SourceTree
 from danube_pkg.core.repositories.urls import without_login
+from danube_pkg.kit.times import iso
 
 MAX_LINE_LENGTH = 120
 """For text of a pipeline's author in a heading; the whole is in the record."""
@@ -140,6 +142,20 @@ def write_pushed_image(log: JobLog, image: PushedImage) -> None:
 def write_id_token(log: JobLog, audience: str) -> None:
     """The job got an identity token; one line for each audience."""
     log.note(f"id-token:{audience}", 0, f"--- identity token for {audience}")
+
+
+def write_approval(log: JobLog, job: Job, approval: EnvironmentApproval) -> None:
+    """That the job waits for approval of an environment, and what was decided."""
+    key = f"approval:{approval.sequence}:{approval.decided_by}"
+    if not approval.decided_by:
+        environment = job.settings.environment_named(approval.environment)
+        by = f" by {', '.join(environment.approvers[:5])}" if environment is not None and environment.approvers else ""
+        until = f", until {iso(approval.expires_at)}" if environment is not None else ""
+        log.note(key, 0, f"--- waits for approval of {approval.environment}{by}{until}")
+        return
+    how = "rejected" if approval.state is ApprovalState.REJECTED else "approved"
+    why = f": {one_line(approval.reason)}" if approval.reason else ""
+    log.note(key, 0, f"--- {approval.environment} was {how} by {approval.decided_by}{why}")
 
 
 def write_job_end(log: JobLog, job: Job, now: float) -> None:

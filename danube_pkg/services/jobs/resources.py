@@ -5,6 +5,7 @@ from functools import partial
 from danube_pkg.core.jobs.events import SourceOpened
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.repositories.ports import SourceTree
+from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.log_lines import write_source, write_weak_secrets
 from danube_pkg.services.jobs.masks import MaskSource
@@ -46,5 +47,6 @@ class JobResources:
     async def _source_opened(self, active: ActiveJob, source: SourceTree) -> None:
         log = await self.log(active)
         message, author = log.redact(source.commit_message), log.redact(source.commit_author)
-        await active.apply(SourceOpened(source.rule, source.commit_sha, message, author))
+        submodules = tuple(replace(one, repository=log.redact(one.repository)) for one in source.submodules)
+        await active.apply(SourceOpened(source.rule, source.commit_sha, message, author, submodules))
         write_source(log, active.job, source)

@@ -8,13 +8,14 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import Permanent, PlatformError, Retryable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.concurrency import superseded_jobs
-from danube_pkg.core.jobs.events import Admitted, CancelRequested
+from danube_pkg.core.jobs.events import Admitted, CancelRequested, EnvironmentGranted
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.queue import (
     Obstacle,
     QueuePosition,
     StartHistory,
     choose_next,
+    choose_returning,
     queue_position,
     slots_in_use,
 )
@@ -124,13 +125,17 @@ class Scheduler:
         for job_id, newer in superseded_jobs(self._jobs()):
             await self._supersede(job_id, newer)
         self._return_slots()
+        most = self._applied.config.max_concurrent_jobs
+        for job_id, sequence in choose_returning(self._jobs(), most, self._lent):
+            if (active := self._active.get(job_id)) is not None:
+                await self._apply(active, EnvironmentGranted(sequence))
         if self._draining.active:
             return None
         if (held := self._room.obstacle()) is not None and any(one.phase is Phase.QUEUED for one in self._jobs()):
             self._note_hold(held)
             return HELD_SECONDS
         self._note_hold(None)
-        choice = choose_next(self._jobs(), self._applied.config.max_concurrent_jobs, self._history, self._lent)
+        choice = choose_next(self._jobs(), most, self._history, self._lent)
         self._history = choice.history
         for job_id in choice.start:
             if (active := self._active.get(job_id)) is not None:
@@ -151,14 +156,16 @@ class Scheduler:
         return [active.job for active in self._active.values()]
 
     async def _supersede(self, job_id: str, newer: str) -> None:
+        if (active := self._active.get(job_id)) is not None:
+            await self._apply(active, CancelRequested(f"job {newer}", Reason.SUPERSEDED))
+
+    async def _apply(self, active: ActiveJob, event: CancelRequested | EnvironmentGranted) -> None:
         """A failure does not delay the queue: the next round tries again."""
-        active = self._active.get(job_id)
-        if active is None:
-            return
         try:
-            await active.apply(CancelRequested(f"job {newer}", Reason.SUPERSEDED))
+            await active.apply(event)
         except PlatformError as error:
-            _log.warning("job-not-superseded", extra={"fields": {"job": job_id, "cause": str(error)}})
+            fields = {"job": active.job.id, "event": type(event).__name__, "cause": str(error)}
+            _log.warning("job-not-changed", extra={"fields": fields})
 
     async def _admit(self, active: ActiveJob) -> None:
         """Returns when the job is admitted, or does not wait any more."""

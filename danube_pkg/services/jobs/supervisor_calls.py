@@ -1,14 +1,15 @@
-"""Short calls of a step's supervisor, `danube-step`: stop a step, read its output again. follower.py follows a step."""
+"""Short calls of a step's supervisor, `danube-step`: stop, freeze or thaw a step, read its output again. follower.py
+follows a step."""
 
 import asyncio
 import logging
 
-from danube_pkg.core.errors import PlatformError
+from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.jobs.coordination import MAX_OUTPUT_BYTES, StepRequest
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.runtimes.pods import SUPERVISOR, Container, ContainerRole
-from danube_pkg.core.runtimes.supervisor import Ended, FrameParser, Output, Started, StepSpec, encode_request
+from danube_pkg.core.runtimes.supervisor import Ended, FrameParser, Output, Refused, Started, StepSpec, encode_request
 from danube_pkg.services.jobs.output_tail import OutputTail
 from danube_pkg.services.jobs.ports import EnginePorts
 
@@ -48,6 +49,30 @@ async def stop_step(job: Job, step: Step, ports: EnginePorts) -> bool:
         fields = {"job": job.id, "step": step.sequence, "cause": str(error)}
         _log.info("step-not-stopped", extra={"fields": fields})
     return known
+
+
+async def freeze_step(job: Job, step: Step, ports: EnginePorts, *, thaw: bool = False) -> None:
+    """Stop a step's processes until they are continued, which is `thaw`. Its timeout does not run meanwhile. Both may
+    be repeated. Raises PlatformError where that is not certain, and Permanent where the container cannot do it."""
+    verb = "thaw" if thaw else "freeze"
+    spec = StepSpec(step_id=step.id, attempt=step.attempt, key=ports.keys.step_key(step.id, step.attempt))
+    parser, hint = FrameParser(), "danube doctor checks this machine; the job waits all the same"
+    what = f"the container did not {verb} the danubefile's process"
+    stream = await ports.runtime.exec(container_of(job.pod_id, step), (SUPERVISOR, verb))
+    try:
+        await stream.write(encode_request(spec, _BEHIND_EVERY_OUTPUT))
+        async with asyncio.timeout(SILENCE_SECONDS):
+            while data := await stream.read():
+                for frame in parser.feed(data):
+                    if isinstance(frame, Started):
+                        return
+                    if isinstance(frame, Refused):
+                        raise Unavailable("not-frozen", what, cause=frame.message, hint=hint)
+    except TimeoutError as error:
+        raise Unavailable("not-frozen", what, cause="its supervisor did not answer", hint=hint) from error
+    finally:
+        await stream.close()
+    raise Permanent("freeze-unsupported", what, cause="its supervisor is an older one", hint=hint)
 
 
 async def read_output_again(pod_id: str, step: Step, ports: EnginePorts) -> bytes | None:

@@ -480,6 +480,66 @@ class IdToken(_message.Message):
 Global___IdToken: _TypeAlias = IdToken  # noqa: Y015
 
 @_typing.final
+class EnvironmentRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
+    protocol_version: _builtins.int
+    sequence: _builtins.int
+    environment: _builtins.str
+    timeout_seconds: _builtins.int
+    """0: as long as the environment allows"""
+    def __init__(
+        self,
+        *,
+        protocol_version: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        environment: _builtins.str = ...,
+        timeout_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "protocol_version", b"protocol_version", "sequence", b"sequence", "timeout_seconds", b"timeout_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnvironmentRequest: _TypeAlias = EnvironmentRequest  # noqa: Y015
+
+@_typing.final
+class EnvironmentGrant(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    APPROVED_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DEADLINE_AT_FIELD_NUMBER: _builtins.int
+    approved_by: _builtins.str
+    approved_at: _builtins.float
+    """Unix seconds"""
+    reason: _builtins.str
+    """in the user's words"""
+    deadline_at: _builtins.float
+    """of the job, later by the wait"""
+    def __init__(
+        self,
+        *,
+        approved_by: _builtins.str = ...,
+        approved_at: _builtins.float = ...,
+        reason: _builtins.str = ...,
+        deadline_at: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_at", b"approved_at", "approved_by", b"approved_by", "deadline_at", b"deadline_at", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnvironmentGrant: _TypeAlias = EnvironmentGrant  # noqa: Y015
+
+@_typing.final
 class CacheRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -64,6 +64,11 @@ class CoordinatorStub:
                 request_serializer=coordinator__pb2.IdTokenRequest.SerializeToString,
                 response_deserializer=coordinator__pb2.IdToken.FromString,
                 _registered_method=True)
+        self.AskForEnvironment = channel.unary_unary(
+                '/danube.v1.Coordinator/AskForEnvironment',
+                request_serializer=coordinator__pb2.EnvironmentRequest.SerializeToString,
+                response_deserializer=coordinator__pb2.EnvironmentGrant.FromString,
+                _registered_method=True)
         self.RestoreCache = channel.unary_unary(
                 '/danube.v1.Coordinator/RestoreCache',
                 request_serializer=coordinator__pb2.CacheRequest.SerializeToString,
@@ -139,6 +144,13 @@ class CoordinatorServicer:
 
     def IssueIdToken(self, request, context):
         """A signed token by which others know the job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AskForEnvironment(self, request, context):
+        """Waits until users have approved an environment and the job continues, which may take days. The pod is frozen meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -223,6 +235,11 @@ def add_CoordinatorServicer_to_server(servicer, server):
                     servicer.IssueIdToken,
                     request_deserializer=coordinator__pb2.IdTokenRequest.FromString,
                     response_serializer=coordinator__pb2.IdToken.SerializeToString,
+            ),
+            'AskForEnvironment': grpc.unary_unary_rpc_method_handler(
+                    servicer.AskForEnvironment,
+                    request_deserializer=coordinator__pb2.EnvironmentRequest.FromString,
+                    response_serializer=coordinator__pb2.EnvironmentGrant.SerializeToString,
             ),
             'RestoreCache': grpc.unary_unary_rpc_method_handler(
                     servicer.RestoreCache,
@@ -422,6 +439,33 @@ class Coordinator:
             '/danube.v1.Coordinator/IssueIdToken',
             coordinator__pb2.IdTokenRequest.SerializeToString,
             coordinator__pb2.IdToken.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AskForEnvironment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/danube.v1.Coordinator/AskForEnvironment',
+            coordinator__pb2.EnvironmentRequest.SerializeToString,
+            coordinator__pb2.EnvironmentGrant.FromString,
             options,
             channel_credentials,
             insecure,

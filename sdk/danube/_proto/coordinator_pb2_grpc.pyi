@@ -46,6 +46,8 @@ class CoordinatorStub:
     ReadSecret: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.ReadSecretRequest, _coordinator_pb2.Secret]
     IssueIdToken: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.IdTokenRequest, _coordinator_pb2.IdToken]
     """A signed token by which others know the job."""
+    AskForEnvironment: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.EnvironmentRequest, _coordinator_pb2.EnvironmentGrant]
+    """Waits until users have approved an environment and the job continues, which may take days. The pod is frozen meanwhile."""
     RestoreCache: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.CacheRequest, _coordinator_pb2.CacheReply]
     """Puts the files of a cache into the container of its image; returns when that is done."""
     SaveCache: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.CacheRequest, _coordinator_pb2.CacheReply]
@@ -72,6 +74,8 @@ class CoordinatorAsyncStub(CoordinatorStub):
     ReadSecret: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.ReadSecretRequest, _coordinator_pb2.Secret]  # type: ignore[assignment]
     IssueIdToken: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.IdTokenRequest, _coordinator_pb2.IdToken]  # type: ignore[assignment]
     """A signed token by which others know the job."""
+    AskForEnvironment: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.EnvironmentRequest, _coordinator_pb2.EnvironmentGrant]  # type: ignore[assignment]
+    """Waits until users have approved an environment and the job continues, which may take days. The pod is frozen meanwhile."""
     RestoreCache: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.CacheRequest, _coordinator_pb2.CacheReply]  # type: ignore[assignment]
     """Puts the files of a cache into the container of its image; returns when that is done."""
     SaveCache: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.CacheRequest, _coordinator_pb2.CacheReply]  # type: ignore[assignment]
@@ -131,6 +135,14 @@ class CoordinatorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_coordinator_pb2.IdToken, _abc.Awaitable[_coordinator_pb2.IdToken]]:
         """A signed token by which others know the job."""
+
+    @_abc_1.abstractmethod
+    def AskForEnvironment(
+        self,
+        request: _coordinator_pb2.EnvironmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.EnvironmentGrant, _abc.Awaitable[_coordinator_pb2.EnvironmentGrant]]:
+        """Waits until users have approved an environment and the job continues, which may take days. The pod is frozen meanwhile."""
 
     @_abc_1.abstractmethod
     def RestoreCache(

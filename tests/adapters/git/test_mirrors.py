@@ -103,6 +103,10 @@ async def test_submodules_are_fetched_each_with_its_own_credential(
         f"submodule vendor/library: {http.url(library)}, a-token",
         f"submodule deep/inner: {ssh.url(inner)}, a-key",
     ]
+    assert [(one.path, one.repository, one.commit_sha) for one in source.submodules] == [
+        ("vendor/library", http.url(library), git(library.work, "rev-parse", "HEAD")),
+        ("vendor/library/deep/inner", ssh.url(inner), git(inner.work, "rev-parse", "HEAD")),
+    ]
 
 
 class Guard:

@@ -1,8 +1,9 @@
 """What the writer of a job's log does for its masks: it knows where lines begin, and what was emitted last."""
 
 import asyncio
+import errno
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,17 @@ import pytest
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.logs import writer as writer_module
 from danube_pkg.adapters.logs.writer import LogWriter
-from danube_pkg.core.logs.redaction import Patterns, ValueSet
+from danube_pkg.core.errors import StorageUnwritable
+from danube_pkg.core.logs.redaction import (
+    MAX_EXPANSION,
+    MAX_HELD_BYTES,
+    SEARCHED_BYTES,
+    Finder,
+    Patterns,
+    TakesLong,
+    ValueSet,
+    best_finder,
+)
 from danube_pkg.core.logs.token_formats import OWN_LINES, TOKEN_FORMATS
 
 LIMIT = 1 << 30
@@ -96,18 +107,21 @@ HOSTILE = {
 PATTERNS = Patterns(sets=[ValueSet([VALUE, b"a" * 16384, *FIFTY]), ValueSet((), (*OWN_LINES, *TOKEN_FORMATS))])
 
 
+@pytest.mark.parametrize("size", [32_768, 262_144])
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_the_event_loop_masks_nothing_that_takes_long(
-    logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch, name: str
+    logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch, name: str, size: int
 ) -> None:
-    here, mask, in_threads = threading.get_ident(), Patterns.mask, 0
+    """And a thread masks a part at a time, since a search holds the interpreter."""
+    here, mask, in_threads, fed = threading.get_ident(), Patterns.mask, 0, 0
 
     def watched(
         patterns: Patterns, raw: bytes, *, final: bool = False, before: bytes = b"", quick: bool = False
     ) -> tuple[bytes, int]:
-        nonlocal in_threads
+        nonlocal in_threads, fed
         assert quick or threading.get_ident() != here or not raw
         in_threads += not quick
+        fed = fed if quick else max(fed, len(raw))
         return mask(patterns, raw, final=final, before=before, quick=quick)
 
     direct = logs.open("direct", patterns=PATTERNS, limit_bytes=LIMIT)
@@ -117,12 +131,56 @@ async def test_the_event_loop_masks_nothing_that_takes_long(
     log = logs.open("j", patterns=PATTERNS, limit_bytes=LIMIT)
     out = log.step_output(1, 1)
     monkeypatch.setattr(Patterns, "mask", watched)
-    for at in range(0, len(HOSTILE[name]), 32_768):
-        await out.write(at, HOSTILE[name][at : at + 32_768])
+    for at in range(0, len(HOSTILE[name]), size):
+        await out.write(at, HOSTILE[name][at : at + size])
     await out.end()
     await log.close()
     assert in_threads
+    assert fed <= writer_module.PART_BYTES + MAX_HELD_BYTES + len(VALUE) * MAX_EXPANSION
     assert content(logs) == logs.path("direct").read_bytes()
+
+
+async def test_a_full_disk_between_two_parts_loses_no_output(
+    logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = (b"AKIA " + b"x" * 50 + b"\n") * 2500
+    log = logs.open("j", patterns=PATTERNS, limit_bytes=LIMIT)
+    out, append, appended = log.step_output(1, 1), log._append_both, 0
+
+    def full_at_the_second(*words: object) -> None:
+        nonlocal appended
+        appended += 1
+        if appended == 2:
+            raise OSError(errno.ENOSPC, "no space left")
+        append(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(log, "_append_both", full_at_the_second)
+    with pytest.raises(StorageUnwritable):
+        await out.write(0, output)
+    await out.end()
+    await log.close()
+    assert content(logs) == output
+
+
+def test_a_quick_search_ends_where_it_has_found_much() -> None:
+    """Else it would take as long as what it is to avoid: 100 ms for 256 KiB of one letter."""
+    searched: list[int] = []
+
+    def counting(anchors: Sequence[bytes]) -> Finder:
+        find = best_finder()(anchors)
+
+        def counted(output: bytes) -> Sequence[tuple[int, int, int]]:
+            searched.append(len(output))
+            return find(output)
+
+        return counted
+
+    patterns = Patterns(sets=[ValueSet([b"a" * 64], finder=counting)])
+    with pytest.raises(TakesLong):
+        patterns.mask(b"a" * 262_144, quick=True)
+    assert sum(searched) < 2 * SEARCHED_BYTES
+    calm, at = b"b" * (SEARCHED_BYTES - 20), SEARCHED_BYTES - 20
+    assert patterns.mask(calm + b"a" * 64 + b"b" * 100, quick=True) == (calm + b"***" + b"b" * 100, at + 164)
 
 
 async def test_ordinary_output_is_masked_at_once(logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def test_with_what_a_refusal_names_the_service_and_its_files_are_allowed() -> No
             assert policy.decide_target(parse_target(f"{host}:443")).verdict is Verdict.ALLOWED
 
 
-def test_the_line_in_the_log_says_whose_files_are_there() -> None:
+def test_the_line_in_the_log_names_the_service_whose_files_a_host_has() -> None:
     refused = Contact(0.0, "c1", Way.CONNECT, 1, "codeload.github.com", 443, Verdict.REFUSED, EgressReason.NOT_LISTED)
     assert "; github.com has its files there" in note(refused)
 

@@ -2,12 +2,13 @@
 
 import pytest
 
+from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.explanation import explain
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.queue import Obstacle, QueuePosition
 from danube_pkg.core.jobs.reports import CaseStatus, PastResult, ReportCounts, is_flaky, summary_of_tests
 from danube_pkg.core.jobs.trigger import Trigger
-from danube_pkg.core.pipelines import PipelineSettings
+from danube_pkg.core.pipelines import Environment, PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
@@ -113,3 +114,24 @@ def test_a_test_that_failed_and_passed_on_one_commit_is_flaky() -> None:
     assert is_flaky(CaseStatus.FLAKY, [])
     assert not is_flaky(CaseStatus.FAILED, [one, replace(other, commit_sha="beef")])
     assert not is_flaky(CaseStatus.FAILED, [replace(one, commit_sha=""), replace(other, commit_sha="")])
+
+
+def test_a_job_that_waits_for_an_environment_says_who_may_approve_and_until_when() -> None:
+    environment = Environment("production", ("ops", "carol@example.com"))
+    approval = EnvironmentApproval(1, "production", 1_800_000_000.0, 1_800_003_600.0)
+    job = replace(
+        JOB,
+        phase=Phase.RUNNING,
+        status=Status.RUNNING,
+        settings=PipelineSettings("repo", environments=(environment,)),
+        approvals=(approval,),
+    )
+    found = explain(job, None, "")
+    assert found.lines[0].startswith("The job waits for approval of the environment production, since 2")
+    assert found.lines[1].startswith("It may be approved by ops, carol@example.com, until 2")
+    assert found.lines[2] == f"It was started by {job.trigger.actor}, who may not approve it."
+    assert found.hint == f"danube approve {job.id}"
+    decided = replace(approval, state=ApprovalState.APPROVED, decided_by="bob")
+    behind = explain(replace(job, approvals=(decided,)), None, "")
+    assert behind.lines[0] == "bob approved the environment production."
+    assert "as soon as a slot" in behind.lines[1]

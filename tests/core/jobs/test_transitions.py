@@ -143,7 +143,8 @@ def test_the_signal_that_ended_the_danubefiles_process_is_named(number: int, nam
 
 
 def test_every_reason_of_an_end_has_a_hint() -> None:
-    ends_nothing = {Reason.NONE, Reason.QUEUED, Reason.PREPARING, Reason.APPROVAL_REQUIRED, Reason.STOPPED}
+    waiting = {Reason.QUEUED, Reason.PREPARING, Reason.APPROVAL_REQUIRED, Reason.ENVIRONMENT_APPROVAL}
+    ends_nothing = {Reason.NONE, Reason.STOPPED, *waiting}
     assert set(Reason) - ends_nothing - {Reason.SUPERSEDED} == set(HINTS)
 
 

@@ -1,6 +1,7 @@
 """What follows from a job's change. The text of messages and their delivery are tested in
 tests/services/notifications."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.notifications import EmailNotification, Occasion, SlackNotification
 from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.state import PipelineDefinition, State
+from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.trigger import Rebuild, Trigger
 from danube_pkg.core.notifications.commit_statuses import commit_status
+from danube_pkg.core.notifications.messages import document, mail
 from danube_pkg.core.notifications.outbox import OutboxKind, notification_of
 from danube_pkg.core.notifications.rules import (
     NO_FOLLOW_UP,
@@ -101,6 +104,10 @@ def test_only_a_visible_change_gives_a_new_status() -> None:
         (a_job(), "waits in the queue"),
         (a_job(reason=Reason.APPROVAL_REQUIRED), "waits for approval of this commit (needs the level write)"),
         (a_job(Status.RUNNING), "is running"),
+        (
+            a_job(Status.RUNNING, Reason.ENVIRONMENT_APPROVAL, message="waits for approval of production"),
+            "waits for approval of production",
+        ),
         (a_job(Status.SUCCESS, started_at=NOW, finished_at=NOW + 75.4), "succeeded after 75 s"),
         (
             a_job(Status.FAILURE, Reason.STEP_FAILED, message="'Test' failed: exit code 3"),
@@ -150,6 +157,39 @@ def test_occasions(when: tuple[Occasion, ...], status: Status, sent: bool, only_
     state = a_state(notifications=(EmailNotification(("alice@example.org",), when),))
     entries = follow_up(RUNNING, a_job(status), state).outbox
     assert [one.only_after_failure for one in entries] == ([only_after_failure] if sent else [])
+
+
+def waiting(sequence: int) -> Job:
+    approvals = tuple(
+        EnvironmentApproval(one, "production", NOW, NOW + 60, ApprovalState.GRANTED) for one in range(1, sequence)
+    )
+    approvals += (EnvironmentApproval(sequence, "production", NOW, NOW + 60),)
+    message = "waits for approval of production"
+    return a_job(Status.RUNNING, Reason.ENVIRONMENT_APPROVAL, approvals=approvals, message=message)
+
+
+@pytest.mark.parametrize(
+    ("when", "sent"), [((Occasion.APPROVAL,), True), ((Occasion.FAILURE,), False), ((Occasion.ALWAYS,), False)]
+)
+def test_a_wait_for_an_approval_is_reported_once_to_those_who_want_it(when: tuple[Occasion, ...], sent: bool) -> None:
+    state = a_state(notifications=(EmailNotification(("alice@example.org",), when),))
+    asked = waiting(1)
+    entries = follow_up(RUNNING, asked, state).outbox
+    assert len(entries) == sent
+    assert follow_up(asked, replace(asked, trigger=replace(asked.trigger, actor="x")), state) == NO_FOLLOW_UP
+    decided = replace(asked.approvals[0], state=ApprovalState.APPROVED)
+    assert follow_up(asked, replace(asked, approvals=(decided,)), state) == NO_FOLLOW_UP
+    again = follow_up(RUNNING, waiting(2), state).outbox
+    assert [one.notification.approval for one in (*entries, *again)] == ([1, 2] if sent else [])
+
+
+def test_the_message_of_a_wait_says_how_to_decide() -> None:
+    notification = notification_of(waiting(2))
+    sent = mail(notification, "ci@example.org", ("alice@example.org",), "", recovered=False)
+    assert sent["Subject"].startswith("[danube] app waits for approval of production")
+    assert sent["Message-ID"] == "<01j.running.2@danube>"
+    assert "danube approve 01j [--reject]" in sent.get_content()
+    assert json.loads(document(notification, "", recovered=False))["type"] == "job.waiting"
 
 
 def test_a_rebuild_reports_nothing_and_starts_nothing() -> None:

@@ -1,6 +1,7 @@
 """A job with one of everything, whose statement is the example of the buildType's page."""
 
 from danube_pkg.core.artifacts.artifact import Artifact
+from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, attempt_record, file_record, with_record
@@ -9,7 +10,7 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.provenance.statement import JobFacts
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.core.repositories.revisions import Revision
+from danube_pkg.core.repositories.revisions import Revision, SubmoduleCommit
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.core.secrets.secret import SecretUse
 from danube_pkg.kit.digests import digest_of
@@ -19,6 +20,11 @@ AT = 1_796_000_000.0
 ARTIFACT = b"what was built\n"
 LOG_TEXT = b'--- step 1 "build" (node:20)\n'
 LEDGER_TEXT = b'{"job":"01kc0"}\n'
+
+
+APPROVAL = EnvironmentApproval(
+    1, "production", AT + 2, AT + 600, ApprovalState.GRANTED, "grace@example.org", AT + 2, "reviewed"
+)
 
 
 def a_step(sequence: int = 1, image: str = "node:20", digest: str = "sha256:" + "ab" * 32) -> Step:
@@ -39,13 +45,16 @@ def a_step(sequence: int = 1, image: str = "node:20", digest: str = "sha256:" + 
     )
 
 
+LIBRARY = SubmoduleCommit("vendor/library", "https://git.example.org/shop/library.git", "5eed" + "0" * 36)
+
+
 def a_job(*steps: Step, **settings: object) -> Job:
     """A job of those steps in the phase SIGNING, with its records sealed."""
     steps = steps or (a_step(),)
     trigger = Trigger(
         "webhook",
         "github:ada",
-        Revision("c0ffee" + "0" * 34, "refs/heads/main", "main"),
+        Revision("c0ffee" + "0" * 34, "refs/heads/main", "main", submodules=(LIBRARY,)),
         params={"target": "production"},
     )
     pipeline = PipelineSettings(
@@ -70,6 +79,7 @@ def a_job(*steps: Step, **settings: object) -> Job:
         configuration="beef" * 10,
         egress_enforced_by="no-route",
         steps=steps,
+        approvals=(APPROVAL,),
     )
     for step in steps:
         assert step.end is not None

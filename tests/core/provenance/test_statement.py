@@ -49,6 +49,7 @@ def test_in_toto_reads_the_statement_and_slsa_the_predicate() -> None:
     assert provenance.run_details.metadata.started_on.seconds == 1_796_000_001
     assert [one.name for one in provenance.build_definition.resolved_dependencies] == [
         "source",
+        "submodule",
         "configuration",
         "image",
     ]

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -38,7 +39,7 @@ def every_call(label: str, token: str, key: str) -> None:
     def call(method: str, request: object) -> None:
         tried(f"{label}/{method}", lambda: getattr(stub, method)(request, metadata=metadata, timeout=CALL_SECONDS))
 
-    call("ReadSecret", pb.ReadSecretRequest(protocol_version=1, sequence=9001, key=key))
+    call("ReadSecret", pb.ReadSecretRequest(protocol_version=1, sequence=901, key=key))
     call("IssueIdToken", pb.IdTokenRequest(protocol_version=1, sequence=9002, audience="https://example.org"))
     call("RunStep", pb.RunStepRequest(protocol_version=1, sequence=9003, name="forged", command="true"))
     call("StopStep", pb.StopStepRequest(protocol_version=1, sequence=1))
@@ -48,7 +49,7 @@ def every_call(label: str, token: str, key: str) -> None:
     call("RestoreCache", cache)
     call("SaveCache", cache)
     source = pb.FetchSourceRequest(protocol_version=1)
-    tried(f"{label}/FetchSource", lambda: next(stub.FetchSource(source, metadata=metadata, timeout=CALL_SECONDS)))
+    tried(f"{label}/FetchSource", lambda: next(iter(stub.FetchSource(source, metadata=metadata, timeout=CALL_SECONDS))))
     call("Start", pb.StartRequest(protocol_version=1))
     call("Finish", pb.FinishRequest(protocol_version=1, success=True))
 
@@ -77,9 +78,9 @@ def own_calls(targets: dict[str, str]) -> None:
         if (result.status, result.exit_code) == ("failure", 3):
             raise ValueError("what is recorded is answered")
 
-    tried("control-secret", lambda: secret(8001, "OWN"))
-    for number, key in enumerate(("VICTIM", "victim/VICTIM", "../victim/VICTIM", "victim\0VICTIM"), start=8002):
-        tried(f"secret/{key!r}", lambda number=number, key=key: secret(number, key))
+    tried("control-secret", lambda: secret(801, "OWN"))
+    for number, key in enumerate(("VICTIM", "victim/VICTIM", "../victim/VICTIM", "victim\0VICTIM"), start=802):
+        tried(f"secret/{key!r}", partial(secret, number, key))
     ended = targets["ended"]
     for number, (name, file_name) in enumerate(
         (
@@ -89,7 +90,7 @@ def own_calls(targets: dict[str, str]) -> None:
         ),
         start=8010,
     ):
-        tried(f"upload/{number}", lambda number=number, name=name, file=file_name: upload(number, name, file))
+        tried(f"upload/{number}", partial(upload, number, name, file_name))
     tried("record/another-command", other_command)
 
 

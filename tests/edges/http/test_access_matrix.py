@@ -87,6 +87,7 @@ EXPECTED: Mapping[str, str] = {
     "POST /api/v1/jobs/{job}/rebuild": WRITE.replace("200", "409"),
     "GET /api/v1/jobs/{job}/rebuild": READ.replace("200", "409"),
     "POST /api/v1/jobs/{job}/approve": "401 401 404 403 202 202 202 202 202",
+    "POST /api/v1/jobs/{job}/environment": READ.replace("200", "409").replace("403", "409"),
     "GET /api/v1/jobs/{job}/keep": READ,
     "PUT /api/v1/jobs/{job}/keep": WRITE,
     "DELETE /api/v1/jobs/{job}/keep": WRITE,
@@ -147,6 +148,7 @@ BODIES: Mapping[str, object] = {
     "POST /auth/device/token": {"handle": "none"},
     "POST /api/v1/tokens": {"name": "another"},
     "POST /api/v1/jobs/{job}/approve": {"commit_sha": COMMIT},
+    "POST /api/v1/jobs/{job}/environment": {"sequence": 1, "decision": "approve"},
 }
 
 QUERIES = {"GET /api/v1/jobs/{job}/log/search": "?q=line", "GET /api/v1/jobs/{job}/log/time": "?at=0"}

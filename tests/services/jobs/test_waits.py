@@ -13,7 +13,8 @@ from danube_pkg.core.jobs.coordination import StepRequest
 from danube_pkg.core.jobs.explanation import explain
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
-from danube_pkg.core.reasons import Reason
+from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.runtimes.pods import Container
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.loops import Pauses, Timing
@@ -21,6 +22,7 @@ from danube_pkg.services.egress import Egress
 from danube_pkg.services.jobs import job_waits, waits
 from danube_pkg.services.jobs.active_job import ActiveJob
 from tests.fakes.processes import Hang, plays
+from tests.fakes.runtime import FakeRuntime
 from tests.services.stores import PIPELINE
 from tests.support.engine import EngineSetup, open_engine_setup
 from tests.support.waiting import wait_until_async
@@ -66,6 +68,27 @@ async def test_an_unreachable_repository_is_in_the_log_and_the_explanation_and_e
             await reading
         assert (end.value.reference, end.value.cause) == (Reason.SOURCE_UNAVAILABLE, str(UNREACHABLE))
         assert setup.engine.waits_of(active.job.id) == ()
+
+
+async def test_an_unreachable_registry_is_in_the_log_and_ends_the_step_with_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreachable(
+        runtime: FakeRuntime, pod_id: str, image: str, files: object = (), isolation: int = 0
+    ) -> Container:
+        raise Unavailable("registry-unreachable", "registry.test does not answer", cause="connection refused")
+
+    monkeypatch.setattr(FakeRuntime, "ensure_container", unreachable)
+    async with open_engine_setup(tmp_path) as setup:
+        active = await running(setup)
+        request = StepRequest(1, "pulls", "true", "registry.test/app:1", {}, "/workspace", 0, 0, check=True)
+        outcome = await setup.coordination.run_step(active.job.id, request)
+        line = (
+            "waiting for a container of image 'registry.test/app:1': registry.test does not answer: connection refused"
+        )
+        assert line in log_of(setup, active)
+    assert (outcome.end.status, outcome.end.reason) == (Status.FAILURE, Reason.IMAGE_PULL_FAILED)
+    assert "registry.test does not answer: connection refused" in outcome.end.message
 
 
 async def test_a_repository_that_is_reachable_again_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ SUPERSEDED = "superseded by a newer commit, or its pull request was closed"
 PATHS = "skipped by `paths`"
 SEVERAL = "several pipelines"
 APPROVAL = "waits for an approval"
+ENVIRONMENT = "waits in its middle for an environment"
 
 Change = tuple[str, str, str]
 """Job, ref, and the status with its reason."""
@@ -57,6 +58,8 @@ TABLE: list[tuple[str, list[Change], dict[str, str]]] = [
     (PATHS, [("1", SEVEN, "failure"), (SKIP, EIGHT, f"success {SKIPPED}")], {"app/pr": "failure"}),
     (SEVERAL, [("1", MAIN, "failure"), ("2 of api", MAIN, "success")], {"app/push": "failure", "api/push": "success"}),
     (APPROVAL, [("1", SEVEN, f"pending {Reason.APPROVAL_REQUIRED}")], {"app/pr": "pending"}),
+    (ENVIRONMENT, [("1", MAIN, "running"), ("1", MAIN, f"running {Reason.ENVIRONMENT_APPROVAL}")],
+     {"app/push": "running"}),
 ]  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.records import replace
+from tests.core.provenance.facts import LIBRARY
 from tests.core.provenance.test_sbom import CYCLONEDX
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Exit, Print, plays
@@ -81,6 +82,7 @@ async def test_a_green_job_is_stated_with_all_that_was_recorded(tmp_path: Path) 
     machine.commands["try"] = plays(Exit(3))
     async with open_engine_setup(tmp_path, machine) as setup:
         await setup.secrets.set(SecretName(None, "TOKEN"), b"a secret value", "alice")
+        setup.sources.submodules = (LIBRARY,)
         job_id = await running_job(setup)
         request = asked("make")
         await setup.coordination.run_step(job_id, replace(request, image="node:20"))
@@ -97,6 +99,13 @@ async def test_a_green_job_is_stated_with_all_that_was_recorded(tmp_path: Path) 
     definition, details = (statement["predicate"][name] for name in ("buildDefinition", "runDetails"))
     images = [one for one in definition["resolvedDependencies"] if one["name"] == "image"]
     assert [f"sha256:{one['digest']['sha256']}" for one in images] == [fake_digest("node:20")]
+    (submodule,) = (one for one in definition["resolvedDependencies"] if one["name"] == "submodule")
+    assert submodule == {
+        "name": "submodule",
+        "uri": f"git+{LIBRARY.repository}",
+        "digest": {"gitCommit": LIBRARY.commit_sha},
+        "annotations": {"path": "vendor/library"},
+    }
     byproducts = {one["name"]: one for one in details["byproducts"]}
     assert byproducts["job"]["annotations"] == {"status": "success", "reason": ""}
     assert byproducts[f"{job_id}.log"]["digest"]["sha256"] == sha256(log).hexdigest()

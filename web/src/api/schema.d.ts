@@ -789,6 +789,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job}/environment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve or reject the environment that a running job waits for. Only its approvers may.
+         * @description Action: `decide-environment`.
+         */
+        post: operations["postJobEnvironment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{job}/keep": {
         parameters: {
             query?: never;
@@ -2244,13 +2264,15 @@ export interface components {
             egress_enforced_by: string;
             /** @description Its steps, in the order of their numbers. */
             steps: components["schemas"]["StepView"][];
+            /** @description Environments that it asked for, oldest first. */
+            approvals: components["schemas"]["ApprovalView"][];
             /**
              * @description The commit's page at the forge; empty if it is not known, and in events.
              * @default
              */
             commit_url: string;
             /**
-             * @description The actions that the caller may take on it; empty in events.
+             * @description The actions that the caller may take on it, approve-environment and reject-environment among them while it waits for the caller's decision; empty in events.
              * @default []
              */
             may: string[];
@@ -2306,6 +2328,36 @@ export interface components {
             log_begin: number;
             /** @description Byte offset behind its output; 0 until the job has ended. */
             log_end: number;
+        };
+        /** @description An environment that the job asked for in its middle. */
+        ApprovalView: {
+            /** @description Its number in the job. */
+            sequence: number;
+            /** @description The environment's name in the pipeline's YAML. */
+            environment: string;
+            /**
+             * @description waiting: for a decision; approved: the job waits for a slot; granted: it continued; rejected, expired or cancelled: it ended.
+             * @enum {string}
+             */
+            state: "waiting" | "approved" | "granted" | "rejected" | "expired" | "cancelled";
+            /** @description Teams and users who may decide. */
+            approvers: string[];
+            /**
+             * Format: date-time
+             * @description When the job asked.
+             */
+            requested_at: string;
+            /**
+             * Format: date-time
+             * @description When the wait ends without a decision.
+             */
+            expires_at: string;
+            /** @description The user who approved or rejected it; empty before. */
+            decided_by: string;
+            /** @description When; null before. */
+            decided_at: string | null;
+            /** @description Why, in the user's words; may be empty. */
+            reason: string;
         };
         /** @description Why a job waits, or why it failed. */
         Explanation: {
@@ -2411,6 +2463,21 @@ export interface components {
         Approval: {
             /** @description The full hash of the commit that the approver has reviewed. */
             commit_sha: string;
+        };
+        /** @description An approver's decision. */
+        EnvironmentDecision: {
+            /** @description The number of the approval in the job, as the job shows it. */
+            sequence: number;
+            /**
+             * @description approve: the job continues; reject: it ends.
+             * @enum {string}
+             */
+            decision: "approve" | "reject";
+            /**
+             * @description Why, in your words; stored with the job.
+             * @default
+             */
+            reason: string;
         };
         /** @description Whether a job's files are kept, and which were removed. */
         JobRetentionView: {
@@ -3089,6 +3156,8 @@ export interface components {
             phases: {
                 [key: string]: number;
             };
+            /** @description Running jobs that wait for approval of an environment: a restart does not end them, a drain waits for them. */
+            waiting_for_approval: components["schemas"]["AwaitedApprovalView"][];
             /** @description Free space on the disk with the artifacts. */
             disk_free_bytes: number;
             /** @description Size of that disk. */
@@ -3106,6 +3175,20 @@ export interface components {
             by: string;
             /** @description Since when; null if it is not draining. */
             since: string | null;
+        };
+        /** @description A running job that waits for approval of an environment. */
+        AwaitedApprovalView: {
+            /** @description The job's id. */
+            job: string;
+            /** @description Its pipeline. */
+            pipeline: string;
+            /** @description The environment. */
+            environment: string;
+            /**
+             * Format: date-time
+             * @description When the wait ends without a decision.
+             */
+            expires_at: string;
         };
         /** @description How a part of the server is doing. */
         SubsystemView: {
@@ -6261,6 +6344,107 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Approval"];
+            };
+        };
+        responses: {
+            /** @description Accepted; it is not finished yet. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobSummary"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postJobEnvironment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnvironmentDecision"];
             };
         };
         responses: {

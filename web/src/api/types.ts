@@ -10,6 +10,7 @@ export type Run = Schemas["RunView"] & { message?: string };
 export type JobDetail = Schemas["JobDetail"];
 export type JobPage = Schemas["JobPage"];
 export type JobRetention = Schemas["JobRetentionView"];
+export type Approval = Schemas["ApprovalView"];
 export type Step = Schemas["StepView"];
 export type Trigger = Schemas["TriggerView"];
 export type Pipeline = Schemas["PipelineView"];

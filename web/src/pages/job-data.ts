@@ -53,6 +53,11 @@ export function createJobData(id: string, step: Accessor<number | undefined>): J
   return data;
 }
 
+/** What changes whenever a wait for an approval begins, is decided or ends; empty while there is none. */
+function approvalOf(job: JobDetail | undefined): string {
+  return job?.reason === "environment-approval" ? job.message : "";
+}
+
 function followJob(id: string, data: JobData, setConnection: (state: Connection) => void): void {
   // The stream starts when the log's end is known, so that it sends no text that is not shown. It is not stopped when the job
   // finishes, since another stream may report that before the last lines have arrived: the server ends it.
@@ -64,6 +69,9 @@ function followJob(id: string, data: JobData, setConnection: (state: Connection)
       onCleanup(() => stream.close());
     }),
   );
+  // Who may decide about an environment is in the job's own response only.
+  const approval = createMemo(() => approvalOf(data.job.value()));
+  createEffect(on(approval, () => data.job.reload(), { defer: true }));
   // The stream of all jobs also reaches a tab in the background, where the job's own stream is closed.
   onJobs((change) => {
     if (change === null) data.explanation.reload();

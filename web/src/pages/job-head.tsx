@@ -5,14 +5,14 @@ import type { Connection } from "../api/job-list-stream";
 import { isFinished } from "../api/merging";
 import type { Explanation, JobDetail } from "../api/types";
 import { now } from "../kit/clock";
-import { commitTitle, jobSentence, startedBy } from "../parts/job-sentences";
+import { approvalSentence, commitTitle, jobSentence, startedBy } from "../parts/job-sentences";
 import { exact } from "../kit/time";
 import { Action } from "../parts/action";
 import { Icon, STATUS_WORDS, StatusIcon } from "../parts/icons";
 import { ExternalLink } from "../parts/links";
 import { RelativeTime } from "../parts/relative-time";
 
-export type JobVerb = "cancel" | "rerun" | "approve";
+export type JobVerb = "cancel" | "rerun" | "approve" | "environment";
 
 type Act = (verb: JobVerb, body?: unknown) => Promise<void>;
 
@@ -45,6 +45,7 @@ export function JobHead(props: JobHeadProps) {
           <span class="job-hint bad">Connection lost. The log continues where it stopped once the connection is restored.</span>
         </Show>
       </p>
+      <Approvals job={props.job} />
       <Show when={props.job.status === "pending" ? props.explanation : undefined}>
         {(found) => (
           <ul class="job-explanation">
@@ -110,9 +111,28 @@ function Source(props: { job: JobDetail }) {
   );
 }
 
+/** Environments that the job asked for: what it waits for, and who decided when. */
+function Approvals(props: { job: JobDetail }) {
+  return (
+    <Show when={props.job.approvals.length}>
+      <ul class="job-explanation">
+        <For each={props.job.approvals}>
+          {(one) => (
+            <li title={exact(one.decided_at ?? one.requested_at)}>
+              {approvalSentence(one)} <RelativeTime at={one.decided_at ?? one.requested_at} />
+            </li>
+          )}
+        </For>
+      </ul>
+    </Show>
+  );
+}
+
 function Actions(props: { job: JobDetail; act: Act }) {
   const finished = () => isFinished(props.job.status);
   const may = (action: string): boolean => props.job.may.includes(action);
+  const waiting = () => props.job.approvals.find((one) => one.state === "waiting");
+  const decide = (sequence: number, decision: string) => props.act("environment", { sequence, decision });
   const needsApproval = () => props.job.reason === "approval-required" && props.job.status === "pending";
   return (
     <div class="page-actions">
@@ -120,6 +140,25 @@ function Actions(props: { job: JobDetail; act: Act }) {
         {(sha) => (
           <Action icon="check" kind="primary" act={() => props.act("approve", { commit_sha: sha() })}>
             Approve commit
+          </Action>
+        )}
+      </Show>
+      <Show when={may("approve-environment") && waiting()}>
+        {(one) => (
+          <Action icon="check" kind="primary" act={() => decide(one().sequence, "approve")}>
+            Approve {one().environment}
+          </Action>
+        )}
+      </Show>
+      <Show when={may("reject-environment") && waiting()}>
+        {(one) => (
+          <Action
+            icon="stop"
+            kind="danger"
+            confirm={`The job ends, and ${one().environment} is not changed by it.`}
+            act={() => decide(one().sequence, "reject")}
+          >
+            Reject {one().environment}
           </Action>
         )}
       </Show>

@@ -1,5 +1,5 @@
 /** A job's state and trigger as sentences. */
-import type { Job, Trigger } from "../api/types";
+import type { Approval, Job, Trigger } from "../api/types";
 import { duration, secondsBetween } from "../kit/time";
 
 /** "Started manually by alice". */
@@ -21,6 +21,25 @@ export function startedBy(trigger: Trigger): string {
 /** The commit's message; the title of a pull request whose commits were not fetched yet. */
 export function commitTitle(trigger: Trigger): string {
   return trigger.commit_message || (trigger.pull_request?.title ?? "");
+}
+
+/** "production approved by bob@example.com: reviewed". */
+export function approvalSentence(approval: Approval): string {
+  const why = approval.reason ? `: ${approval.reason}` : "";
+  switch (approval.state) {
+    case "waiting":
+      return `Waits for approval of ${approval.environment} by ${approval.approvers.join(", ") || "its user"}`;
+    case "approved":
+      return `${approval.environment} approved by ${approval.decided_by}${why}; waits for a slot`;
+    case "granted":
+      return `${approval.environment} approved by ${approval.decided_by}${why}`;
+    case "rejected":
+      return `${approval.environment} rejected by ${approval.decided_by}${why}`;
+    case "expired":
+      return `No decision about ${approval.environment}`;
+    default:
+      return `${approval.environment} was not decided: the job was ended`;
+  }
 }
 
 /** The state of a job and its cause. `at`: the current time in Unix milliseconds. */

@@ -17,6 +17,9 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import ContainerEnded, PodEvent
 from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
 
+CHECK_SECONDS = 1.0
+"""Between two measurements, each of which reads some lines of every process of the machine."""
+
 PAUSE_FACTOR = 4
 """Between two measurements this many times as long as the last one took."""
 
@@ -27,21 +30,19 @@ _log = logging.getLogger("danube.sandbox")
 
 
 class MemoryGuard:
-    """pods: lists all pods. processes: those of a pod. check_seconds: between two measurements. publish: receives the
-    end of each container, once. together: the limit of all pods in bytes, by default that of the machine."""
+    """pods: lists all pods. processes: those of a pod. publish: receives the end of each container, once. together: the
+    limit of all pods in bytes, by default that of the machine."""
 
     def __init__(
         self,
         pods: Callable[[], Sequence[PodDirectory]],
         processes: Callable[[PodDirectory], Collection[int]],
-        check_seconds: float,
         publish: Callable[[PodEvent], None],
         timing: Timing,
         together: int = 0,
     ) -> None:
         self._pods = pods
         self._processes = processes
-        self._check_seconds = check_seconds
         self._publish = publish
         self._timing = timing
         self._together = together or memory_of_all_pods()
@@ -49,7 +50,7 @@ class MemoryGuard:
 
     async def watch(self) -> None:
         """Runs until cancelled."""
-        pauses = Pauses(self._check_seconds, MAX_PAUSE_SECONDS)
+        pauses = Pauses(CHECK_SECONDS, MAX_PAUSE_SECONDS)
         await for_ever(self._check, Streak("memory-check", self._timing, pauses, log=_log), self._timing)
 
     def close(self) -> None:
@@ -68,7 +69,7 @@ class MemoryGuard:
         causes = await loop.run_in_executor(self._threads, self._causes, [pods[pod_id] for pod_id in limits], limits)
         for pod_id, cause in causes.items():
             self._end(pods[pod_id], cause)
-        return max(self._check_seconds, PAUSE_FACTOR * (self._timing.clock.monotonic() - began))
+        return max(CHECK_SECONDS, PAUSE_FACTOR * (self._timing.clock.monotonic() - began))
 
     def _causes(self, pods: Sequence[PodDirectory], limits: Mapping[str, int]) -> Mapping[str, str]:
         use = MemoryUse({pod.pod_id: self._processes(pod) for pod in pods})

@@ -3,13 +3,13 @@
 What is on a disk too (programs, mapped files) does not count: the kernel takes it back where memory is short.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 _RESIDENT = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
-"""Of /proc/PID/status (proc(5)), which every user may read: pages that processes share count for each of them."""
+"""Lines of /proc/PID/status (proc(5)), which every user may read: pages that processes share count for each."""
 
 _PROPORTIONAL = (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")
-"""Of /proc/PID/smaps_rollup: of a page that processes share each has its part. Reading it walks all pages."""
+"""Lines of /proc/PID/smaps_rollup: each process has its part of a page that it shares. Reading it walks all pages."""
 
 
 class MemoryUse:
@@ -55,7 +55,7 @@ def _proportional(process: int) -> int:
         return _resident(process)
 
 
-def _sum_of(path: str, names: Sequence[bytes]) -> int:
+def _sum_of(path: str, names: tuple[bytes, ...]) -> int:
     """In bytes; 0 for a process that has ended. Raises PermissionError."""
     try:
         with open(path, "rb") as file:

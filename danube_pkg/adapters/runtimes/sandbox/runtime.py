@@ -75,13 +75,7 @@ class SandboxRuntime:
             self._watch.publish,
             Timing(SystemClock()),
         )
-        self._memory = MemoryGuard(
-            self._pods.all,
-            self._pods.processes,
-            settings.workspace_check_seconds,
-            self._watch.publish,
-            Timing(SystemClock()),
-        )
+        self._memory = MemoryGuard(self._pods.all, self._pods.processes, self._watch.publish, Timing(SystemClock()))
         self._egress = PodEgress(settings.namespaces, proxies, self._pods.running_legs)
         self._legs = IsolatedLegs(self._pods, self._containers, self._egress)
         self._sockets = CoordinatorSockets(settings.grpc_directory)

@@ -62,8 +62,13 @@ class OneJob(Resource):
     async def GET(self, request: Request) -> JobDetail:
         """One job with its steps."""
         job, applied = request.job, self.services.applied
-        may = tuple(action for action in Action if can(request.actor, action, request.target))
-        return job_detail(job, may, commit_url(job.settings.repository, applied, job.trigger.revision.commit_sha))
+        may = [str(action) for action in Action if can(request.actor, action, request.target)]
+        if Action.DECIDE_ENVIRONMENT in may:
+            approve, reject = await self.services.decisions.may_decide(job, request.actor)
+            may += ["approve-environment"] * approve + ["reject-environment"] * reject
+        return job_detail(
+            job, tuple(may), commit_url(job.settings.repository, applied, job.trigger.revision.commit_sha)
+        )
 
 
 class JobCancel(Resource):

@@ -25,8 +25,16 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
-from danube_pkg.edges.http.views.system import DrainCancelView, DrainView, RepairView, SubsystemView, SystemView
+from danube_pkg.edges.http.views.system import (
+    AwaitedApprovalView,
+    DrainCancelView,
+    DrainView,
+    RepairView,
+    SubsystemView,
+    SystemView,
+)
 from danube_pkg.kit.times import iso, iso_or_none
+from danube_pkg.services.jobs.environment_decisions import waiting_approval
 
 NEWEST_READ = 50
 """How many of the newest jobs are read to see how jobs end. Few, since pages request this at each change of a job."""
@@ -59,6 +67,11 @@ class System(Resource):
             draining=self._drain_view(),
             max_concurrent_jobs=self.services.applied.config.max_concurrent_jobs,
             phases={str(phase): counts[phase] for phase in Phase if phase is not Phase.CLOSED},
+            waiting_for_approval=tuple(
+                AwaitedApprovalView(job.id, job.pipeline, approval.environment, iso(approval.expires_at))
+                for job in engine.open_jobs
+                if (approval := waiting_approval(job)) is not None
+            ),
             disk_free_bytes=disk.free,
             disk_total_bytes=disk.total,
             subsystems=tuple(

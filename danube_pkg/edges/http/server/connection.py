@@ -270,6 +270,7 @@ class Connection(asyncio.Protocol):
         except TimeoutError:
             slow = BadFraming("request-timeout", "the request did not arrive in time", status=408)
             response = problem(slow, request_id)
+        self._request = None
         if request is None or self._edge.stopping or wire.their_state in _INCOMPLETE:
             sender.persistent = False
         self.deadline = _NEVER
@@ -277,7 +278,7 @@ class Connection(asyncio.Protocol):
         try:
             await sender.send(response, request_id, head_only=request is not None and request.method == "HEAD")
         finally:
-            self._streaming, self._request = False, None
+            self._streaming = False
         if request is not None:
             _log_access(request, response.status, started, request_id)
         return sender.persistent

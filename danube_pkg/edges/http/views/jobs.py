@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from danube_pkg.core.documents.marked import about, rule
+from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import HINTS, Status
@@ -93,6 +94,26 @@ class StepView(Record):
     log_end: Annotated[int, about("Byte offset behind its output; 0 until the job has ended.")]
 
 
+class ApprovalView(Record):
+    """An environment that the job asked for in its middle."""
+
+    sequence: Annotated[int, about("Its number in the job.")]
+    environment: Annotated[str, about("The environment's name in the pipeline's YAML.")]
+    state: Annotated[
+        ApprovalState,
+        about(
+            "waiting: for a decision; approved: the job waits for a slot; granted: it continued; rejected, expired or"
+            " cancelled: it ended."
+        ),
+    ]
+    approvers: Annotated[tuple[str, ...], about("Teams and users who may decide.")]
+    requested_at: Annotated[Time, about("When the job asked.")]
+    expires_at: Annotated[Time, about("When the wait ends without a decision.")]
+    decided_by: Annotated[str, about("The user who approved or rejected it; empty before.")]
+    decided_at: Annotated[Time | None, about("When; null before.")]
+    reason: Annotated[str, about("Why, in the user's words; may be empty.")]
+
+
 class JobDetail(JobSummary):
     """A job with its steps."""
 
@@ -110,8 +131,14 @@ class JobDetail(JobSummary):
         ),
     ]
     steps: Annotated[tuple[StepView, ...], about("Its steps, in the order of their numbers.")]
+    approvals: Annotated[tuple[ApprovalView, ...], about("Environments that it asked for, oldest first.")]
     commit_url: Annotated[str, about("The commit's page at the forge; empty if it is not known, and in events.")] = ""
-    may: Annotated[tuple[str, ...], about("The actions that the caller may take on it; empty in events.")] = ()
+    may: Annotated[
+        tuple[str, ...],
+        about(
+            "The actions that the caller may take on it, approve-environment and reject-environment among them while it waits for the caller's decision; empty in events."
+        ),
+    ] = ()
 
 
 class JobPage(Record):
@@ -149,8 +176,24 @@ def job_detail(job: Job, may: tuple[str, ...] = (), commit_url: str = "") -> Job
         source_rule=job.source_rule,
         egress_enforced_by=job.egress_enforced_by,
         steps=tuple(step_view(step) for step in job.steps if step.sequence != COORDINATOR_SEQUENCE),
+        approvals=tuple(_approval_view(job, one) for one in job.approvals),
         commit_url=commit_url,
         may=may,
+    )
+
+
+def _approval_view(job: Job, approval: EnvironmentApproval) -> ApprovalView:
+    environment = job.settings.environment_named(approval.environment)
+    return ApprovalView(
+        sequence=approval.sequence,
+        environment=approval.environment,
+        state=approval.state,
+        approvers=environment.approvers if environment is not None else (),
+        requested_at=iso(approval.requested_at),
+        expires_at=iso(approval.expires_at),
+        decided_by=approval.decided_by,
+        decided_at=iso_or_none(approval.decided_at),
+        reason=approval.reason,
     )
 
 

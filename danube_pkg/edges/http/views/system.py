@@ -43,6 +43,15 @@ class RepairView(Record):
     what: Annotated[str, about("One sentence about it.")]
 
 
+class AwaitedApprovalView(Record):
+    """A running job that waits for approval of an environment."""
+
+    job: Annotated[str, about("The job's id.")]
+    pipeline: Annotated[str, about("Its pipeline.")]
+    environment: Annotated[str, about("The environment.")]
+    expires_at: Annotated[Time, about("When the wait ends without a decision.")]
+
+
 class SystemView(Record):
     """What the server is doing."""
 
@@ -51,6 +60,12 @@ class SystemView(Record):
     draining: Annotated[DrainView, about("Whether it takes new work.")]
     max_concurrent_jobs: Annotated[int, about("How many jobs may run at once.")]
     phases: Annotated[dict[str, int], about("How many jobs that are not closed are in each phase.")]
+    waiting_for_approval: Annotated[
+        tuple[AwaitedApprovalView, ...],
+        about(
+            "Running jobs that wait for approval of an environment: a restart does not end them, a drain waits for them."
+        ),
+    ]
     disk_free_bytes: Annotated[int, about("Free space on the disk with the artifacts.")]
     disk_total_bytes: Annotated[int, about("Size of that disk.")]
     subsystems: Annotated[tuple[SubsystemView, ...], about("The parts of the server.")]

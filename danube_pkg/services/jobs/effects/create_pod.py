@@ -4,6 +4,7 @@ import logging
 
 from danube_pkg.core.errors import HostLacks, Permanent, Retryable
 from danube_pkg.core.jobs.effects import EffectKind
+from danube_pkg.core.jobs.environment_approvals import LONGEST_WAIT_SECONDS
 from danube_pkg.core.jobs.events import JobEvent, PodFailed, PodReady
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.reasons import Reason, reason_named
@@ -65,6 +66,7 @@ def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
     )
     token = ports.keys.job_token(job.id)
     left = int(job.deadline_at - ports.clock.now()) + settings.grace_seconds if job.deadline_at is not None else 0
+    left += LONGEST_WAIT_SECONDS if settings.environments else 0  # a cluster cannot raise the limit of a pod later
     return PodSpec(
         job.pod_id,
         job.id,

@@ -11,6 +11,7 @@ from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.services.jobs.active_job import ActiveJob
+from danube_pkg.services.jobs.approval_waits import thaw
 from danube_pkg.services.jobs.log_lines import write_stopping
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
@@ -37,6 +38,8 @@ class StopSteps:
 
     async def perform(self, active: ActiveJob) -> JobEvent:
         log = await self._resources.log(active)
+        if active.job.approvals:
+            await thaw(active, self._ports)
         for step in active.job.open_steps:
             if step.sequence == COORDINATOR_SEQUENCE and active.job.outcome is Status.SUCCESS:
                 continue

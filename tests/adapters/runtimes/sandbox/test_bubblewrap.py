@@ -59,11 +59,13 @@ def test_only_what_the_pods_user_cannot_reach_is_staged(tmp_path: Path) -> None:
         bubblewrap.Mount(Path("/usr/share"), "/writable", writable=True),
         bubblewrap.Mount(Path("/usr/share"), "/mapped", owners=("0 1 1", "0 1 1")),
         bubblewrap.Mount(link, "/link"),
+        bubblewrap.Mount(Path("/none-such/file"), "/file"),
     ]
     program = Path("/usr/bin/bwrap")
     sources, stages, found = launch._staged(mounts, program, staged=True)
-    assert sources == ["/usr", "/mnt/0", "/etc/passwd", "/mnt/1", "/mnt/2", "/mnt/3", "/mnt/4"]
+    assert sources == ["/usr", "/mnt/0", "/etc/passwd", "/mnt/1", "/mnt/2", "/mnt/3", "/mnt/4", "/mnt/5"]
     staged = ["--stage", str(tmp_path), "--stage", "/mnt/tools", "--stage", "/usr/share"]
-    assert stages == [*staged, "--mapped", "/usr/share", "0 1 1", "0 1 1", "--stage", str(link), "--stage", "/usr/bin"]
-    assert found == Path("/mnt/5/bwrap")
+    staged += ["--mapped", "/usr/share", "0 1 1", "0 1 1", "--stage", str(link), "--stage", "/none-such/file"]
+    assert stages == [*staged, "--stage", "/usr/bin"]
+    assert found == Path("/mnt/6/bwrap")
     assert launch._staged(mounts, program, staged=False) == ([str(one.source) for one in mounts], [], program)

@@ -100,7 +100,7 @@ async def test_connections_of_a_pod(sockets: CoordinatorSockets, tmp_path: Path)
 
 
 async def test_the_server_knows_whose_pod_a_connection_is_from(sockets: CoordinatorSockets, tmp_path: Path) -> None:
-    """Of gRPC's own name for the peer, as the coordinators' server reads it."""
+    """The name that gRPC has for the peer says it, as the coordinators' server reads it."""
     peers: list[str] = []
 
     async def call(messages: AsyncIterator[bytes], context: Any) -> bytes:
@@ -117,7 +117,7 @@ async def test_the_server_knows_whose_pod_a_connection_is_from(sockets: Coordina
     for pod in ("first", "second"):
         with short(await new_pod(sockets, tmp_path, pod)) as name:
             async with grpc.aio.insecure_channel(f"unix:{name}") as channel:
-                await channel.stream_unary("/danube/Call")(iter([b""]))
+                await channel.stream_unary("/danube/Call", None, None)(iter([b""]))
     await server.stop(0)
     found = [PodAddresses().job_at(peer_name(peer) or "") for peer in peers]
     assert found == ["job-of-first", "job-of-second"]

@@ -316,6 +316,12 @@ async def test_isolated_legs_have_the_egress_of_their_pod(out: EgressPods) -> No
         (process,) = out.setup.processes()
         os.kill(process, signal.SIGKILL)
         await wait_until_async(lambda: out.setup.processes() not in ([process], []), SECONDS, "another proxy")
+        async with asyncio.timeout(SECONDS):
+            while job_of(worker.pod_id) not in await out.setup.proxies.served():
+                continue
+            connect = f"import socket; socket.create_connection(('127.0.0.1', {PROXY_PORT}))"
+            while (await out.pods.python(leg, connect))[0]:
+                continue  # the network of a leg is opened after that of its pod
         assert await out.python(leg, program) == "200\n403\n"
         assert await out.python(worker, program) == "200\n403\n"
     verdicts = [contact.verdict for contact in out.ledger(worker)]
