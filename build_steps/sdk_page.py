@@ -48,10 +48,15 @@ CALLS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("secrets.get", secrets.get),
     ("secrets.get_bytes", secrets.get_bytes),
     ("artifacts.upload", artifacts.upload),
+    ("artifacts.download", artifacts.download),
     ("artifacts.on_failure", artifacts.on_failure),
     ("cache", cache),
     ("hash_files", hash_files),
     ("reports.junit", reports.junit),
+    ("reports.coverage", reports.coverage),
+    ("reports.summary", reports.summary),
+    ("reports.annotation", reports.annotation),
+    ("reports.annotations", reports.annotations),
 )
 """In the order in which authors meet them."""
 
@@ -63,6 +68,7 @@ TYPES: tuple[type[Any], ...] = (
     Leg,
     LegResult,
     reports.ReportSummary,
+    reports.CoverageSummary,
     StepFailed,
     MatrixFailed,
     DanubeError,

@@ -7,9 +7,11 @@ from danube_pkg.adapters.blobs.content import ContentDirectory
 from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.disk.probe import DirectoryDisk
 from danube_pkg.adapters.keys.identity import IdentityKeyFile
+from danube_pkg.adapters.keys.signing import is_signed_by
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import (
     SqliteArtifacts,
+    SqliteArtifactUses,
     SqliteCaches,
     SqliteCacheUses,
     SqliteProvenance,
@@ -30,6 +32,7 @@ from danube_pkg.edges.grpc.network import NetworkListener
 from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tallies import Tally
+from danube_pkg.services.artifact_downloads import ArtifactDownloads
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.caches import Caches, CacheStorage
 from danube_pkg.services.egress import Egress, NetworkEgress
@@ -137,7 +140,8 @@ def build_engine(
     id_tokens = _id_tokens(store, external_url)
     tokens = build_registry_tokens(runtime.image_options, store, observer.applied, engine)
     builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, logins, tokens)
-    coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens, builds, caches)
+    downloads = _downloads(store, artifacts, statements)
+    coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens, builds, caches, downloads)
     exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
         engine,
@@ -199,7 +203,15 @@ def _statements(
     uses: SqliteCacheUses,
 ) -> Statements:
     pushed, reads = SqlitePushedImages(store.database), SqliteSecrets(store.database)
-    return Statements(signed, kept, pushed, reads, uses, store.signing, context, artifacts)
+    downloads = SqliteArtifactUses(store.database)
+    return Statements(signed, kept, pushed, reads, uses, downloads, store.signing, context, artifacts)
+
+
+def _downloads(store: Store, artifacts: Artifacts, statements: Statements) -> ArtifactDownloads:
+    uses = SqliteArtifactUses(store.database)
+    return ArtifactDownloads(
+        store.jobs, store.pipelines, artifacts, statements, uses, store.signing, is_signed_by, store.clock
+    )
 
 
 def _id_tokens(store: Store, external_url: str) -> IdTokens:
@@ -227,6 +239,7 @@ def _ports(
         sources=sources,
         egress=egress,
         reports=SqliteReports(store.database),
+        notes=SqliteReports(store.database),
         clock=store.clock,
         timing=store.timing,
         new_id=store.new_id,

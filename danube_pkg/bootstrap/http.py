@@ -156,6 +156,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         artifacts=jobs.artifacts,
         caches=jobs.caches,
         reports=SqliteReports(store.database),
+        notes=SqliteReports(store.database),
         builds=jobs.builds,
         statements=jobs.statements,
         exports=jobs.exports,

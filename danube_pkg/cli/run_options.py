@@ -86,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run-as-root", action="store_true", help="as run_as_root of a pipeline: root runs steps in the image host"
     )
+    parser.add_argument("--step", metavar="NAME", help="run this step alone, with the services around it")
     parser.add_argument("--raw", action="store_true", help="keep control sequences other than colours")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
 
@@ -159,6 +160,7 @@ def _pipeline(options: argparse.Namespace, named: PipelineFile | None, directory
         settings=replace(
             settings,
             script=script or settings.script,
+            only_step=options.step or "",
             image=options.image or settings.image,
             max_duration_seconds=options.timeout or settings.max_duration_seconds,
             environment={**settings.environment, **key_values(options.env, "env")},

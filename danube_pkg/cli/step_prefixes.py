@@ -1,7 +1,7 @@
 """Whose a line of a log is: where the lines of parallel steps alternate, each gets the name of its step before it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from danube_pkg.cli.output import one_line
 
@@ -28,6 +28,46 @@ def step_prefixes(sections: Sequence[Mapping[str, Any]], steps: Sequence[Mapping
         return f"[{_short(names.get(step, f'step {step}'), width):<{width}}] " if step in mixed else ""
 
     return prefix
+
+
+class LivePrefixes:
+    """The same for a log that arrives: each line of a step that runs beside others gets the name of its step."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+        self._owner: int | None = None
+        self._at_start = True
+
+    def learn(self, sequence: int, name: str) -> None:
+        """The name of a step."""
+        self._names[sequence] = _short(one_line(name), PREFIX_LENGTH)
+
+    def text(self, text: str, step: int | None) -> str:
+        """step: whose the text is; None while no others run, 0 for Danube's own lines. The rest of a line that another
+        step interrupts begins a line of its own."""
+        parts = []
+        if text and step != self._owner and not self._at_start and None not in (step, self._owner):
+            parts.append("\n")
+            self._at_start = True
+        prefix = f"[{self._names.get(step, f'step {step}')}] " if step else ""
+        for line in _lines(text):
+            parts.append(f"{prefix}{line}" if self._at_start else line)
+            self._at_start = line.endswith("\n")
+        self._owner = step if text else self._owner
+        return "".join(parts)
+
+
+def live_prefixes(stream: TextIO, wanted: bool | None, *, raw: bool) -> LivePrefixes | None:
+    """None where another program reads the lines, which are as they were printed. wanted: None for the default."""
+    if raw or wanted is False or not (wanted or stream.isatty()):
+        return None
+    return LivePrefixes()
+
+
+def _lines(text: str) -> list[str]:
+    """Each with its line feed; a carriage return alone ends no line."""
+    *whole, rest = text.split("\n")
+    return [*(f"{line}\n" for line in whole), *([rest] if rest else [])]
 
 
 def _short(name: str, width: int) -> str:

@@ -56,10 +56,20 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "get_bytes": "(key: str) -> bytes",
     },
     "artifacts": {
+        "download": "(name: str, *, job: str | None = None, pipeline: str | None = None, branch: str | None = None, "
+        "path: str = '.', allow_untrusted: bool = False) -> Path",
         "on_failure": "(path: str, name: str) -> None",
         "upload": "(path: str, *, name: str, sbom: str | None = None) -> None",
     },
-    "reports": {"junit": "(path: str, *, fail: bool = False, required: bool = True) -> ReportSummary"},
+    "reports": {
+        "CoverageSummary": "",
+        "ReportSummary": "",
+        "annotation": "(message: str, *, file: str = '', line: int = 0, level: str = 'error') -> None",
+        "annotations": "(found: Sequence[Mapping[str, str | int]]) -> None",
+        "coverage": "(path: str, *, name: str = 'coverage', required: bool = True) -> CoverageSummary",
+        "junit": "(path: str, *, fail: bool = False, required: bool = True) -> ReportSummary",
+        "summary": "(markdown: str) -> None",
+    },
     "ctx": {
         "branch": "",
         "commit_sha": "",

@@ -66,6 +66,8 @@ class PipelineSettings(Record):
     concurrency_group: str | None = None
     """A template; "" for a group of the pipeline's own, None for no group."""
     cancel_in_progress: bool = False
+    only_step: str = ""
+    """The option of `danube run --step`: the name of the one step that runs; "" for all. A server never sets it."""
     cache: bool = True
     """Whether its jobs restore and save caches."""
     environments: tuple[Environment, ...] = ()

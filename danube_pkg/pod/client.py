@@ -21,9 +21,11 @@ from danube._process import refuse_in_child
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorStub
 from danube._results import SERVER_LOST, StepResult
-from danube._session import CacheCall, Chunks, Grant, StepCall
+from danube._session import CacheCall, Chunks, DownloadCall, Grant, NoteCall, StepCall
 
 from danube_pkg.kit.backoff import Backoff
+from danube_pkg.pod.downloads import write_download
+from danube_pkg.pod.only_step import OnlyStep
 from danube_pkg.pod.own_process import monotonic, now, pause, say
 
 PROTOCOL_VERSION = 1
@@ -98,6 +100,7 @@ class CoordinatorClient:
         self._approvals = 0
         """Waits for approvals, which do not count for the deadline."""
         self._context: Mapping[str, Any] = {}
+        self.only_step = OnlyStep("")
 
     @property
     def context(self) -> Mapping[str, Any]:
@@ -122,6 +125,7 @@ class CoordinatorClient:
         request = pb.StartRequest(protocol_version=PROTOCOL_VERSION)
         response = self._repeat(lambda: self._stub.Start(request, metadata=self._metadata))
         self._deadline_at = response.deadline_at
+        self.only_step = OnlyStep(response.only_step)
         self._context = {
             **{field.name: getattr(response, field.name) for field in response.DESCRIPTOR.fields},
             "params": dict(response.params),
@@ -138,6 +142,9 @@ class CoordinatorClient:
         self._repeat(once)
 
     def run_step(self, call: StepCall) -> StepResult:
+        if not self.only_step.wants(call):
+            say(f"step {call.name!r} is left out: --step {self.only_step.name}")
+            return StepResult(call.name, "success", 0, 0.0, message="left out", sequence=call.sequence, raw_output=b"")
         request = pb.RunStepRequest(
             protocol_version=PROTOCOL_VERSION,
             sequence=call.sequence,
@@ -196,6 +203,27 @@ class CoordinatorClient:
             cases=cases,
         )
         self._repeat(lambda: self._stub.ReportTests(request, metadata=self._metadata))
+
+    def add_note(self, call: NoteCall) -> None:
+        coverage = call.coverage
+        request = pb.Note(
+            protocol_version=PROTOCOL_VERSION,
+            sequence=call.sequence,
+            summary=call.summary,
+            coverage=pb.Coverage(
+                name=coverage.name,
+                covered=coverage.covered,
+                total=coverage.total,
+                files=[pb.FileCoverage(file=file, covered=done, total=all_) for file, done, all_ in coverage.files],
+            )
+            if coverage is not None
+            else None,
+            annotations=[
+                pb.Annotation(level=one.level, message=one.message, file=one.file, line=one.line)
+                for one in call.annotations
+            ],
+        )
+        self._repeat(lambda: self._stub.AddNote(request, metadata=self._metadata))
 
     def read_secret(self, sequence: int, key: str) -> bytes:
         request = pb.ReadSecretRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence, key=key)
@@ -292,6 +320,23 @@ class CoordinatorClient:
 
         with self._uploads:
             self._repeat(call)
+
+    def download(self, call: DownloadCall, directory: Path) -> Path:
+        request = pb.DownloadRequest(
+            protocol_version=PROTOCOL_VERSION,
+            sequence=call.sequence,
+            name=call.name,
+            job=call.job,
+            pipeline=call.pipeline,
+            branch=call.branch,
+            allow_untrusted=call.allow_untrusted,
+        )
+
+        def fetch(write: Callable[[Iterator[pb.ArtifactPart]], None]) -> None:
+            self._repeat(lambda: write(iter(self._stub.DownloadArtifact(request, metadata=self._metadata))))
+
+        with self._uploads:
+            return write_download(call.name, call.sequence, directory, fetch)
 
     def finish(self, *, success: bool, reason: str = "", message: str = "", step: int = 0) -> None:
         request = pb.FinishRequest(

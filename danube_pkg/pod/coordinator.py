@@ -75,7 +75,9 @@ def _work(client: CoordinatorClient, workspace: Path) -> Outcome:
     except (DanubeError, BadSource, OSError) as error:
         return Outcome("source-unavailable", f"the source could not be fetched: {error}")
     _session.enter(client)
-    return run_script(workspace, str(client.context["script"]))
+    outcome = run_script(workspace, str(client.context["script"]))
+    problem = client.only_step.problem
+    return Outcome("script-error", problem) if problem and not outcome.reason else outcome
 
 
 if __name__ == "__main__":

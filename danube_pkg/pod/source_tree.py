@@ -50,7 +50,15 @@ def unpack(chunks: Iterator[bytes], workspace: Path) -> None:
         raise BadSource(f"the archive cannot be read: {error}") from error
 
 
-def _unpack(chunks: Iterator[bytes], workspace: Path) -> None:
+def unpack_artifact(chunks: Iterator[bytes], directory: Path) -> None:
+    """Unpack the archive of a directory, as `artifacts.upload` makes it, into an empty directory. Raises BadSource."""
+    try:
+        _unpack(chunks, directory, with_hard_links=True)
+    except (tarfile.TarError, ValueError) as error:
+        raise BadSource(f"the archive cannot be read: {error}") from error
+
+
+def _unpack(chunks: Iterator[bytes], workspace: Path, *, with_hard_links: bool = False) -> None:
     with tarfile.open(fileobj=_Stream(chunks), mode="r|", bufsize=256 * 1024) as archive:  # type: ignore[call-overload]
         directories: list[tuple[Path, int]] = []
         for member in archive:
@@ -63,6 +71,8 @@ def _unpack(chunks: Iterator[bytes], workspace: Path) -> None:
             elif member.issym():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.symlink_to(member.linkname)
+            elif member.islnk() and with_hard_links:
+                os.link(_path(workspace, member.linkname), path, follow_symlinks=False)
             elif member.isreg():
                 _write(archive, member, path)
             else:

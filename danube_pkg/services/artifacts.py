@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from hashlib import sha256
+from unicodedata import is_normalized
 
 from danube_pkg.core.artifacts.artifact import MAX_ARTIFACT_BYTES, MAX_NAME_LENGTH, Artifact, ArtifactBounds
 from danube_pkg.core.artifacts.ports import ArtifactStore
@@ -13,7 +14,13 @@ from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.provenance.sbom import MAX_JOB_SBOM_BYTES, MAX_SBOM_BYTES, Sbom, read_sbom
 from danube_pkg.kit.clock import Clock
 
-_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.@+-]{{0,{MAX_NAME_LENGTH - 1}}}")
+_NAME = re.compile(rf"\w(?:[\w .,@+()-]{{0,{MAX_NAME_LENGTH - 2}}}[\w@+)-])?")
+"""Letters and digits of any language, blanks and some signs: what every file system and every shell in quotes takes."""
+
+MAX_NAME_BYTES = 220
+"""A file's name has at most 255, with an ending."""
+
+_ENDING = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
 
 class Artifacts:
@@ -165,11 +172,14 @@ async def _collected(chunks: AsyncIterator[bytes], parts: list[bytes]) -> AsyncI
 
 
 def _check_name(name: str, file_name: str) -> None:
-    if not _NAME.fullmatch(name) or file_name not in (name, f"{name}.tar.gz"):
+    is_name = _NAME.fullmatch(name) and len(name.encode()) <= MAX_NAME_BYTES and is_normalized("NFC", name)
+    ending = file_name.removeprefix(name)
+    if not is_name or not (ending in ("", ".tar.gz") or (file_name != ending and _ENDING.fullmatch(ending))):
         raise Invalid(
             "artifact-name-invalid",
             f"{name!r} cannot name an artifact",
-            cause=f"a name is 1 to {MAX_NAME_LENGTH} letters, digits and _.@+- and does not begin with a dot",
+            cause=f"a name is 1 to {MAX_NAME_LENGTH} letters, digits, blanks and _.,@+()- with a letter or digit first, and at"
+            f" most {MAX_NAME_BYTES} bytes",
             hint='artifacts.upload("dist/", name="packages")',
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from danube import _process
@@ -15,7 +16,7 @@ class StepCall:
     """A validated call of `step.run`. shell: "" for `/bin/sh -e`. leg: the name of the matrix' leg that it belongs to.
     isolation: the number of that leg's own containers; 0 for those of the job. retry_delay_seconds: the pause before
     each further attempt. retry_on: exit codes and reasons after which there is one; empty for any failure.
-    cleanup: it may also run while the job is ending."""
+    cleanup: it may also run while the job is ending. is_service: other steps need it."""
 
     sequence: int
     name: str
@@ -32,6 +33,7 @@ class StepCall:
     retry_delay_seconds: int = 0
     retry_on: tuple[str, ...] = ()
     cleanup: bool = False
+    is_service: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,48 @@ class CacheCall:
     paths: tuple[str, ...]
     fallback: tuple[str, ...]
     image: str
+
+
+@dataclass(frozen=True)
+class DownloadCall:
+    """A validated call of `artifacts.download`: an artifact of a job, or of a pipeline's newest successful job."""
+
+    sequence: int
+    name: str
+    job: str
+    pipeline: str
+    branch: str
+    allow_untrusted: bool
+
+
+@dataclass(frozen=True)
+class AnnotationCall:
+    """A validated annotation."""
+
+    level: str
+    message: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class CoverageCall:
+    """Lines that were run, and that could be. files: file, covered and all lines of each that is named."""
+
+    name: str
+    covered: int
+    total: int
+    files: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class NoteCall:
+    """What `reports.summary`, `coverage` or `annotations` reports."""
+
+    sequence: int
+    summary: str
+    coverage: CoverageCall | None
+    annotations: tuple[AnnotationCall, ...]
 
 
 @dataclass(frozen=True)
@@ -70,12 +114,14 @@ class Session(Protocol):
     def next_sequence(self, kind: str) -> int: ...
     def run_step(self, call: StepCall) -> StepResult: ...
     def stop_step(self, sequence: int) -> None: ...
+    def add_note(self, call: NoteCall) -> None: ...
     def report_tests(self, sequence: int, report: JunitReport) -> None: ...
     def read_secret(self, sequence: int, key: str) -> bytes: ...
     def id_token(self, sequence: int, audience: str) -> str: ...
     def ask_for_environment(self, sequence: int, environment: str, timeout_seconds: int) -> Grant: ...
     def restore_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
     def save_cache(self, call: CacheCall) -> tuple[str, str, int]: ...
+    def download(self, call: DownloadCall, directory: Path) -> Path: ...
     def upload(self, sequence: int, name: str, file_name: str, chunks: "Chunks", describes: str = "") -> None: ...
 
 

@@ -1,8 +1,10 @@
 """Streams files of the workspace to the server, as artifacts of the job."""
 
+import glob
 import gzip
 import io
 import os
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,6 +46,8 @@ def keep_of(workspace: Path, path: str, name: str, describes: str = "") -> None:
             f"no file or directory matches {path!r}",
             hint="the path is relative to /workspace; list it in a step: ls -la",
         )
+    if len(found) == 1 and os.path.islink(found[0]) and not glob.has_magic(path):
+        found = [_target(workspace, found[0], path)]
     if not any(os.path.isfile(file) or os.path.isdir(file) or os.path.islink(file) for file in found):
         raise DanubeError(
             "artifact-no-file",
@@ -59,8 +63,23 @@ def keep_of(workspace: Path, path: str, name: str, describes: str = "") -> None:
     def chunks() -> Iterator[bytes]:
         return _file_chunks(found[0]) if single else _archive_chunks(workspace, found)
 
-    file_name = name if single else f"{name}.tar.gz"
+    ending = Path(found[0]).suffix if single and glob.has_magic(path) else ""
+    file_name = f"{name}{_kept(ending, name)}" if single else f"{name}.tar.gz"
     session.upload(session.next_sequence("artifact"), name, file_name, chunks, describes)
+
+
+def _target(workspace: Path, link: str, path: str) -> str:
+    """What a link leads to that is named itself: kept as a link it would be of no use. Raises DanubeError."""
+    refuse_outside("artifact-outside", workspace, [Path(link)], followed=True)
+    if not os.path.exists(link):
+        what = f"{path!r} is a link that leads nowhere"
+        raise DanubeError("artifact-missing", what, hint="list it in a step: ls -la")
+    return os.path.realpath(link)
+
+
+def _kept(ending: str, name: str) -> str:
+    """The ending of the only file that a pattern matches, which the name of the artifact need not have."""
+    return ending if re.fullmatch(r"\.[A-Za-z0-9]{1,16}", ending) and not name.endswith(ending) else ""
 
 
 def _file_chunks(path: str) -> Iterator[bytes]:

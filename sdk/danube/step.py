@@ -15,7 +15,7 @@ from danube._pipeline import check_shell, checked_environment
 from danube._results import StepFailed, StepHandle, StepResult, wait_for_one
 from danube._retry import Retry, checked_retry
 from danube._retry import retry as retry
-from danube._session import StepCall, current, default_environment, default_shell
+from danube._session import Session, StepCall, current, default_environment, default_shell
 from danube._texts import check_texts, check_whole_numbers
 from danube._uploads import attach_sbom
 
@@ -182,7 +182,7 @@ def service(
     """
     check_texts("step-invalid", {"ready": "" if ready is None else ready})
     check_whole_numbers("step-invalid", {"ready_seconds": ready_seconds})
-    handle = _start(command, name, image, env, working_directory, shell, None, 0, True)
+    handle = _start(command, name, image, env, working_directory, shell, None, 0, True, is_service=True)
     try:
         if ready is not None:
             _wait_until_ready(handle, name, ready, image, env, working_directory, ready_seconds)
@@ -212,7 +212,8 @@ def _wait_until_ready(
 ) -> None:
     """Raises StepFailed for a service that ends meanwhile, or is not ready in time."""
     loop = f"until {ready}\ndo sleep 0.2\ndone"
-    probe = _start(loop, f"{name} is ready", image, env, working_directory, None, seconds, 0, False)
+    title = f"{name} is ready"
+    probe = _start(loop, title, image, env, working_directory, None, seconds, 0, False, is_service=True)
     wait_for_one([service, probe])
     if not probe.done:
         probe.stop()
@@ -245,6 +246,7 @@ def _start(
     check: bool,
     *,
     cleanup: bool = False,
+    is_service: bool = False,
 ) -> StepHandle:
     session, leg = current(), current_leg()
     texts = {"the command": command, "name": name or "", "image": image or ""}
@@ -272,7 +274,16 @@ def _start(
         retry_delay_seconds=again.delay_seconds,
         retry_on=again.on,
         cleanup=cleanup,
+        is_service=is_service,
     )
+    handle = _begin(session, call)
+    if leg is not None:
+        leg.watch(handle)
+    return handle
+
+
+def _begin(session: Session, call: StepCall) -> StepHandle:
+    """Run a step in a thread of its own."""
     future: Future[StepResult] = Future()
     without_end = _open_steps.without_end
     without_end[call.sequence] = call.name
@@ -288,16 +299,13 @@ def _start(
             future.set_result(result)
 
     threading.Thread(target=work, name=f"step {call.sequence}", daemon=True).start()
-    handle = StepHandle(
+    return StepHandle(
         call.name,
         future,
-        check,
+        call.check,
         on_refusal=lambda: without_end.pop(call.sequence, None),
         on_stop=lambda: session.stop_step(call.sequence),
     )
-    if leg is not None:
-        leg.watch(handle)
-    return handle
 
 
 def _check(command: str, shell: str | None, timeout_seconds: int | None) -> None:

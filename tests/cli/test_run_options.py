@@ -14,6 +14,7 @@ from danube_pkg.cli.run_directories import KEEP_FILE, KEPT_RUNS, list_runs, tidy
 from danube_pkg.cli.run_options import MAX_SECONDS, RunRequest, add_arguments, run_request
 from danube_pkg.cli.shown_tree import CopyReport
 from danube_pkg.core.errors import Invalid
+from danube_pkg.core.pipelines import GRACE_SECONDS
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Network
 from danube_pkg.kit.ids import sortable_id
 
@@ -109,6 +110,12 @@ def test_a_copy_that_takes_long_is_named(seconds: float, line: str) -> None:
     report.close(stream)
     assert stream.getvalue().startswith(line)
     assert bool(stream.getvalue()) == bool(line)
+
+
+def test_one_step_of_a_run_is_named(tree: Path) -> None:
+    assert request(str(tree), "--step", "Tests").pipeline.settings.only_step == "Tests"
+    assert request(str(tree)).pipeline.settings.only_step == ""
+    assert request(str(tree)).pipeline.settings.grace_seconds == GRACE_SECONDS
 
 
 def test_kept_runs_outlive_the_last_few_and_are_cleaned(tmp_path: Path) -> None:

@@ -32,16 +32,17 @@ def test_the_page_has_a_danubefile_for_each_of_its_parts() -> None:
         "Service",
         "Context",
         "Failures",
+        "Clean up",
         "Secrets",
         "Artifacts",
         "Components",
         "Caches",
         "Reports",
+        "More reports",
         "Parallel",
         "Matrix",
         "Release",
         "Deployment",
-        "Clean up",
     }
     assert set(whole(PAGE)) == parts
 

@@ -9,7 +9,7 @@ from typing import Any
 from danube._errors import DanubeError
 from danube._junit import JunitReport
 from danube._results import StepResult
-from danube._session import CacheCall, Chunks, Grant, StepCall
+from danube._session import CacheCall, Chunks, DownloadCall, Grant, NoteCall, StepCall
 
 CONTEXT: Mapping[str, Any] = {
     "branch": "main",
@@ -43,6 +43,7 @@ class RecordingSession:
         self.unknown_stops = 0
         self.leg_workspaces = ""
         self.reports: dict[int, JunitReport] = {}
+        self.notes: list[NoteCall] = []
         self._stopped: dict[int, threading.Event] = {}
         self.asked: list[tuple[int, str, int]] = []
         self.cached: dict[str, str] = {}
@@ -50,6 +51,7 @@ class RecordingSession:
         self.saved: list[CacheCall] = []
         self.uploads: dict[str, tuple[str, Chunks]] = {}
         self.described: dict[str, str] = {}
+        self.downloads: list[tuple[DownloadCall, Path]] = []
 
     @property
     def workspace(self) -> str:
@@ -77,6 +79,9 @@ class RecordingSession:
 
     def report_tests(self, sequence: int, report: JunitReport) -> None:
         self.reports[sequence] = report
+
+    def add_note(self, call: NoteCall) -> None:
+        self.notes.append(call)
 
     def stop_of(self, sequence: int) -> threading.Event:
         """Set once the step is stopped."""
@@ -108,6 +113,10 @@ class RecordingSession:
     def save_cache(self, call: CacheCall) -> tuple[str, str, int]:
         self.saved.append(call)
         return "stored", call.key, 1
+
+    def download(self, call: DownloadCall, directory: Path) -> Path:
+        self.downloads.append((call, directory))
+        return directory / call.name
 
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks, describes: str = "") -> None:
         self.uploads[name] = (file_name, chunks)

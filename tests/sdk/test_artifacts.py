@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from danube._session import DownloadCall
 
 from danube import DanubeError, StepResult, artifacts, step
 from danube_pkg.kit.trees import remove_tree
@@ -165,3 +166,61 @@ def test_a_link_in_an_archive_is_kept_as_a_link(session: RecordingSession, tree:
     (tree / "outside").symlink_to("/etc/passwd")
     artifacts.upload(path, name="dist")
     assert members(session.uploaded("dist"))[name].linkname == "/etc/passwd"
+
+
+def test_a_named_link_is_followed_within_the_workspace(session: RecordingSession, tree: Path) -> None:
+    (tree / "current").symlink_to("sub")
+    (tree / "dangling").symlink_to("gone")
+    artifacts.upload("dist/current", name="current")
+    assert list(members(session.uploaded("current"))) == [".", "c.bin"]
+    with pytest.raises(DanubeError, match="a link that leads nowhere") as refusal:
+        artifacts.upload("dist/dangling", name="x")
+    assert refusal.value.reference == "artifact-missing"
+
+
+def test_a_download_names_its_source_and_its_place(session: RecordingSession, tmp_path: Path) -> None:
+    assert artifacts.download("dist", pipeline="build", branch="main", path="in") == tmp_path / "in" / "dist"
+    artifacts.download("dist", job="01i", allow_untrusted=True)
+    assert session.downloads == [
+        (DownloadCall(1, "dist", "", "build", "main", False), tmp_path / "in"),
+        (DownloadCall(2, "dist", "01i", "", "", True), tmp_path / "."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "reference"),
+    [
+        ("dist", ".", "artifact-in-the-way"),
+        ("..", ".", "artifact-in-the-way"),
+        ("a/b", ".", "artifact-in-the-way"),
+        ("dist", "../elsewhere", "artifact-outside"),
+        ("dist", "out", "artifact-outside"),
+    ],
+)
+def test_a_download_replaces_nothing_and_stays_in_the_workspace(
+    session: RecordingSession, tmp_path: Path, name: str, path: str, reference: str
+) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "out").symlink_to("/tmp")
+    with pytest.raises(DanubeError) as refusal:
+        artifacts.download(name, pipeline="build", path=path)
+    assert refusal.value.reference == reference
+    assert session.downloads == []
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "file_name"),
+    [
+        ("*.txt", "texts", "texts.txt"),  # one match: it keeps its ending
+        ("*.txt", "texts.txt", "texts.txt"),
+        ("a.txt", "texts", "texts"),
+        ("*.md", "notes", "notes.tar.gz"),
+    ],
+)
+def test_the_only_file_of_a_pattern_keeps_its_ending(
+    session: RecordingSession, tmp_path: Path, path: str, name: str, file_name: str
+) -> None:
+    for file in ("a.txt", "b.md", "c.md"):
+        (tmp_path / file).write_text(file)
+    artifacts.upload(path, name=name)
+    assert session.uploads[name][0] == file_name

@@ -158,7 +158,20 @@ async def test_a_job_that_is_ending_keeps_no_artifact(setup: ArtifactSetup) -> N
     assert not (setup.path / "artifacts" / JOB.id).exists()
 
 
-@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "../up", "x" * 129, "two words", "-dash"])
+@pytest.mark.parametrize("name", ["two words", "bericht ü", "v1.2 (linux)", "ファイル", "x" * 128, "a"])
+async def test_a_name_is_as_people_give_it(setup: ArtifactSetup, name: str) -> None:
+    await setup.upload(b"content", name)
+    await setup.upload(b"other", "of a pattern", file_name="of a pattern.txt")
+    assert await setup.kept(name) == b"content"
+    assert await setup.kept("of a pattern") == b"other"
+    with pytest.raises(Invalid, match="cannot name"):
+        await setup.upload(b"x", "z", file_name="another.txt")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".hidden", "a/b", "../up", "x" * 129, "ä" * 111, " first", "last ", "last.", "a\nb", "-dash", "u\u0308"],
+)
 async def test_an_invalid_name_is_refused(setup: ArtifactSetup, name: str) -> None:
     with pytest.raises(Invalid, match="cannot name an artifact"):
         await setup.upload(b"content", name)

@@ -126,6 +126,10 @@ class CrashingLogs:
         self._process.touch("log.read")
         return self.real.read_now(job_id, begin, end)
 
+    def owners(self, job_id: str, begin: int, end: int) -> Sequence[tuple[int, int]]:
+        self._process.touch("log.read")
+        return self.real.owners(job_id, begin, end)
+
     def time_at(self, job_id: str, offset: int) -> float | None:
         self._process.touch("log.read")
         return self.real.time_at(job_id, offset)

@@ -5,8 +5,10 @@ A working tree consists of its tracked files, as they are now, and of untracked 
 status` shows the same changes in the pod as outside; `.git` itself is never copied.
 """
 
+import contextlib
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dulwich.ignore import IgnoreFilterManager
@@ -55,7 +57,7 @@ def write_working_tree(path: Path, tar: TreeTar, temporary: Path) -> None:
         write_directory(path, tar)
         return
     with repo:
-        tracked = {name.decode("utf-8", "surrogateescape") for name in repo.open_index()}
+        tracked = _tracked(repo)
         untracked = set(_walk(path, IgnoreFilterManager.from_repo(repo)))
         directories: set[str] = set()
         for name in sorted(tracked | untracked):
@@ -69,6 +71,27 @@ def write_working_tree(path: Path, tar: TreeTar, temporary: Path) -> None:
         if _has_head(repo):
             head = resolve_local(repo, "", str(path))
             Checkout(repo.object_store, head.commit_sha, temporary, files=False).write(tar, branch=head.branch)
+
+
+def state_of_files(path: Path) -> Mapping[str, tuple[int, int]]:
+    """Time and size of each file of a working tree, or of a plain directory. Raises as `write_directory`."""
+    repo = open_local(path)
+    if repo is None:
+        names = set(_walk(path, None))
+    else:
+        with repo:
+            names = _tracked(repo) | set(_walk(path, IgnoreFilterManager.from_repo(repo)))
+    found = {}
+    for name in names:
+        with contextlib.suppress(OSError):  # a tracked file that is deleted, or one that vanishes meanwhile
+            state = os.lstat(path / name)
+            if not stat.S_ISDIR(state.st_mode):
+                found[name] = state.st_mtime_ns, state.st_size
+    return found
+
+
+def _tracked(repo: Repo) -> set[str]:
+    return {name.decode("utf-8", "surrogateescape") for name in repo.open_index()}
 
 
 def _has_head(repo: Repo) -> bool:

@@ -128,7 +128,9 @@ class Archive:
         if "manifest.json" in self._parts:
             return self._saved_by_docker(platform)
         if "index.json" not in self._parts:
-            raise _unreadable(self._path, "it has neither an index.json nor a manifest.json")
+            hint = f"of docker save: docker save NAME -o FILE; a plain root file system: danube image import {self._path} NAME"
+            cause = "it has neither an index.json nor a manifest.json"
+            raise ImageUnavailable(f"{self._path} is not an archive of images", cause=cause, hint=hint)
         return self._layout(platform)
 
     def _document(self, name: str) -> bytes:

@@ -130,6 +130,9 @@ class FileJobLogs:
         parts = [(0, self.size(job_id))] if step is None else self._index.ranges(path, step)
         return search_log(path, parts, text, begin, limit, match_case)
 
+    def owners(self, job_id: str, begin: int, end: int) -> Sequence[tuple[int, int]]:
+        return self._index.owners(self.path(job_id), begin, end)
+
     def time_at(self, job_id: str, offset: int) -> float | None:
         """When the byte at that offset was written, in Unix seconds."""
         return self._index.time_at(self.path(job_id), offset)

@@ -64,17 +64,21 @@ class LogIndex:
     def time_at(self, log: Path, offset: int) -> float | None:
         """When the byte at that offset was written, in Unix seconds."""
         with _opened(log) as (descriptor, count):
-            low, high = 0, count
-            while low < high:
-                middle = (low + high) // 2
-                record = _record(descriptor, middle)
-                if record is None or record.begin > offset:
-                    high = middle
-                elif record.end <= offset:
-                    low = middle + 1
-                else:
-                    return record.time_us / 1e6
-        return None
+            record = _record(descriptor, _record_at(descriptor, count, offset))
+        return record.time_us / 1e6 if record is not None and record.begin <= offset < record.end else None
+
+    def owners(self, log: Path, begin: int, end: int) -> list[tuple[int, int]]:
+        """Offset and step of each run of bytes of one step in a range; step 0 for lines of Danube itself."""
+        found: list[tuple[int, int]] = []
+        with _opened(log) as (descriptor, count):
+            for number in range(_record_at(descriptor, count, begin), count):
+                record = _record(descriptor, number)
+                if record is None or record.begin >= end:
+                    break
+                step = record.step if record.kind is RecordKind.OUTPUT else 0
+                if record.end > max(begin, record.begin) and (not found or found[-1][1] != step):
+                    found.append((max(begin, record.begin), step))
+        return found
 
 
 @contextmanager
@@ -88,6 +92,19 @@ def _opened(log: Path) -> Iterator[tuple[int, int]]:
         yield descriptor, os.fstat(descriptor).st_size // RECORD_BYTES
     finally:
         os.close(descriptor)
+
+
+def _record_at(descriptor: int, count: int, offset: int) -> int:
+    """The number of the first record that ends behind an offset."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        record = _record(descriptor, middle)
+        if record is None or record.end > offset:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def _record(descriptor: int, number: int) -> IndexRecord | None:

@@ -1,7 +1,7 @@
 """SQLite: one noun a file. The only place that knows SQL."""
 
 from danube_pkg.adapters.store.access import SqliteAccess
-from danube_pkg.adapters.store.artifacts import SqliteArtifacts
+from danube_pkg.adapters.store.artifacts import SqliteArtifacts, SqliteArtifactUses
 from danube_pkg.adapters.store.audit import SqliteAudit
 from danube_pkg.adapters.store.caches import SqliteCaches, SqliteCacheUses
 from danube_pkg.adapters.store.configuration import SqliteConfiguration
@@ -24,6 +24,7 @@ from danube_pkg.adapters.store.tokens import SqliteTokens
 __all__ = [
     "Database",
     "SqliteAccess",
+    "SqliteArtifactUses",
     "SqliteArtifacts",
     "SqliteAudit",
     "SqliteCacheUses",

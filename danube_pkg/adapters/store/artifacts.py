@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
+from danube_pkg.core.artifact_downloads import ArtifactUse
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.errors import Conflict
 
@@ -59,6 +60,40 @@ class SqliteArtifacts:
     async def load_artifact(self, job_id: str, name: str) -> Artifact | None:
         rows = self._database.read("SELECT * FROM artifacts WHERE job_id = ? AND name = ?", job_id, name)
         return _artifact(rows[0]) if rows else None
+
+
+class SqliteArtifactUses:
+    """`core.artifact_downloads.ArtifactUses`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_use(self, use: ArtifactUse) -> None:
+        values = (
+            use.job_id, use.sequence, use.name, use.file_name, use.sha256, use.size_bytes, use.source_job, use.pipeline,
+            use.ref, use.trusted, use.at,
+        )  # fmt: skip
+        sql = f"INSERT OR REPLACE INTO artifact_uses VALUES ({', '.join('?' * len(values))})"
+        await self._database.write(lambda connection: connection.execute(sql, values) and None)
+
+    async def list_uses(self, job_id: str) -> Sequence[ArtifactUse]:
+        rows = self._database.read("SELECT * FROM artifact_uses WHERE job_id = ? ORDER BY sequence", job_id)
+        return [
+            ArtifactUse(
+                job_id=row["job_id"],
+                sequence=row["sequence"],
+                name=row["name"],
+                file_name=row["file_name"],
+                sha256=row["sha256"],
+                size_bytes=row["size_bytes"],
+                source_job=row["source_job"],
+                pipeline=row["pipeline"],
+                ref=row["ref"],
+                trusted=bool(row["trusted"]),
+                at=row["at"],
+            )
+            for row in rows
+        ]
 
 
 def _artifact(row: sqlite3.Row) -> Artifact:

@@ -320,6 +320,20 @@ ALTER TABLE steps ADD COLUMN cleanup INTEGER NOT NULL DEFAULT 0;
     """
 ALTER TABLE jobs ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]';
 """,
+    """
+CREATE TABLE artifact_uses (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, name TEXT NOT NULL,
+    file_name TEXT NOT NULL, sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL, source_job TEXT NOT NULL,
+    pipeline TEXT NOT NULL, ref TEXT NOT NULL, trusted INTEGER NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (job_id, sequence)
+) STRICT, WITHOUT ROWID;
+""",
+    """
+CREATE TABLE report_notes (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, note TEXT NOT NULL,
+    PRIMARY KEY (job_id, sequence)
+) STRICT, WITHOUT ROWID;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -1,10 +1,12 @@
-"""The SQL of tests that reports name."""
+"""The SQL of tests that reports name, and of summaries, coverage and annotations."""
 
 import sqlite3
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
+from danube_pkg.core.jobs.report_notes import ReportNote
 from danube_pkg.core.jobs.reports import HISTORY_JOBS, CaseStatus, JobReport, PastResult, ReportedTest
+from danube_pkg.kit.records import decode_json, encode_json
 
 _PAST = """
 SELECT jobs.id AS job_id, json_extract(jobs.trigger, '$.revision.commit_sha') AS commit_sha, EXISTS (
@@ -23,7 +25,7 @@ ORDER BY CASE status WHEN 'failed' THEN 0 WHEN 'flaky' THEN 1 ELSE 2 END,
 
 
 class SqliteReports:
-    """`core.jobs.reports.ReportStore`."""
+    """`core.jobs.reports.ReportStore`, `core.jobs.report_notes.ReportNotes`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -42,6 +44,15 @@ class SqliteReports:
             )
 
         await self._database.write(write)
+
+    async def add_note(self, job_id: str, note: ReportNote) -> None:
+        values = (job_id, note.sequence, encode_json(note).decode())
+        sql = "INSERT INTO report_notes (job_id, sequence, note) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        await self._database.write(lambda connection: connection.execute(sql, values) and None)
+
+    async def list_notes(self, job_id: str) -> Sequence[ReportNote]:
+        rows = self._database.read("SELECT note FROM report_notes WHERE job_id = ? ORDER BY sequence", job_id)
+        return [decode_json(row["note"], ReportNote) for row in rows]
 
     async def list_cases(self, job_id: str) -> Sequence[ReportedTest]:
         rows = self._database.read(_CASES, job_id)

@@ -8,6 +8,7 @@ login`.
 
 import argparse
 import asyncio
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from danube_pkg import __version__
 from danube_pkg.adapters.images.archives import open_archive
+from danube_pkg.adapters.images.root_archives import write_root_image
 from danube_pkg.bootstrap.coordinator_image import push_image, write_coordinator_image
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.cli.file_output import copy_output
@@ -28,6 +30,8 @@ from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.times import iso
 
+COPY_BYTES = 1024**2
+
 BY_HAND = ImageRequester("", Network.HOST, ())
 """A user pulls with what this machine reaches."""
 
@@ -36,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, act, text in (
         ("load", _load, "load images from an archive of docker save, or an OCI archive"),
+        ("import", _import, "make an image of a root file system in a tar archive"),
         ("list", _list, "list the images on this machine"),
         ("pull", _pull, "pull an image from its registry"),
         ("remove", _remove, "remove an image that no job uses"),
@@ -44,6 +49,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         if name == "load":
             command.add_argument("file", metavar="FILE", help="the archive, plain or compressed with gzip or zstd")
             command.add_argument("--name", metavar="NAME", help="the image's name (the one in the file)")
+        elif name == "import":
+            command.add_argument(
+                "file",
+                metavar="ROOT.tar",
+                help="the archive, plain or compressed with gzip or zstd; - for standard input",
+            )
+            command.add_argument("image", metavar="NAME", help="the image's name, for example debian-local")
         elif name != "list":
             command.add_argument("image", metavar="NAME", help="for example node:20")
         if name == "pull":
@@ -132,6 +144,26 @@ async def _load(options: argparse.Namespace, store: ImageOptions) -> int:
             names = [_names(one, options.name, path, count=len(found)) for one in found]
             made = [image for one, wanted in zip(found, names, strict=True) for image in await images.load(one, wanted)]
     _print(made, "loaded", as_json=options.json)
+    return 0
+
+
+async def _import(options: argparse.Namespace, store: ImageOptions) -> int:
+    async with open_images(store) as images:
+        await images.open()
+        with tempfile.TemporaryDirectory(dir=store.directory) as scratch:
+            root, archive = Path(options.file), Path(scratch) / "image.tar"
+            if options.file == "-":
+                root = Path(scratch) / "root.tar"
+                with root.open("wb") as file:
+                    shutil.copyfileobj(sys.stdin.buffer, file, COPY_BYTES)
+            elif not root.is_file():
+                raise Invalid("file-missing", f"there is no file {root}", hint="danube image import ROOT.tar NAME")
+            with archive.open("w+b") as file:
+                write_root_image(root, file, options.image, images.platform)
+            with open_archive(archive, store.directory) as opened:
+                (found,) = opened.images(images.platform)
+                made = await images.load(found, [options.image])
+    _print(made, "imported", as_json=options.json)
     return 0
 
 

@@ -13,7 +13,7 @@ from danube_pkg.cli.job_names import JOB_HELP, job_id
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
 from danube_pkg.cli.output import print_json, say
 from danube_pkg.cli.servers import add_server_arguments
-from danube_pkg.cli.step_prefixes import Prefix, step_prefixes
+from danube_pkg.cli.step_prefixes import LivePrefixes, Prefix, live_prefixes, step_prefixes
 from danube_pkg.kit.terminal import VisibleText
 
 MAX_HITS = 1000
@@ -46,7 +46,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     client = ApiClient(options)
     if options.follow:
-        return follow_to_end(client, job_id(client, options.job), as_json=options.json, raw=options.raw)
+        return follow_to_end(
+            client, job_id(client, options.job), as_json=options.json, raw=options.raw, prefix=options.prefix
+        )
     if options.grep is not None:
         return _grep(client, options)
     query = f"?step={options.step}" if options.step is not None else ""
@@ -135,29 +137,42 @@ def _say_started(client: ApiClient, job: Mapping[str, Any], as_json: bool) -> No
 
 
 def follow_to_end(
-    client: ApiClient, job: str, *, as_json: bool, raw: bool = False, first: Callable[[], None] = lambda: None
+    client: ApiClient,
+    job: str,
+    *,
+    as_json: bool,
+    raw: bool = False,
+    prefix: bool | None = None,
+    first: Callable[[], None] = lambda: None,
 ) -> int:
     """Print a job's log as it grows; returns 0 if the job succeeded, else 1. Waits for a server that is restarted. An
     interrupt ends this command and not the job. first: what is done before, which may be interrupted too."""
     try:
         first()
-        return _follow_to_end(client, job, as_json=as_json, raw=raw)
+        prefixes = live_prefixes(sys.stdout, prefix, raw=raw)
+        return _follow_to_end(client, job, prefixes, as_json=as_json, raw=raw)
     except KeyboardInterrupt:
         hint = f"danube logs -f {job} follows it, danube cancel {job} ends it"
         say(f"\ndanube: the job {job} continues: {hint}", file=sys.stderr)
         raise
 
 
-def _follow_to_end(client: ApiClient, followed: str, *, as_json: bool, raw: bool) -> int:
+def _follow_to_end(client: ApiClient, followed: str, prefixes: LivePrefixes | None, *, as_json: bool, raw: bool) -> int:
     printer, events = LivePrinter(sys.stdout, raw=raw), JsonPrinter(sys.stdout)
     job = None
     for event in client.follow(f"/api/v1/jobs/{quote(followed)}/events"):
         if event.name in ("job", "snapshot"):
             job = event.data
+        if prefixes is not None:
+            for step in (
+                event.data["steps"] if event.name == "snapshot" else [event.data] if event.name == "step" else ()
+            ):
+                prefixes.learn(step["sequence"], step["name"])
         if as_json:
             events.event(event.name, event.data)
         elif event.name == "log":
-            printer.text(event.data["text"])
+            text = event.data["text"]
+            printer.text(text if prefixes is None else prefixes.text(text, event.data.get("step")))
     printer.close()
     if job is None:
         return 1

@@ -6,6 +6,7 @@ runs are kept. If a run was killed, the next one removes what is left of its pod
 
 import argparse
 import asyncio
+import codecs
 import secrets as randomness
 import signal
 import sys
@@ -35,7 +36,9 @@ from danube_pkg.cli.run_directories import (
     tidy_caches,
 )
 from danube_pkg.cli.run_options import RunRequest, add_arguments, run_request
+from danube_pkg.cli.run_watch import run_watching
 from danube_pkg.cli.shown_tree import ShownWorkingTree
+from danube_pkg.cli.step_prefixes import live_prefixes
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.errors import Conflict, Retryable
 from danube_pkg.core.jobs.job import Job
@@ -70,6 +73,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
     runs = parser.add_mutually_exclusive_group()
     runs.add_argument("--keep", action="store_true", help="keep this run's log and artifacts until danube run --clean")
+    parser.add_argument("--watch", action="store_true", help="run again after each change of a file, until Ctrl-C")
     runs.add_argument("--list", action="store_true", help="list the kept runs instead")
     runs.add_argument("--clean", action="store_true", help="remove all kept runs and all caches instead")
 
@@ -87,9 +91,11 @@ def main(options: argparse.Namespace) -> int:
     request = run_request(options, settings.runtime.host_paths if settings is not None else ())
     _note_unused_pipeline(options, request)
     try:
+        if options.watch:
+            return run_watching(request.directory, lambda: asyncio.run(_run(request, known, options)))
         return asyncio.run(_run(request, known, options))
     except KeyboardInterrupt:
-        say("danube: interrupted before the first step", file=sys.stderr)
+        say("danube: interrupted while no step was running", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
@@ -183,16 +189,23 @@ async def _watch(
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, interrupt, number)
         printer, events = LivePrinter(sys.stdout, raw=raw), JsonPrinter(sys.stdout)
-        latest = job
+        latest, prefixes = job, live_prefixes(sys.stdout, None, raw=raw)
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         async with follow_job(run.jobs.engine, run.jobs.logs, job.id) as changes:
             async for change in changes:
                 if isinstance(change, LogPart):
                     watched.printed.feed(change.data)
                     if as_json:
                         events.event("log", {"text": change.data.decode(errors="replace")})
-                    else:
+                    elif prefixes is None:
                         printer.feed(change.data)
+                    else:
+                        for data, owner in change.runs():
+                            printer.text(prefixes.text(decoder.decode(data), owner))
                     continue
+                if prefixes is not None:
+                    for step in change.steps:
+                        prefixes.learn(step.sequence, step.name)
                 if as_json:
                     _print_changes(events, latest, change)
                 latest = change

@@ -64,6 +64,7 @@ class JobContext(Record):
     default_image: str
     job_url: str
     upstream_job_id: str = ""
+    only_step: str = ""
 
 
 class StepRequest(Record):

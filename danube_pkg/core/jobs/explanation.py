@@ -36,14 +36,20 @@ def summary_of(job: Job) -> str:
     return f"{job.pipeline}, commit {revision.commit_sha[:12]}{where}{author}{message}"
 
 
-def explain(job: Job, waiting: QueuePosition | None, draining_by: str, outside: Sequence[str] = ()) -> Diagnosis:
+def explain(
+    job: Job,
+    waiting: QueuePosition | None,
+    draining_by: str,
+    outside: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> Diagnosis:
     """waiting: for a job that waits. draining_by: the user who drains the server, "" where it is not draining.
-    outside: sentences about what a job that has started waits for."""
+    outside: sentences about what a job that has started waits for. notes: about what it has reported."""
     if job.phase is Phase.QUEUED and waiting is not None:
         return _waiting(job, waiting, draining_by)
     if not job.status.ended:
         return _running(job, outside)
-    return _ended(job)
+    return _ended(job, notes)
 
 
 def _waiting(job: Job, waiting: QueuePosition, draining_by: str) -> Diagnosis:
@@ -133,11 +139,11 @@ def _awaiting(job: Job, approval: EnvironmentApproval, outside: Sequence[str]) -
     return Diagnosis((*lines, *outside), f"danube approve {job.id}")
 
 
-def _ended(job: Job) -> Diagnosis:
+def _ended(job: Job, notes: Sequence[str]) -> Diagnosis:
     if job.status is Status.SUCCESS:
         count = sum(step.sequence != COORDINATOR_SEQUENCE for step in job.steps)
         first = f"The job succeeded: {_count(count, 'step')}, each with an authentic record of its end."
-        return Diagnosis((first, *_tests(job)))
+        return Diagnosis((first, *_tests(job), *notes))
     lines = [f"The job ended as {job.status}{f' ({job.reason})' if job.reason else ''}."]
     if job.message:
         lines.append(f"{job.message[0].upper()}{job.message[1:]}.")
@@ -146,7 +152,7 @@ def _ended(job: Job) -> Diagnosis:
             sentence = f"Step {step.sequence} {step.name!r} {describe_end(step.end)}."
             if sentence.lower() not in (line.lower() for line in lines):
                 lines.append(sentence)
-    lines += _tests(job)
+    lines += [*_tests(job), *notes]
     if job.cancelled_by:
         lines.append(f"It was ended by {job.cancelled_by}.")
     return Diagnosis(tuple(lines), HINTS.get(job.reason, ""))

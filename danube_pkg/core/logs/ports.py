@@ -107,6 +107,11 @@ class JobLogs(Protocol):
 
     def size(self, job_id: str, *, step: int | None = None) -> int: ...
 
+    def owners(self, job_id: str, begin: int, end: int) -> Sequence[tuple[int, int]]:
+        """Whose the bytes of a range are: offsets at which those of a step begin, with the step, and 0 for lines of
+        Danube itself. In order, from `begin` on."""
+        ...
+
     def time_at(self, job_id: str, offset: int) -> float | None:
         """When the byte at that offset was written, in Unix seconds."""
         ...

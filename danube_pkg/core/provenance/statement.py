@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
+from danube_pkg.core.artifact_downloads import ArtifactUse
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.caches.cache import CacheUse
 from danube_pkg.core.images.pushed import PushedImage
@@ -37,7 +38,7 @@ _GIT_HASHES = (40, 64)
 class JobFacts(Record):
     """All that a statement is made from. secrets: the job's reads. configuration: URL of the configuration repository,
     "" where there is none. runtime: its name. version: Danube's. is_local: see `builder_of`. images: those that the job
-    pushed. caches: those that it restored."""
+    pushed. caches: those that it restored. downloads: artifacts of other jobs that it got."""
 
     job: Job
     artifacts: Sequence[Artifact]
@@ -48,6 +49,7 @@ class JobFacts(Record):
     is_local: bool = False
     images: Sequence[PushedImage] = ()
     caches: Sequence[CacheUse] = ()
+    downloads: Sequence[ArtifactUse] = ()
 
 
 def statement_of(facts: JobFacts) -> bytes:
@@ -77,7 +79,7 @@ def _definition(facts: JobFacts) -> dict[str, Any]:
         "buildType": BUILD_TYPE,
         "externalParameters": _external(facts.job),
         "internalParameters": _internal(facts),
-        "resolvedDependencies": [*_sources(facts), *_images(facts.job), *_caches(facts)],
+        "resolvedDependencies": [*_sources(facts), *_images(facts.job), *_caches(facts), *_downloads(facts)],
     }
 
 
@@ -178,6 +180,22 @@ def _caches(facts: JobFacts) -> Iterator[dict[str, Any]]:
             "uri": f"urn:danube:job:{use.source_job}",
             "digest": {"sha256": use.sha256},
             "annotations": {"cache": use.name, "key": use.key, "ref": use.ref, "exact": use.exact},
+        }
+
+
+def _downloads(facts: JobFacts) -> Iterator[dict[str, Any]]:
+    """Each artifact of another job that the job got."""
+    for use in facts.downloads:
+        yield {
+            "name": "artifact",
+            "uri": f"urn:danube:job:{use.source_job}",
+            "digest": {"sha256": use.sha256},
+            "annotations": {
+                "file": use.file_name,
+                "pipeline": use.pipeline,
+                "ref": use.ref,
+                "trusted": use.trusted,
+            },
         }
 
 

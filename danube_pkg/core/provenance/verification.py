@@ -109,6 +109,19 @@ def signed_statement(
     return Verification("signature", False, detail), None
 
 
+def states_subject(
+    envelopes: Sequence[Envelope], name: str, sha256: str, keys: Sequence[SigningKey], is_signed_by: Checker
+) -> bool:
+    """Whether one of the keys has signed build provenance with that subject."""
+    for envelope in envelopes:
+        _, statement = signed_statement(envelope, keys, is_signed_by)
+        if statement is not None and statement.get("predicateType") == PREDICATE_TYPE:
+            subjects = _items(statement, "subject")
+            if any(one.get("name") == name and _text(one, "digest", "sha256") == sha256 for one in subjects):
+                return True
+    return False
+
+
 def _statement(envelope: Envelope) -> Mapping[str, Any] | None:
     """The payload as an object; None where it is not one."""
     if envelope.payload_type != PAYLOAD_TYPE:

@@ -21,7 +21,7 @@ from danube_pkg.edges.grpc.errors import Context
 MAX_CALLS = 96
 """The SDK runs 64 steps at once; the others are for secrets, artifacts, the source and repeated calls."""
 
-MAX_CALLS_OF = {"FetchSource": 2, "UploadArtifact": 8, "RestoreCache": 4, "SaveCache": 4}
+MAX_CALLS_OF = {"FetchSource": 2, "UploadArtifact": 8, "RestoreCache": 4, "SaveCache": 4, "DownloadArtifact": 4}
 """A process for Git reads each source, and a file is written by each upload. The second fetch is for one whose
 connection was lost; the SDK uploads four artifacts at once, and moves two caches."""
 

@@ -6,6 +6,8 @@ import re
 
 from danube._proto import coordinator_pb2 as pb
 
+from danube_pkg.core.artifact_downloads import EXAMPLE as DOWNLOAD_EXAMPLE
+from danube_pkg.core.artifact_downloads import DownloadRequest
 from danube_pkg.core.caches.cache import MAX_FALLBACKS, MAX_KEY_LENGTH, MAX_PATH_BYTES, MAX_PATHS, CacheRequest
 from danube_pkg.core.caches.outcome import CacheResult
 from danube_pkg.core.errors import Invalid, TooLarge
@@ -27,6 +29,17 @@ from danube_pkg.core.jobs.coordination import (
 )
 from danube_pkg.core.jobs.environment_approvals import EnvironmentApproval
 from danube_pkg.core.jobs.events import EnvironmentRequested, ScriptFailure
+from danube_pkg.core.jobs.report_notes import (
+    MAX_ANNOTATION_BYTES,
+    MAX_ANNOTATIONS,
+    MAX_COVERED_FILES,
+    MAX_SUMMARY_BYTES,
+    Annotation,
+    AnnotationLevel,
+    Coverage,
+    FileCoverage,
+    ReportNote,
+)
 from danube_pkg.core.jobs.reports import (
     MAX_CASES,
     MAX_COUNT,
@@ -65,6 +78,7 @@ def job_context(job: JobContext, protocol_version: int) -> pb.JobContext:
         default_image=job.default_image,
         job_url=job.job_url,
         upstream_job_id=job.upstream_job_id,
+        only_step=job.only_step,
     )
 
 
@@ -138,6 +152,15 @@ def artifact_upload(first: pb.ArtifactChunk) -> tuple[int, str, str, str]:
     return first.sequence, first.name, first.file_name, first.describes
 
 
+def download_request(request: pb.DownloadRequest) -> DownloadRequest:
+    """Raises TooLarge."""
+    for what in ("name", "job", "pipeline", "branch"):
+        _check_bytes(f"the {what} of the download", getattr(request, what), MAX_IMAGE_BYTES, DOWNLOAD_EXAMPLE)
+    return DownloadRequest(
+        request.sequence, request.name, request.job, request.pipeline, request.branch, request.allow_untrusted
+    )
+
+
 def tests_reported(request: pb.TestReport) -> JobReport:
     """Raises TooLarge, Invalid."""
     if len(request.cases) > MAX_CASES or max(request.passed, request.failed, request.skipped) > MAX_COUNT:
@@ -147,6 +170,33 @@ def tests_reported(request: pb.TestReport) -> JobReport:
     failures = tuple(one.name for one in cases if one.status is CaseStatus.FAILED)[:NAMED]
     counts = ReportCounts(request.sequence, request.passed, request.failed, request.skipped, failures)
     return JobReport(counts, cases)
+
+
+def report_note(request: pb.Note) -> ReportNote:
+    """Raises TooLarge, Invalid."""
+    hint = "report less: the whole fits into an artifact"
+    _check_bytes(f"summary {request.sequence}", request.summary, MAX_SUMMARY_BYTES, hint)
+    covered = request.coverage
+    if len(covered.files) > MAX_COVERED_FILES or len(request.annotations) > MAX_ANNOTATIONS:
+        what = f"note {request.sequence} names more than {MAX_COVERED_FILES} files or {MAX_ANNOTATIONS} annotations"
+        raise TooLarge("call-too-large", what, hint=hint)
+    for text in (covered.name, *(one.file for one in covered.files), *(one.file for one in request.annotations)):
+        _check_bytes(f"a name of note {request.sequence}", text, MAX_NAME_BYTES, hint)
+    for one in request.annotations:
+        _check_bytes(f"an annotation of note {request.sequence}", one.message, MAX_ANNOTATION_BYTES, hint)
+    counts = [(covered.covered, covered.total), *((one.covered, one.total) for one in covered.files)]
+    levels = [one.level in [*AnnotationLevel] for one in request.annotations]
+    if any(done > all_ for done, all_ in counts) or not all(levels) or request.sequence < 1:
+        what = f"note {request.sequence} covers more lines than there are, or has an unknown level"
+        raise Invalid("report-invalid", what, hint='reports.coverage("coverage.xml")')
+    coverage = None
+    if request.HasField("coverage"):
+        files = tuple(FileCoverage(one.file, one.covered, one.total) for one in covered.files)
+        coverage = Coverage(covered.name, covered.covered, covered.total, files)
+    annotations = tuple(
+        Annotation(AnnotationLevel(one.level), one.message, one.file, one.line) for one in request.annotations
+    )
+    return ReportNote(request.sequence, request.summary, coverage, annotations)
 
 
 def _reported_test(case: pb.TestCase) -> ReportedTest:

@@ -20,6 +20,7 @@ from danube_pkg.core.caches.cache import CacheRequest
 from danube_pkg.core.errors import Invalid, PlatformError, Unauthenticated
 from danube_pkg.core.jobs.coordination import MAX_STEP_BYTES, StepRequest
 from danube_pkg.core.jobs.events import EnvironmentRequested, ScriptFailure
+from danube_pkg.core.jobs.report_notes import ReportNote
 from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.reasons import HINTS, Reason
 from danube_pkg.core.runtimes.coordinator_protocol import SUPPORTED_PROTOCOLS
@@ -30,10 +31,12 @@ from danube_pkg.edges.grpc.messages import (
     artifact_upload,
     cache_reply,
     cache_request,
+    download_request,
     environment_grant,
     environment_request,
     id_token_request,
     job_context,
+    report_note,
     script_failure,
     secret_request,
     start_version,
@@ -136,10 +139,16 @@ class CoordinatorServer:
             "RestoreCache": one("RestoreCache", cache_request, self._restore_cache, pb.CacheRequest),
             "SaveCache": one("SaveCache", cache_request, self._save_cache, pb.CacheRequest),
             "ReportTests": one("ReportTests", tests_reported, self._report_tests, pb.TestReport),
+            "AddNote": one("AddNote", report_note, self._add_note, pb.Note),
             "Finish": one("Finish", script_failure, self._finish, pb.FinishRequest),
             "UploadArtifact": grpc.stream_unary_rpc_method_handler(
                 self._upload_artifact,
                 request_deserializer=pb.ArtifactChunk.FromString,
+                response_serializer=_serialize,
+            ),
+            "DownloadArtifact": grpc.stream_stream_rpc_method_handler(
+                self._download_artifact,
+                request_deserializer=pb.DownloadRequest.FromString,
                 response_serializer=_serialize,
             ),
             "FetchSource": grpc.stream_stream_rpc_method_handler(
@@ -202,6 +211,10 @@ class CoordinatorServer:
         await self._service.report_tests(job_id, report)
         return pb.TestReportReply()
 
+    async def _add_note(self, job_id: str, note: ReportNote) -> pb.NoteReply:
+        await self._service.add_note(job_id, note)
+        return pb.NoteReply()
+
     async def _finish(self, job_id: str, failure: ScriptFailure | None) -> pb.FinishReply:
         await self._service.finish(job_id, failure)
         return pb.FinishReply()
@@ -223,6 +236,28 @@ class CoordinatorServer:
         except Exception as error:  # noqa: BLE001 - as above
             refusal = _refusal(error)
         return await refuse(context, refusal)
+
+    async def _download_artifact(
+        self, messages: AsyncIterator[pb.DownloadRequest], context: Context
+    ) -> AsyncIterator[pb.ArtifactPart]:
+        try:
+            job_id = self._caller(context)
+            with self._calls.counted(job_id, "DownloadArtifact") as calls:
+                request = download_request(_checked(await received(context, calls)))
+                download = await self._service.download_artifact(job_id, request)
+                artifact = download.artifact
+                yield pb.ArtifactPart(
+                    file_name=artifact.file_name,
+                    sha256=artifact.sha256,
+                    size_bytes=artifact.size_bytes,
+                    job=artifact.job_id,
+                )
+                async for chunk in download.chunks():
+                    yield pb.ArtifactPart(data=chunk)
+            return
+        except Exception as error:  # noqa: BLE001 - as above
+            refusal = _refusal(error)
+        await refuse(context, refusal)
 
     async def _fetch_source(
         self, messages: AsyncIterator[pb.FetchSourceRequest], context: Context

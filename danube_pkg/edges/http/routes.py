@@ -138,6 +138,7 @@ ROUTES = (
     Route("GET", "/api/v1/jobs/{job}/events", Action.READ_LOG, events.JobEvents),
     Route("GET", "/api/v1/jobs/{job}/egress", Action.SEE_JOB, egress.JobEgress),
     Route("GET", "/api/v1/jobs/{job}/tests", Action.SEE_JOB, reports.JobTests),
+    Route("GET", "/api/v1/jobs/{job}/notes", Action.SEE_JOB, reports.JobNotesResource),
     Route("GET", "/api/v1/jobs/{job}/artifacts", Action.SEE_JOB, artifacts.ArtifactsResource),
     Route("GET", "/api/v1/jobs/{job}/artifacts/{artifact}", Action.DOWNLOAD, artifacts.OneArtifact),
     Route(

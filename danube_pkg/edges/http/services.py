@@ -7,6 +7,7 @@ from typing import Any
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.identity.ports import IdempotencyStore, UpstreamHttp
+from danube_pkg.core.jobs.report_notes import ReportNotes
 from danube_pkg.core.jobs.reports import ReportStore
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
@@ -76,6 +77,7 @@ class Services(Record):
     artifacts: Artifacts
     caches: Caches
     reports: ReportStore
+    notes: ReportNotes
     builds: ImageBuilds
     statements: Statements
     exports: JobExports

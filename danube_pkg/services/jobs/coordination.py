@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
 
+from danube_pkg.core.artifact_downloads import DownloadRequest
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.caches.cache import CacheRequest
 from danube_pkg.core.caches.outcome import CacheResult
@@ -20,11 +21,13 @@ from danube_pkg.core.jobs.environment import job_url
 from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Job, Phase
+from danube_pkg.core.jobs.report_notes import ReportNote, check_room
 from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status, reason_named
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, ContainerFile
 from danube_pkg.kit.tasks import until
+from danube_pkg.services.artifact_downloads import ArtifactDownloads, Download
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.caches import Caches
 from danube_pkg.services.images.builds import ImageBuilds
@@ -36,8 +39,9 @@ from danube_pkg.services.jobs.job_caches import JobCaches
 from danube_pkg.services.jobs.job_text import JobText
 from danube_pkg.services.jobs.log_lines import (
     write_artifact,
+    write_download,
     write_id_token,
-    write_pause,
+    write_note,
     write_pushed_image,
     write_report,
 )
@@ -66,12 +70,14 @@ class Coordination:
         id_tokens: IdTokens,
         builds: ImageBuilds,
         caches: Caches,
+        downloads: ArtifactDownloads,
     ) -> None:
         self._engine = engine
         self._ports = ports
         self._resources = resources
         self._secrets = secrets
         self._artifacts = artifacts
+        self._downloads = downloads
         self._id_tokens = id_tokens
         self._builds = builds
         self._waits = Waits(ports.timing, resources.log, engine.slots)
@@ -106,6 +112,7 @@ class Coordination:
             default_image=job.settings.image,
             job_url=job_url(job.id, self._ports.external_url),
             upstream_job_id=trigger.upstream_job_id,
+            only_step=job.settings.only_step,
         )
 
     async def source(self, job_id: str) -> AsyncGenerator[bytes, None]:
@@ -195,7 +202,6 @@ class Coordination:
         """Wait a part of the pause before a further attempt, in case that it is not over."""
         if (seconds := (step.next_attempt_at or 0.0) - self._ports.clock.now()) <= 0:
             return False
-        write_pause(await self._resources.log(active), step)
         changed = active.wait_until(lambda job: active.step(step.sequence) is not step)
         await until(changed, self._ports.clock.sleep(seconds), name=f"pause {step.id}")
         return True
@@ -318,10 +324,7 @@ class Coordination:
         active = self._engine.active_job(job_id)
 
         def check_wanted() -> None:
-            if active.job.phase is not Phase.RUNNING:
-                raise Conflict(
-                    "job-ending", f"artifacts cannot be stored: {active.job.label} is ending", hint="danube rerun JOB"
-                )
+            _refuse_when_over(active.job, "artifacts cannot be stored")
 
         check_wanted()
         JobText(await self._resources.log(active)).refuse_secret("the name of an artifact", f"{name} {file_name}")
@@ -335,17 +338,38 @@ class Coordination:
         write_artifact(await self._resources.log(active), artifact)
         return artifact
 
+    async def download_artifact(self, job_id: str, request: DownloadRequest) -> Download:
+        """An artifact of another job. Raises as `ArtifactDownloads.open`, and Conflict for a job that is ending."""
+        active = self._engine.active_job(job_id)
+        _refuse_when_ending(active.job, "artifacts cannot be downloaded")
+        log = await self._resources.log(active)
+        texts = f"{request.name} {request.job} {request.pipeline} {request.branch}"
+        JobText(log).refuse_secret("the name of an artifact, a job, a pipeline or a branch", texts)
+        download = await self._downloads.open(active.job, request)
+        await self._caches.withhold(active.job)  # what it got may depend on a secret
+        write_download(log, download.use)
+        return download
+
     async def report_tests(self, job_id: str, report: JobReport) -> None:
         """Keep what the danubefile reports of its tests. The call may be repeated at any time. Raises Conflict."""
         active = self._engine.active_job(job_id)
-        if active.job.phase is not Phase.RUNNING:
-            what = f"reports of tests cannot be kept: {active.job.label} is ending"
-            raise Conflict("job-ending", what, hint="danube rerun JOB")
+        _refuse_when_over(active.job, "reports of tests cannot be kept")
         log = await self._resources.log(active)
         report = JobText(log).masked_report(report)
         await active.apply(ev.ReportAdded(report.counts))  # refused beyond the bound; else a repeated call continues
         await self._ports.reports.add_report(job_id, report)
         write_report(log, report)
+
+    async def add_note(self, job_id: str, note: ReportNote) -> None:
+        """Keep a summary, coverage or annotations. The call may be repeated at any time. Raises Conflict."""
+        active = self._engine.active_job(job_id)
+        _refuse_when_over(active.job, "nothing can be reported")
+        log = await self._resources.log(active)
+        note = JobText(log).masked_note(note)
+        known = [one for one in await self._ports.notes.list_notes(job_id) if one.sequence != note.sequence]
+        check_room(known, note)
+        await self._ports.notes.add_note(job_id, note)
+        write_note(log, note)
 
     async def finish(self, job_id: str, failure: ScriptFailure | None) -> None:
         """The pipeline function has returned, or has failed."""
@@ -355,6 +379,12 @@ class Coordination:
             message = text.masked(failure.message)[:MAX_MESSAGE_LENGTH]
             failure = ScriptFailure(failure.reason, message, failure.step)
         await active.apply(ev.Finished(failure))
+
+
+def _refuse_when_over(job: Job, what: str) -> None:
+    """Raises Conflict for a job that has concluded; one that cleans up may still report."""
+    if job.phase is not Phase.RUNNING:
+        raise Conflict("job-ending", f"{what}: {job.label} is ending", hint="danube rerun JOB")
 
 
 def _refuse_when_ending(job: Job, what: str) -> None:

@@ -6,6 +6,7 @@ thing would then be meant: it is refused where it holds a secret.
 
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.jobs.coordination import StepRequest
+from danube_pkg.core.jobs.report_notes import ReportNote
 from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.kit.records import replace
@@ -28,6 +29,17 @@ class JobText:
         )
         counts = replace(report.counts, failures=tuple(map(self.masked, report.counts.failures)))
         return JobReport(counts, cases)
+
+    def masked_note(self, note: ReportNote) -> ReportNote:
+        """Summaries, and what tools report, may have what they printed."""
+        coverage = note.coverage
+        if coverage is not None:
+            files = tuple(replace(one, file=self.masked(one.file)) for one in coverage.files)
+            coverage = replace(coverage, name=self.masked(coverage.name), files=files)
+        annotations = tuple(
+            replace(one, message=self.masked(one.message), file=self.masked(one.file)) for one in note.annotations
+        )
+        return ReportNote(note.sequence, self.masked(note.summary), coverage, annotations)
 
     def refuse_secret(self, what: str, text: str) -> None:
         """Raises Invalid for a text with a secret in it. what: `the image of step 1`; no message has the text."""

@@ -1,10 +1,12 @@
 """The lines that the server itself writes into a job's log. Each has a key, so that a repeated one is written once."""
 
+from danube_pkg.core.artifact_downloads import ArtifactUse
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.images.pushed import PushedImage
 from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
+from danube_pkg.core.jobs.report_notes import ReportNote
 from danube_pkg.core.jobs.reports import CaseStatus, JobReport, summary_of_tests
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.logs.ports import JobLog
@@ -68,11 +70,15 @@ def write_step_end(log: JobLog, step: Step, attempt: int, end: StepEnd) -> None:
     took = f" in {end.wall_us / 1e6:.1f} s" if end.wall_us else ""
     why = f": {end.message}" if end.message else f": exit code {end.exit_code}" if end.exit_code else ""
     facts = [f"attempt {attempt} of {step.retries + 1}"] if step.retries else []
+    if end.status in (Status.FAILURE, Status.TIMEOUT) and attempt <= step.retries and step.retries_after(end):
+        facts += [f"the next follows after {step.retry_delay_seconds} s"] if step.retry_delay_seconds else []
     if end.status is not Status.SUCCESS and not step.check:
         facts.append("not checked: the job continues")
     after = f" ({', '.join(facts)})" if facts else ""
     log.note(
-        f"end:{step.sequence}:{attempt}", step.sequence, f"--- step {step.sequence} {end.status}{took}{why}{after}"
+        f"end:{step.sequence}:{attempt}",
+        step.sequence,
+        f'--- step {step.sequence} {end.status}{took} "{one_line(step.name)}"{why}{after}',
     )
 
 
@@ -81,12 +87,6 @@ def write_grace(log: JobLog, job: Job) -> None:
     seconds = job.settings.grace_seconds
     text = f"{one_line(job.message)}: its steps are stopped, then at most {seconds} s for clean-up and uploads"
     log.note("grace", 0, f"--- {text}; another cancel ends it at once")
-
-
-def write_pause(log: JobLog, step: Step) -> None:
-    """The step's next attempt waits for its author's pause."""
-    text = f"--- step {step.sequence}: attempt {step.attempt} follows in {step.retry_delay_seconds} s"
-    log.note(f"pause:{step.sequence}:{step.attempt}", step.sequence, text)
 
 
 def write_stopping(log: JobLog, step: Step) -> None:
@@ -98,6 +98,14 @@ def write_artifact(log: JobLog, artifact: Artifact) -> None:
     """An artifact was stored."""
     text = f"--- artifact {artifact.name}: {artifact.size_bytes} bytes, sha256 {artifact.sha256}"
     log.note(f"artifact:{artifact.name}", 0, text)
+
+
+def write_download(log: JobLog, use: ArtifactUse) -> None:
+    """An artifact of another job was fetched; each call has one line."""
+    origin = f"{use.pipeline} job {use.source_job}{f' of {use.ref}' if use.ref else ''}"
+    origin += "" if use.trusted else ", made by untrusted code"
+    text = f"--- artifact {use.name} of {origin}: {use.size_bytes} bytes, sha256 {use.sha256}"
+    log.note(f"download:{use.sequence}", 0, text)
 
 
 def write_cache(log: JobLog, sequence: int, name: str, done: str, text: str) -> None:
@@ -113,6 +121,17 @@ def write_report(log: JobLog, report: JobReport) -> None:
         if one.status is not CaseStatus.PASSED:
             where = f" ({one.file}{f':{one.line}' if one.line else ''})" if one.file else ""
             log.note(f"{key}:{at}", 0, f"--- {one.status} test {one_line(one.name)}{where}: {one_line(one.message)}")
+
+
+def write_note(log: JobLog, note: ReportNote) -> None:
+    """What the danubefile has reported: a line for coverage and one for each annotation. A summary is for the page."""
+    if note.coverage is not None:
+        log.note(f"note:{note.sequence}", 0, f"--- {one_line(note.coverage.name)}: {note.coverage.words}")
+    for at, one in enumerate(note.annotations):
+        where = f" {one_line(one.place)}" if one.place else ""
+        log.note(f"note:{note.sequence}:{at}", 0, f"--- {one.level}{where}: {one_line(one.message)}")
+    if note.summary:
+        log.note(f"note:{note.sequence}:summary", 0, f"--- summary: {one_line(note.summary.strip().splitlines()[0])}")
 
 
 def write_pushed_image(log: JobLog, image: PushedImage) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.ports import JobKeys
+from danube_pkg.core.jobs.report_notes import ReportNotes
 from danube_pkg.core.jobs.reports import ReportStore
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
@@ -38,6 +39,7 @@ class EnginePorts(Record):
     sources: Sources
     egress: Egress
     reports: ReportStore
+    notes: ReportNotes
     clock: Clock
     timing: Timing
     new_id: Callable[[], str]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from danube_pkg import __version__
+from danube_pkg.core.artifact_downloads import ArtifactUses
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.artifacts.ports import ArtifactStore
 from danube_pkg.core.caches.ports import CacheUses
@@ -41,8 +42,8 @@ NO_CONTEXT = StatementContext()
 
 
 class Statements:
-    """Statements about jobs. artifacts, images, reads, caches: what the server recorded of a job beside its state.
-    files: its SBOMs."""
+    """Statements about jobs. artifacts, images, reads, caches, downloads: what the server recorded of a job beside its
+    state. files: its SBOMs."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Statements:
         images: PushedImageStore,
         reads: SecretReads,
         caches: CacheUses,
+        downloads: ArtifactUses,
         signer: Signer,
         context: StatementContext,
         files: SbomFiles,
@@ -60,6 +62,7 @@ class Statements:
         self._images = images
         self._reads = reads
         self._caches = caches
+        self._downloads = downloads
         self._signer = signer
         self._context = context
         self._files = files
@@ -74,6 +77,7 @@ class Statements:
             images=await self._images.list_pushed(job.id),
             secrets=await self._reads.uses_of(job.id),
             caches=await self._caches.list_uses(job.id),
+            downloads=await self._downloads.list_uses(job.id),
             configuration=context.configuration,
             runtime=context.runtime,
             version=__version__,

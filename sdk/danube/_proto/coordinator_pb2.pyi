@@ -109,6 +109,7 @@ class JobContext(_message.Message):
     DEADLINE_AT_FIELD_NUMBER: _builtins.int
     DEFAULT_IMAGE_FIELD_NUMBER: _builtins.int
     UPSTREAM_JOB_ID_FIELD_NUMBER: _builtins.int
+    ONLY_STEP_FIELD_NUMBER: _builtins.int
     JOB_URL_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     job_id: _builtins.str
@@ -127,6 +128,8 @@ class JobContext(_message.Message):
     default_image: _builtins.str
     upstream_job_id: _builtins.str
     """empty unless the end of another job started this one"""
+    only_step: _builtins.str
+    """of danube run --step: other steps are left out"""
     job_url: _builtins.str
     """empty where the server does not know its own URL"""
     @_builtins.property
@@ -149,11 +152,12 @@ class JobContext(_message.Message):
         deadline_at: _builtins.float = ...,
         default_image: _builtins.str = ...,
         upstream_job_id: _builtins.str = ...,
+        only_step: _builtins.str = ...,
         job_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit_sha", b"commit_sha", "deadline_at", b"deadline_at", "default_image", b"default_image", "job_id", b"job_id", "job_url", b"job_url", "params", b"params", "pipeline", b"pipeline", "protocol_version", b"protocol_version", "pull_request_json", b"pull_request_json", "ref", b"ref", "repository", b"repository", "script", b"script", "tag", b"tag", "trigger", b"trigger", "upstream_job_id", b"upstream_job_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit_sha", b"commit_sha", "deadline_at", b"deadline_at", "default_image", b"default_image", "job_id", b"job_id", "job_url", b"job_url", "only_step", b"only_step", "params", b"params", "pipeline", b"pipeline", "protocol_version", b"protocol_version", "pull_request_json", b"pull_request_json", "ref", b"ref", "repository", b"repository", "script", b"script", "tag", b"tag", "trigger", b"trigger", "upstream_job_id", b"upstream_job_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -695,6 +699,140 @@ class TestReportReply(_message.Message):
 Global___TestReportReply: _TypeAlias = TestReportReply  # noqa: Y015
 
 @_typing.final
+class Note(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    protocol_version: _builtins.int
+    sequence: _builtins.int
+    summary: _builtins.str
+    """Markdown"""
+    @_builtins.property
+    def coverage(self) -> Global___Coverage: ...
+    @_builtins.property
+    def annotations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Annotation]: ...
+    def __init__(
+        self,
+        *,
+        protocol_version: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        summary: _builtins.str = ...,
+        coverage: Global___Coverage | None = ...,
+        annotations: _abc.Iterable[Global___Annotation] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "coverage", b"coverage", "protocol_version", b"protocol_version", "sequence", b"sequence", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Note: _TypeAlias = Note  # noqa: Y015
+
+@_typing.final
+class Coverage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COVERED_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    covered: _builtins.int
+    """lines"""
+    total: _builtins.int
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___FileCoverage]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        covered: _builtins.int = ...,
+        total: _builtins.int = ...,
+        files: _abc.Iterable[Global___FileCoverage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["covered", b"covered", "files", b"files", "name", b"name", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Coverage: _TypeAlias = Coverage  # noqa: Y015
+
+@_typing.final
+class FileCoverage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_FIELD_NUMBER: _builtins.int
+    COVERED_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    file: _builtins.str
+    covered: _builtins.int
+    total: _builtins.int
+    def __init__(
+        self,
+        *,
+        file: _builtins.str = ...,
+        covered: _builtins.int = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["covered", b"covered", "file", b"file", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FileCoverage: _TypeAlias = FileCoverage  # noqa: Y015
+
+@_typing.final
+class Annotation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    level: _builtins.str
+    """error, warning, notice"""
+    message: _builtins.str
+    file: _builtins.str
+    line: _builtins.int
+    """0: not known"""
+    def __init__(
+        self,
+        *,
+        level: _builtins.str = ...,
+        message: _builtins.str = ...,
+        file: _builtins.str = ...,
+        line: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "level", b"level", "line", b"line", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Annotation: _TypeAlias = Annotation  # noqa: Y015
+
+@_typing.final
+class NoteReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoteReply: _TypeAlias = NoteReply  # noqa: Y015
+
+@_typing.final
 class ArtifactChunk(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -755,6 +893,78 @@ class Artifact(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Artifact: _TypeAlias = Artifact  # noqa: Y015
+
+@_typing.final
+class DownloadRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    PIPELINE_FIELD_NUMBER: _builtins.int
+    BRANCH_FIELD_NUMBER: _builtins.int
+    ALLOW_UNTRUSTED_FIELD_NUMBER: _builtins.int
+    protocol_version: _builtins.int
+    sequence: _builtins.int
+    name: _builtins.str
+    job: _builtins.str
+    """either an id,"""
+    pipeline: _builtins.str
+    """or the name of a pipeline: its newest successful job"""
+    branch: _builtins.str
+    """of that job; empty: the ref of the job that downloads"""
+    allow_untrusted: _builtins.bool
+    def __init__(
+        self,
+        *,
+        protocol_version: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        name: _builtins.str = ...,
+        job: _builtins.str = ...,
+        pipeline: _builtins.str = ...,
+        branch: _builtins.str = ...,
+        allow_untrusted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_untrusted", b"allow_untrusted", "branch", b"branch", "job", b"job", "name", b"name", "pipeline", b"pipeline", "protocol_version", b"protocol_version", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DownloadRequest: _TypeAlias = DownloadRequest  # noqa: Y015
+
+@_typing.final
+class ArtifactPart(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """at most 256 KiB"""
+    file_name: _builtins.str
+    sha256: _builtins.str
+    size_bytes: _builtins.int
+    job: _builtins.str
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        file_name: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        job: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file_name", b"file_name", "job", b"job", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArtifactPart: _TypeAlias = ArtifactPart  # noqa: Y015
 
 @_typing.final
 class FinishRequest(_message.Message):

@@ -84,10 +84,20 @@ class CoordinatorStub:
                 request_serializer=coordinator__pb2.TestReport.SerializeToString,
                 response_deserializer=coordinator__pb2.TestReportReply.FromString,
                 _registered_method=True)
+        self.AddNote = channel.unary_unary(
+                '/danube.v1.Coordinator/AddNote',
+                request_serializer=coordinator__pb2.Note.SerializeToString,
+                response_deserializer=coordinator__pb2.NoteReply.FromString,
+                _registered_method=True)
         self.UploadArtifact = channel.stream_unary(
                 '/danube.v1.Coordinator/UploadArtifact',
                 request_serializer=coordinator__pb2.ArtifactChunk.SerializeToString,
                 response_deserializer=coordinator__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.DownloadArtifact = channel.unary_stream(
+                '/danube.v1.Coordinator/DownloadArtifact',
+                request_serializer=coordinator__pb2.DownloadRequest.SerializeToString,
+                response_deserializer=coordinator__pb2.ArtifactPart.FromString,
                 _registered_method=True)
         self.Finish = channel.unary_unary(
                 '/danube.v1.Coordinator/Finish',
@@ -167,8 +177,22 @@ class CoordinatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddNote(self, request, context):
+        """A summary, coverage or annotations.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UploadArtifact(self, request_iterator, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadArtifact(self, request, context):
+        """An artifact of another job. The first part has its facts, the others its bytes.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -232,10 +256,20 @@ def add_CoordinatorServicer_to_server(servicer, server):
                     request_deserializer=coordinator__pb2.TestReport.FromString,
                     response_serializer=coordinator__pb2.TestReportReply.SerializeToString,
             ),
+            'AddNote': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddNote,
+                    request_deserializer=coordinator__pb2.Note.FromString,
+                    response_serializer=coordinator__pb2.NoteReply.SerializeToString,
+            ),
             'UploadArtifact': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadArtifact,
                     request_deserializer=coordinator__pb2.ArtifactChunk.FromString,
                     response_serializer=coordinator__pb2.Artifact.SerializeToString,
+            ),
+            'DownloadArtifact': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadArtifact,
+                    request_deserializer=coordinator__pb2.DownloadRequest.FromString,
+                    response_serializer=coordinator__pb2.ArtifactPart.SerializeToString,
             ),
             'Finish': grpc.unary_unary_rpc_method_handler(
                     servicer.Finish,
@@ -524,6 +558,33 @@ class Coordinator:
             _registered_method=True)
 
     @staticmethod
+    def AddNote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/danube.v1.Coordinator/AddNote',
+            coordinator__pb2.Note.SerializeToString,
+            coordinator__pb2.NoteReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def UploadArtifact(request_iterator,
             target,
             options=(),
@@ -540,6 +601,33 @@ class Coordinator:
             '/danube.v1.Coordinator/UploadArtifact',
             coordinator__pb2.ArtifactChunk.SerializeToString,
             coordinator__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/danube.v1.Coordinator/DownloadArtifact',
+            coordinator__pb2.DownloadRequest.SerializeToString,
+            coordinator__pb2.ArtifactPart.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,7 +54,11 @@ class CoordinatorStub:
     """Keeps the files of a cache, unless its key is known."""
     ReportTests: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.TestReport, _coordinator_pb2.TestReportReply]
     """The results of tests: counts, and the tests that failed, were flaky or took longest."""
+    AddNote: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.Note, _coordinator_pb2.NoteReply]
+    """A summary, coverage or annotations."""
     UploadArtifact: _grpc.StreamUnaryMultiCallable[_coordinator_pb2.ArtifactChunk, _coordinator_pb2.Artifact]
+    DownloadArtifact: _grpc.UnaryStreamMultiCallable[_coordinator_pb2.DownloadRequest, _coordinator_pb2.ArtifactPart]
+    """An artifact of another job. The first part has its facts, the others its bytes."""
     Finish: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.FinishRequest, _coordinator_pb2.FinishReply]
 
 @_typing.type_check_only
@@ -78,7 +82,11 @@ class CoordinatorAsyncStub(CoordinatorStub):
     """Keeps the files of a cache, unless its key is known."""
     ReportTests: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.TestReport, _coordinator_pb2.TestReportReply]  # type: ignore[assignment]
     """The results of tests: counts, and the tests that failed, were flaky or took longest."""
+    AddNote: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.Note, _coordinator_pb2.NoteReply]  # type: ignore[assignment]
+    """A summary, coverage or annotations."""
     UploadArtifact: _aio.StreamUnaryMultiCallable[_coordinator_pb2.ArtifactChunk, _coordinator_pb2.Artifact]  # type: ignore[assignment]
+    DownloadArtifact: _aio.UnaryStreamMultiCallable[_coordinator_pb2.DownloadRequest, _coordinator_pb2.ArtifactPart]  # type: ignore[assignment]
+    """An artifact of another job. The first part has its facts, the others its bytes."""
     Finish: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.FinishRequest, _coordinator_pb2.FinishReply]  # type: ignore[assignment]
 
 class CoordinatorServicer(metaclass=_abc_1.ABCMeta):
@@ -161,11 +169,27 @@ class CoordinatorServicer(metaclass=_abc_1.ABCMeta):
         """The results of tests: counts, and the tests that failed, were flaky or took longest."""
 
     @_abc_1.abstractmethod
+    def AddNote(
+        self,
+        request: _coordinator_pb2.Note,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.NoteReply, _abc.Awaitable[_coordinator_pb2.NoteReply]]:
+        """A summary, coverage or annotations."""
+
+    @_abc_1.abstractmethod
     def UploadArtifact(
         self,
         request_iterator: _MaybeAsyncIterator[_coordinator_pb2.ArtifactChunk],
         context: _ServicerContext,
     ) -> _typing.Union[_coordinator_pb2.Artifact, _abc.Awaitable[_coordinator_pb2.Artifact]]: ...
+
+    @_abc_1.abstractmethod
+    def DownloadArtifact(
+        self,
+        request: _coordinator_pb2.DownloadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_coordinator_pb2.ArtifactPart], _abc.AsyncIterator[_coordinator_pb2.ArtifactPart]]:
+        """An artifact of another job. The first part has its facts, the others its bytes."""
 
     @_abc_1.abstractmethod
     def Finish(

@@ -7,11 +7,12 @@ from danube_pkg.core.configuration.changes import Change, ChangeAction, ObjectKi
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.grants import EVERYTHING, GrantChange, changed_grants
 from danube_pkg.core.configuration.people import MemberSpec
-from danube_pkg.core.configuration.pipelines import PermissionSpec, PipelineSpec, ResourceSpec
+from danube_pkg.core.configuration.pipelines import PermissionSpec, PipelineSpec, ResourceSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.plan import describe_change
 from danube_pkg.core.configuration.state import PipelineDefinition, State, Team, User
 from danube_pkg.core.errors import Defect, SourceLocation
 from danube_pkg.core.identity.access import Level, TeamRole
+from danube_pkg.core.repositories.git_authentication import GitlabToken
 from tests.core.configuration.states import states
 from tests.support.examples import examples
 
@@ -72,6 +73,44 @@ def test_a_change_is_described_field_by_field() -> None:
     )
     config = Change(ObjectKind.CONFIG, "global", ConfigSpec(), ConfigSpec(egress_allowlist=("a.example",)))
     assert describe_change(config) == ("change the server's configuration", "  egress_allowlist: none → [a.example]")
+
+
+def test_lists_and_mappings_are_described_item_by_item_in_the_words_of_the_yaml() -> None:
+    push, tag, cron = (
+        TriggerSpec(TriggerKind.PUSH),
+        TriggerSpec(TriggerKind.TAG),
+        TriggerSpec(TriggerKind.CRON, "0 3 * * *"),
+    )
+    before = pipeline("app", triggers=(push, cron), env={"A": "1", "B": "2"})
+    after = pipeline("app", triggers=(push, tag), env={"A": "1", "B": "3"})
+    assert describe_change(Change(ObjectKind.PIPELINE, "app", before, after)) == (
+        "change pipeline app",
+        "  triggers:",
+        "    - {on: cron, schedule: 0 3 * * *}",
+        "    + {on: tag}",
+        "  env.B: 2 → 3",
+    )
+    turned = pipeline("app", triggers=(cron, push), env={"A": "1", "B": "2"})
+    assert describe_change(Change(ObjectKind.PIPELINE, "app", before, turned))[1:] == (
+        "  triggers:",
+        "    in another order",
+    )
+
+
+def test_long_values_are_cut_around_their_difference() -> None:
+    before, after = (pipeline("app", image=f"{'x' * 200}{end}") for end in ("one", "two"))
+    (_, line) = describe_change(Change(ObjectKind.PIPELINE, "app", before, after))
+    assert line == f"  image: …{'x' * 20}one → …{'x' * 20}two"
+
+
+def test_an_item_says_of_which_type_it_is() -> None:
+    before, after = (GitlabToken("ours", "https://gitlab.test", secret, ("*",)) for secret in ("A", "B"))
+    configs = [ConfigSpec(git_authentication=(one,)) for one in (before, after)]
+    assert describe_change(Change(ObjectKind.CONFIG, "global", *configs))[1:] == (
+        "  git_authentication:",
+        "    - {type: gitlab_token, name: ours, url: https://gitlab.test, token_secret: A, match_patterns: [*]}",
+        "    + {type: gitlab_token, name: ours, url: https://gitlab.test, token_secret: B, match_patterns: [*]}",
+    )
 
 
 def test_a_password_hash_is_not_in_a_description() -> None:

@@ -99,6 +99,7 @@ EXPECTED: Mapping[str, str] = {
     "GET /api/v1/jobs/{job}/events": READ,
     "GET /api/v1/jobs/{job}/egress": READ,
     "GET /api/v1/jobs/{job}/tests": READ,
+    "GET /api/v1/jobs/{job}/notes": READ,
     "GET /api/v1/jobs/{job}/artifacts": READ,
     "GET /api/v1/jobs/{job}/artifacts/{artifact}": READ.replace("200", "404"),
     "GET /api/v1/jobs/{job}/artifacts/{artifact}/provenance": READ.replace("200", "404"),

@@ -2,6 +2,7 @@
 
 from danube_pkg.adapters.store import SqliteReports
 from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.report_notes import Annotation, AnnotationLevel, Coverage, FileCoverage, ReportNote
 from danube_pkg.core.jobs.reports import CaseStatus, JobReport, ReportCounts, ReportedTest
 from danube_pkg.core.reasons import Status
 from tests.edges.http.api import Api
@@ -40,3 +41,27 @@ async def test_a_job_without_a_report_has_no_tests(api: Api) -> None:
     alice = await api.caller("alice", core="member")
     found = (await alice.get(f"/api/v1/jobs/{(await api.job('app')).id}/tests")).json
     assert (found["summary"], found["tests"]) == ("", [])
+
+
+async def test_coverage_annotations_and_summaries_are_shown_as_untrusted_text(api: Api) -> None:
+    api.team("core")
+    api.pipeline("app", owner="core")
+    alice = await api.caller("alice", core="member")
+    job, store = await reporting(api, "broken"), SqliteReports(api.parts.store.database)
+    coverage = Coverage("unit", 4, 5, (FileCoverage("a.py", 4, 5),))
+    annotations = (
+        Annotation(AnnotationLevel.NOTICE, "long line", "a.py", 9),
+        Annotation(AnnotationLevel.ERROR, "no such name", "a.py", 7),
+    )
+    await store.add_note(job.id, ReportNote(1, "<script>alert(1)</script>"))
+    await store.add_note(job.id, ReportNote(2, coverage=coverage, annotations=annotations))
+    await store.add_note(job.id, ReportNote(2, "repeated"))
+    found = (await alice.get(f"/api/v1/jobs/{job.id}/notes")).json
+    assert found["summaries"] == ["<script>alert(1)</script>"]
+    assert (found["coverage"][0]["percent"], found["coverage"][0]["words"]) == (80.0, "80 % of 5 lines")
+    assert [one["line"] for one in found["annotations"]] == [7, 9], "errors first"
+    explained = (await alice.get(f"/api/v1/jobs/{job.id}/explanation")).json
+    assert "unit: 80 % of 5 lines." in explained["lines"]
+    assert "error in a.py:7: no such name" in explained["lines"]
+    assert [one["message"] for one in explained["annotations"]] == ["broken: why", "no such name", "long line"]
+    assert explained["coverage"] == found["coverage"]

@@ -261,41 +261,6 @@ async def test_a_lost_attempt_has_no_output_of_the_one_before(tmp_path: Path) ->
         assert (outcome.attempt, outcome.end.reason, outcome.output) == (2, Reason.EVICTED, None)
 
 
-async def test_attempts_have_a_pause_between_them_a_record_and_a_section_each(tmp_path: Path) -> None:
-    machine = FakeMachine()
-    machine.commands["flaky"] = attempts(plays(Print(b"first\n"), Exit(75)), plays(Print(b"second\n"), Exit(1)))
-    async with open_engine_setup(tmp_path, machine) as setup:
-        job_id = await running_job(setup)
-        request = replace(asked("flaky", retries=3), retry_delay_seconds=1, retry_on=("75",))
-        outcome = await setup.coordination.run_step(job_id, request)
-        assert (outcome.attempt, outcome.end.exit_code, outcome.output) == (2, 1, b"second\n")
-        job = setup.engine.active_job(job_id).job
-        assert ['"attempt":1' in one.content for one in job.records[:2]] == [True, False]
-        step = job.steps[1]
-        assert step.next_attempt_at is not None
-        assert step.started_at is not None
-        log = setup.logs.path(job_id)
-        await wait_until_async(lambda: "exit code 1 (attempt 2 of 4)" in log.read_text(), 10, "the second section")
-        lines = [
-            line.split(" in 0.")[0] for line in log.read_text().splitlines() if "step 1" in line or line.endswith("t")
-        ]
-        assert lines[:2] == ['--- step 1 "step" (host)', "first"]
-        assert "--- step 1: attempt 2 follows in 1 s" in lines
-        assert '--- step 1 "step" (host), attempt 2' in lines
-
-
-async def test_a_pause_before_an_attempt_ends_with_its_job(tmp_path: Path) -> None:
-    machine = FakeMachine()
-    machine.commands["flaky"] = plays(Exit(1))
-    async with open_engine_setup(tmp_path, machine) as setup:
-        job_id = await running_job(setup)
-        request = replace(asked("flaky", retries=1), retry_delay_seconds=3600)
-        waiting = asyncio.create_task(setup.coordination.run_step(job_id, request))
-        await setup.engine.active_job(job_id).wait_until(lambda job: job.steps[-1].attempt == 2)
-        await setup.coordination.stop_step(job_id, 1)
-        assert (await waiting).end.reason is Reason.STOPPED
-
-
 async def test_a_repeated_call_is_the_same_though_a_secret_was_read_in_between(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["deploy"] = plays()

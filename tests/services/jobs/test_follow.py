@@ -152,3 +152,18 @@ async def test_following_an_unknown_job_raises_not_found(tmp_path: Path) -> None
     async with open_engine_setup(tmp_path) as setup:
         with pytest.raises(NotFound):
             await follow(setup, "no-such-job")
+
+
+@pytest.mark.parametrize(
+    ("owners", "runs"),
+    [
+        ((), [(b"abcdef", None)]),
+        (((10, 1),), [(b"abcdef", 1)]),
+        (((10, 1), (12, 2), (15, 0)), [(b"ab", 1), (b"cde", 2), (b"f", 0)]),
+        (((12, 2),), [(b"abcdef", 2)]),  # bytes before the first record belong to it too: none is lost
+    ],
+)
+def test_a_part_of_the_log_is_divided_by_its_steps(
+    owners: tuple[tuple[int, int], ...], runs: list[tuple[bytes, int | None]]
+) -> None:
+    assert list(LogPart(10, b"abcdef", owners).runs()) == runs

@@ -49,7 +49,7 @@ async def test_a_cancelled_job_uploads_and_cleans_up_and_gets_no_secret(tmp_path
         await setup.secrets.set(SecretName(None, "TOKEN"), b"hunter22-hunter22", "me")
         job_id = await running_job(setup, grace_seconds=600)
         active = setup.engine.active_job(job_id)
-        step = asyncio.create_task(setup.coordination.run_step(job_id, asked("make")))
+        step = asyncio.create_task(setup.coordination.run_step(job_id, asked("make")), name="make")
         await active.wait_until(lambda job: bool(job.steps[1:]) and job.steps[1].status is Status.RUNNING)
         job = await setup.engine.cancel(job_id, "alice")
         assert (job.status, job.is_ending) == (Status.RUNNING, True)

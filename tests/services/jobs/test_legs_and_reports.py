@@ -9,6 +9,7 @@ from danube_pkg.core.errors import Conflict, NotFound
 from danube_pkg.core.jobs import step_transitions
 from danube_pkg.core.jobs.coordination import StepRequest
 from danube_pkg.core.jobs.job import Phase
+from danube_pkg.core.jobs.report_notes import Annotation, AnnotationLevel, Coverage, ReportNote
 from danube_pkg.core.jobs.reports import CaseStatus, JobReport, ReportCounts, ReportedTest
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.secrets.secret import SecretName
@@ -69,6 +70,29 @@ async def test_reported_tests_are_kept_masked_and_logged(tmp_path: Path) -> None
         await setup.coordination.finish(job_id, None)
         with pytest.raises((Conflict, NotFound)):
             await setup.coordination.report_tests(job_id, report)
+
+
+async def test_summaries_coverage_and_annotations_are_masked_bounded_and_logged(tmp_path: Path) -> None:
+    async with open_engine_setup(tmp_path) as setup:
+        job_id = await running_job(setup)
+        await setup.secrets.set(SecretName(None, "TOKEN"), b"hunter22-hunter22", "me")
+        await setup.coordination.read_secret(job_id, 1, "TOKEN")
+        found = Annotation(AnnotationLevel.ERROR, "got hunter22-hunter22", "a.py", 7)
+        note = ReportNote(1, "# hunter22-hunter22", Coverage("unit", 999, 1000), (found,))
+        for _ in range(2):  # a repeated call
+            await setup.coordination.add_note(job_id, note)
+        (kept,) = await SqliteReports(setup.database).list_notes(job_id)
+        assert (kept.summary, kept.annotations[0].message) == ("# ***", "got ***")
+        log = setup.logs.path(job_id).read_text()
+        assert "--- unit: 99.9 % of 1000 lines\n" in log
+        assert "--- error a.py:7: got ***\n" in log
+        with pytest.raises(Conflict, match="at most 200 annotations") as refusal:
+            await setup.coordination.add_note(job_id, ReportNote(2, annotations=(found,) * 200))
+        assert refusal.value.hint
+        for sequence in range(2, 51):
+            await setup.coordination.add_note(job_id, ReportNote(sequence, "more"))
+        with pytest.raises(Conflict, match="at most 50"):
+            await setup.coordination.add_note(job_id, ReportNote(51, "one more"))
 
 
 async def test_a_report_beyond_the_bound_is_refused_and_stored_nowhere(

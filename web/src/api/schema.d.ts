@@ -999,6 +999,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Summaries, coverage and annotations that a job has reported.
+         * @description Action: `see-job`.
+         */
+        get: operations["getJobNotesResource"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{job}/artifacts": {
         parameters: {
             query?: never;
@@ -2357,6 +2377,54 @@ export interface components {
              * @default null
              */
             waits_for: string | null;
+            /**
+             * @description The coverage that it has reported.
+             * @default []
+             */
+            coverage: components["schemas"]["CoverageView"][];
+            /**
+             * @description Places of the repository that it has reported, failed tests too.
+             * @default []
+             */
+            annotations: components["schemas"]["AnnotationView"][];
+        };
+        /** @description A report of coverage. */
+        CoverageView: {
+            /** @description The name that the danubefile gives it, behind the leg of a matrix where there is one. */
+            name: string;
+            /** @description Lines that were run. */
+            covered: number;
+            /** @description Lines that could be run. */
+            total: number;
+            /** @description Of the lines that could be run. */
+            percent: number;
+            /** @description The same in words. */
+            words: string;
+            /** @description Those with the most lines that were not run, at most 200. */
+            files: components["schemas"]["FileCoverageView"][];
+        };
+        /** @description The coverage of one file. */
+        FileCoverageView: {
+            /** @description The file, as the report names it. */
+            file: string;
+            /** @description Lines that were run. */
+            covered: number;
+            /** @description Lines that could be run. */
+            total: number;
+        };
+        /** @description A message about a place of the repository. */
+        AnnotationView: {
+            /**
+             * @description How grave it is.
+             * @enum {string}
+             */
+            level: "error" | "warning" | "notice";
+            /** @description The message: text of a program of the job. */
+            message: string;
+            /** @description The file, relative to the repository; empty for none. */
+            file: string;
+            /** @description The line, from 1; 0 for none. */
+            line: number;
         };
         /** @description What a rebuild may have. */
         RebuildRequest: {
@@ -2643,6 +2711,15 @@ export interface components {
             job: string;
             /** @description Whether the test failed in it. */
             failed: boolean;
+        };
+        /** @description All that a job has reported beside its tests. */
+        JobNotes: {
+            /** @description Texts in Markdown, of untrusted programs: show HTML in them as text. */
+            summaries: string[];
+            /** @description Reports of coverage, in the order of the calls. */
+            coverage: components["schemas"]["CoverageView"][];
+            /** @description Errors first. Failed tests are in `/tests`. */
+            annotations: components["schemas"]["AnnotationView"][];
         };
         /** @description All artifacts of a job. */
         ArtifactList: {
@@ -7194,6 +7271,73 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReportedTests"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getJobNotesResource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobNotes"];
                 };
             };
             /** @description The request is invalid; `findings` names each mistake. */

@@ -9,6 +9,7 @@ import { Icon } from "../parts/icons";
 import { ExternalLink } from "../parts/links";
 import { JobEgress } from "./job-egress";
 import { JobFiles } from "./job-files";
+import { JobNotes } from "./job-notes";
 import { JobSteps, type JobStepsProps } from "./job-steps";
 import { JobTests } from "./job-tests";
 
@@ -23,6 +24,7 @@ export interface JobSideProps extends JobStepsProps {
 export function JobSide(props: JobSideProps) {
   return (
     <aside class="job-side" aria-label="Steps and artifacts">
+      <JobNotes job={props.job} />
       <JobTests job={props.job} />
       <JobSteps job={props.job} only={props.only} onStep={props.onStep} onOnly={props.onOnly} />
       <Artifacts job={props.job} artifacts={props.artifacts} images={props.images} />

@@ -14,8 +14,11 @@ from danube_pkg.kit.records import Record
 
 _LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = (
+    "ImageMagick-6",
+    "ImageMagick-7",
     "alternatives",
     "ca-certificates",
+    "chromium.d",
     "debian_version",
     "fonts",
     "inputrc",
@@ -24,15 +27,18 @@ _ETC = (
     "ld.so.conf.d",
     "localtime",
     "magic",
+    "mailcap",
     "mime.types",
     "nsswitch.conf",
     "os-release",
+    "perl",
     "protocols",
     "services",
     "ssl/cert.pem",
     "ssl/certs",
     "ssl/openssl.cnf",
     "terminfo",
+    "texmf",
     "timezone",
 )
 HOME = "/home/danube"

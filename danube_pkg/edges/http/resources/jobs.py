@@ -7,6 +7,7 @@ from danube_pkg.core.identity.access import Action, can
 from danube_pkg.core.jobs.explanation import explain, summary_of
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import Phase
+from danube_pkg.core.jobs.report_notes import note_lines
 from danube_pkg.core.reasons import Status
 from danube_pkg.edges.http.server.caching import AnswerCache
 from danube_pkg.edges.http.server.messages import Request, Response
@@ -14,6 +15,7 @@ from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
 from danube_pkg.edges.http.views.forge_links import commit_url
 from danube_pkg.edges.http.views.jobs import Explanation, JobDetail, JobPage, JobSummary, job_detail, job_summary
+from danube_pkg.edges.http.views.report_notes import annotation_views, coverage_views
 from danube_pkg.kit.records import Record
 from danube_pkg.services.jobs.requests import approve, rerun
 
@@ -112,5 +114,15 @@ class JobExplanation(Resource):
         """Why a job waits, or why it failed."""
         job = request.job
         waiting = self.services.engine.waiting(job) if job.phase is Phase.QUEUED else None
-        found = explain(job, waiting, self.services.draining.by, self.services.engine.waits_of(job.id))
-        return Explanation(summary_of(job), found.lines, found.hint, found.position or None, found.waits_for)
+        notes = await self.services.notes.list_notes(job.id)
+        outside = self.services.engine.waits_of(job.id)
+        found = explain(job, waiting, self.services.draining.by, outside, note_lines(notes))
+        return Explanation(
+            about=summary_of(job),
+            lines=found.lines,
+            hint=found.hint,
+            position=found.position or None,
+            waits_for=found.waits_for,
+            coverage=coverage_views(notes),
+            annotations=annotation_views(notes, await self.services.reports.list_cases(job.id)),
+        )

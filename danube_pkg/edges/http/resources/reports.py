@@ -3,6 +3,7 @@
 from danube_pkg.core.jobs.reports import CaseStatus
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
+from danube_pkg.edges.http.views.report_notes import JobNotes, job_notes
 from danube_pkg.edges.http.views.reports import ReportedTests, reported_tests
 
 MAX_HISTORIES = 50
@@ -19,3 +20,11 @@ class JobTests(Resource):
         wanted = [one.name for one in cases if one.status is not CaseStatus.PASSED][:MAX_HISTORIES]
         past = {name: await reports.past_results(job.id, name) for name in dict.fromkeys(wanted)}
         return reported_tests(job, cases, past)
+
+
+class JobNotesResource(Resource):
+    """`/api/v1/jobs/{job}/notes`."""
+
+    async def GET(self, request: Request) -> JobNotes:
+        """Summaries, coverage and annotations that a job has reported."""
+        return job_notes(await self.services.notes.list_notes(request.job.id))

@@ -8,6 +8,7 @@ from danube_pkg.core.jobs.environment_approvals import ApprovalState, Environmen
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import HINTS, Status
+from danube_pkg.edges.http.views.report_notes import AnnotationView, CoverageView
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.times import Time, iso, iso_or_none
 
@@ -155,6 +156,10 @@ class Explanation(Record):
     hint: Annotated[str, about("What to do next; empty if there is nothing to do.")]
     position: Annotated[int | None, about("Place in the queue, 1 is next; null for a job that is not in it.")] = None
     waits_for: Annotated[str | None, about("What keeps it from starting; null if nothing does.")] = None
+    coverage: Annotated[tuple[CoverageView, ...], about("The coverage that it has reported.")] = ()
+    annotations: Annotated[
+        tuple[AnnotationView, ...], about("Places of the repository that it has reported, failed tests too.")
+    ] = ()
 
 
 def job_summary(job: Job) -> JobSummary:
