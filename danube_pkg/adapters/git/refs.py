@@ -100,7 +100,9 @@ def resolve_local(repo: Repo, ref: str, name: str) -> Revision:
 
 def _revision(repo: Repo, sha: ObjectID, ref: str, branch: str = "", tag: str = "") -> Revision:
     commit = peeled(repo.object_store, sha)
-    return Revision(commit.decode(), ref, branch, tag, **commit_metadata(repo.object_store, commit))
+    known = commit_metadata(repo.object_store, commit)
+    revision = Revision(commit.decode(), ref, branch, tag)
+    return revision.described(known.get("commit_message", ""), known.get("commit_author", ""))
 
 
 def _named(refs: Mapping[str, ObjectID], ref: str) -> tuple[ObjectID, str, str, str] | None:
