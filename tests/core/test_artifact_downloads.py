@@ -18,7 +18,7 @@ from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.repositories.revisions import Revision
 
 
-def a_job(pipeline_id: str = "p1", repository: str = "r1", pull: dict[str, Any] | None = None, **where: str) -> Job:
+def a_job(pipeline_id: str = "p1", repository: str = "r1", pull: dict[str, Any] | None = None, **where: Any) -> Job:
     trigger = Trigger("webhook", "me", Revision(**where), pull_request=pull)
     return Job("01", pipeline_id, pipeline_id, trigger, PipelineSettings(repository), created_at=0.0)
 

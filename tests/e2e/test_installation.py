@@ -332,7 +332,9 @@ def test_an_upgrade_that_fails_goes_back_and_the_job_continues(
     assert "is not signed by a key that this Danube trusts" in forged.stderr
 
 
-def test_an_upgrade_continues_jobs_and_refuses_no_delivery(installed: DebianSystem, programs: ReleasedPrograms) -> None:
+def test_an_upgrade_continues_jobs_and_refuses_no_delivery(
+    installed: DebianSystem, programs: ReleasedPrograms, deliveries: Deliveries
+) -> None:
     """With every command of the document."""
     system = installed
     give(system, programs.newer, "danube-new", signed=False)

@@ -15,7 +15,7 @@ from danube_pkg.core.errors import Conflict, Forbidden, Invalid
 from danube_pkg.core.identity.access import LOCAL_ADMINISTRATOR, Actor, ActorKind, TeamRole
 from danube_pkg.core.identity.audit import AuditKeys
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.environment_approvals import LONGEST_WAIT_SECONDS, ApprovalState
+from danube_pkg.core.jobs.environment_approvals import LONGEST_WAIT_SECONDS, ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, step_id
 from danube_pkg.core.jobs.steps import StepPhase
 from danube_pkg.core.jobs.trigger import Trigger
@@ -73,7 +73,7 @@ def decisions_of(setup: EngineSetup) -> EnvironmentDecisions:
 @asynccontextmanager
 async def asking(
     setup: EngineSetup, job_id: str, asked: ev.EnvironmentRequested = ASKED
-) -> AsyncIterator["asyncio.Task[object]"]:
+) -> AsyncIterator["asyncio.Task[tuple[EnvironmentApproval, float]]"]:
     """The coordinator's call, once its pod is frozen."""
     call = asyncio.create_task(setup.coordination.ask_for_environment(job_id, asked), name="ask")
     try:
@@ -102,7 +102,7 @@ async def test_the_secret_of_an_environment_appears_when_another_user_has_approv
             with pytest.raises(Forbidden):
                 await setup.coordination.read_secret(job_id, 2, "DEPLOY_KEY")
             await decisions_of(setup).decide(job_of(setup, job_id), BOB, 1, approve=True, reason="reviewed")
-            approval, deadline_at = await call  # type: ignore[misc]
+            approval, deadline_at = await call
         assert (approval.decided_by, approval.reason) == ("bob@example.com", "reviewed")
         assert deadline_at == job_of(setup, job_id).deadline_at
         await wait_until_async(lambda: not coordinator_of(setup, job_id).frozen, SECONDS, "a thawed pod")
