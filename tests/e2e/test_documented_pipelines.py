@@ -2,6 +2,7 @@
 `danube run`."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -70,12 +71,14 @@ def test_a_documented_danubefile_is_green(name: str, tmp_path: Path) -> None:
 
 
 def test_the_yaml_of_the_page_is_a_right_configuration(tmp_path: Path) -> None:
-    yaml = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[-1]
+    pipeline, environments = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    yaml = pipeline + textwrap.indent(environments, "  ")
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "app.yaml").write_text(yaml, encoding="utf-8")
     head = "apiVersion: danube.dev/v1\nkind: {}\nmetadata: {{name: platform}}\nspec: {}\n"
     (tmp_path / "config.yaml").write_text(head.format("Config", "{}"), encoding="utf-8")
     team = head.format("Team", "{members: []}")
-    (tmp_path / "teams.yaml").write_text(team, encoding="utf-8")
+    teams = f"{team}---\n{team.replace('platform', 'release-managers')}"
+    (tmp_path / "teams.yaml").write_text(teams, encoding="utf-8")
     done = run_command(["validate", str(tmp_path)], b"", {}, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -139,7 +139,7 @@ async def test_a_viewer_that_disconnects_leaves_nothing_behind(tmp_path: Path) -
         job_id = await running_job(setup)
         active = setup.engine.active_job(job_id)
         await active.wait_until(lambda job: job.steps[0].phase is StepPhase.STARTED)
-        await wait_until_async(lambda: active.waiters == 2, 10, "its effects and its follower to wait")
+        await wait_until_async(lambda: active.waiters == 3, 10, "its effects, its follower and its deadline to wait")
         before = active.waiters, len(asyncio.all_tasks())
         for _ in range(20):
             viewer = asyncio.create_task(follow(setup, job_id), name="viewer")
