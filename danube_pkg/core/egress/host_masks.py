@@ -7,11 +7,11 @@ forms and not the values.
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import quote_from_bytes
 
 from danube_pkg.core.logs.redaction import FinderMaker, best_finder, spans, unions, with_masks
-from danube_pkg.core.logs.secret_forms import base64_of
+from danube_pkg.core.logs.secret_forms import MAX_ENCODED_LINES, base64_of
 from danube_pkg.core.logs.secret_lines import secret_lines
 from danube_pkg.core.secrets.secret import MIN_VALUE_BYTES
 
@@ -22,7 +22,9 @@ MIN_PIECE_BYTES = 8
 """A value that is used as a host is cut where the host of a URL ends. Its pieces are masked from this length on, which
 is that of lines that are masked alone."""
 
-_NOT_IN_NAMES = re.compile(rb"[^a-z0-9_.-]")
+_IN_NAMES = bytes(
+    byte if byte in b"abcdefghijklmnopqrstuvwxyz0123456789_.-" else ord("?") for byte in bytes(range(256)).lower()
+)
 _END_OF_HOST = re.compile(rb"[/?#@:\\\s]+")
 _PUNYCODE = "xn--"
 
@@ -31,21 +33,24 @@ def host_forms(values: Iterable[bytes]) -> set[str]:
     """The forms of values that must not appear in a name, in ASCII."""
     found: set[bytes] = set()
     for value in values:
-        lines = [line.text for line in secret_lines(value)] if b"\n" in value.strip() else [value]
-        pieces = {piece for line in lines for piece in _END_OF_HOST.split(line) if len(piece) >= MIN_PIECE_BYTES}
-        for form in _forms_of(value) | pieces | _folded(value):
-            found |= {_as_in_names(form), _as_in_names(form).strip(b".")}
+        lines = [line.text for line in secret_lines(value)]
+        hosts = lines if b"\n" in value.strip() else [value]
+        pieces = {piece for host in hosts for piece in _END_OF_HOST.split(host) if len(piece) >= MIN_PIECE_BYTES}
+        names = set(map(_as_in_names, _forms_of([value.strip(), *lines]) | pieces | _folded(value)))
+        found |= names | {name.strip(b".") for name in names}
     return {form.decode() for form in found if MIN_VALUE_BYTES <= len(form) <= MAX_NAME_BYTES}
 
 
-def _forms_of(value: bytes) -> set[bytes]:
-    """A value and the parts of it that are secret alone, as they are and encoded; none that is longer than a name."""
-    plain = {value.strip(), *(line.text for line in secret_lines(value))}
-    found: set[bytes] = set()
+def _forms_of(parts: Sequence[bytes]) -> set[bytes]:
+    """A value and the parts of it that are secret alone, as they are and encoded; none that is longer than a name. Of
+    more than MAX_ENCODED_LINES parts none is encoded, as in logs."""
+    plain = {one for one in parts if len(one) <= MAX_NAME_BYTES}
+    if len(plain) > MAX_ENCODED_LINES:
+        return plain
+    found = set(plain)
     for one in plain:
-        if len(one) <= MAX_NAME_BYTES:
-            found |= {one, one.hex().encode(), quote_from_bytes(one, safe="").encode()}
-            found |= {base64_of(one, before, url=url) for before in range(3) for url in (False, True)}
+        found |= {one.hex().encode(), quote_from_bytes(one, safe="").encode()}
+        found |= {base64_of(one, before, url=url) for before in range(3) for url in (False, True)}
     return found
 
 
@@ -62,7 +67,7 @@ def _folded(value: bytes) -> set[bytes]:
 
 def _as_in_names(data: bytes) -> bytes:
     """The data as in names, with the same number of bytes, so that offsets are the same."""
-    return _NOT_IN_NAMES.sub(b"?", data.lower())
+    return data.translate(_IN_NAMES)
 
 
 class HostMasks:
