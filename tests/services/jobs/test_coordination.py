@@ -16,8 +16,7 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import end_all
-from danube_pkg.services.jobs import step_memory
-from danube_pkg.services.jobs.follower import FEED_BYTES
+from danube_pkg.services.jobs import follower, step_memory
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import EndContainer, Exit, Hang, Print, Process, Signal, Wait, attempts, plays
 from tests.services.stores import PIPELINE
@@ -214,9 +213,17 @@ async def test_kept_outputs_are_bounded_and_the_others_are_read_again(
             assert (await setup.coordination.run_step(job_id, asked(f"print {number}", number))).output == output
 
 
-async def test_much_output_is_masked_in_parts_between_which_other_tasks_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("line", "turn_seconds", "turn"),
+    [(b"eyJ", 3600.0, True), (b"line\n", 0.0, True), (b"line\n", 3600.0, False)],
+    ids=["takes long", "has taken long", "is quick"],
+)
+async def test_other_tasks_run_between_parts_of_output_that_takes_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes, turn_seconds: float, turn: bool
 ) -> None:
+    part = 32 * 1024
+    monkeypatch.setattr(follower, "FEED_BYTES", part)
+    monkeypatch.setattr(follower, "TURN_SECONDS", turn_seconds)
     fed: list[tuple[int, int]] = []
     turns = 0
     loop = asyncio.get_running_loop()
@@ -235,7 +242,7 @@ async def test_much_output_is_masked_in_parts_between_which_other_tasks_run(
     take_turn()
     monkeypatch.setattr(StepWriter, "write", counted)
     machine = FakeMachine()
-    output = b"eyJ" * 100_000 + b"\n"
+    output = line * 40_000 + b"\n"
     machine.commands["print"] = plays(Print(output))
     async with open_engine_setup(tmp_path, machine) as setup:
         job_id = await running_job(setup)
@@ -244,9 +251,9 @@ async def test_much_output_is_masked_in_parts_between_which_other_tasks_run(
             next_turn.cancel()
     assert outcome.output == output
     assert sum(size for size, _ in fed) == len(output)
-    assert max(size for size, _ in fed) <= FEED_BYTES
-    full = [turn for size, turn in fed if size == FEED_BYTES]
-    assert len(full) == len(output) // FEED_BYTES == len(set(full))
+    turns_of_parts = [at for size, at in fed if size == part]
+    assert len(turns_of_parts) >= 3
+    assert (len(set(turns_of_parts)) == len(turns_of_parts)) == turn
 
 
 async def test_a_lost_attempt_has_no_output_of_the_one_before(tmp_path: Path) -> None:
