@@ -1,6 +1,7 @@
 """`dist/danube-image-ARCH.tar`: Danube as a container image (an OCI archive), for `docker load` and `podman load`.
 
-It has the tree of the released program, the GNU C library and a shell; no package manager and no other program. It is
+It has the tree of the released program, the GNU C library, a shell, and the starter of a configuration, with which it
+serves at once; no package manager and no other program. It is
 written with tarfile only, and the same tree gives the same bytes. It runs as a user without rights (1000).
 """
 
@@ -12,6 +13,7 @@ from danube_pkg.adapters.coordinator_image.archive import ImageRecipe, WrittenIm
 from danube_pkg.adapters.coordinator_image.elf import read_elf
 from danube_pkg.adapters.coordinator_image.entries import ImageTree
 from danube_pkg.adapters.coordinator_image.libraries import LibraryFinder
+from danube_pkg.cli.starters import configuration
 from danube_pkg.core.images.manifests import platform_of
 
 USER = 1000
@@ -23,6 +25,13 @@ DATA = "/var/lib/danube"
 
 COMMAND = f"""#!/bin/sh
 exec /{PLACE}/python/bin/python3 -I -S /{PLACE}/start.py /usr/bin/danube "$@"
+"""
+
+SETTINGS = """# The starter of Danube's image. With a directory of your own mounted at /etc/danube this one is not seen.
+# All keys: docs/configuration.md
+
+[config_repo]
+url = "config" # the directory beside this file, or the URL of a Git repository
 """
 
 _ROOT_LINKS = {"bin": "usr/bin", "sbin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib", "usr/lib64": "lib"}
@@ -81,7 +90,10 @@ def _contents(tree: Path, shell: Path) -> ImageTree:
     image.add_directory("tmp", 0o1777)
     for own in (HOME, DATA):
         image.add_directory(own, 0o700, owner=USER)
-    for empty in ("/dev", "/etc/danube", "/mnt", "/proc", "/sys"):
+    image.add_content("etc/danube/danube.toml", SETTINGS.encode())
+    for name, text in configuration().items():
+        image.add_content(f"etc/danube/config/{name}", text.encode())
+    for empty in ("/dev", "/mnt", "/proc", "/sys"):
         image.add_directory(empty)
     return image
 

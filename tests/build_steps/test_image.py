@@ -56,6 +56,7 @@ def test_it_runs_as_a_user_without_rights_and_serves(tree: Path, tmp_path: Path)
     assert members["tmp"].mode == 0o1777
     assert members["usr/bin/danube"].mode == 0o755
     assert {"usr/bin/sh", "usr/lib/libc.so.6", "opt/danube/start.py", "mnt", "proc"} <= members.keys()
+    assert {"etc/danube/danube.toml", "etc/danube/config/config.yaml"} <= members.keys()
     assert all(member.uid == 0 for name, member in members.items() if f"/{name}" not in (HOME, DATA))
 
 
@@ -96,15 +97,23 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(place)
 
 
+SERVE = """
+danube serve --data /var/lib/danube --listen 127.0.0.1:8080 & server=$!
+until danube health > /tmp/health; do kill -0 $server; done
+kill $server; wait $server; echo the starter serves
+"""
+
+
 @pytest.mark.long
 @pytest.mark.root
 def test_in_the_image_an_ordinary_user_runs_jobs(root: Path) -> None:
     """With the namespaces of a container engine, and none of its programs."""
     danubefile = "from danube import pipeline, step\n@pipeline(name='p')\ndef p():\n    step.run('echo inside')\n"
     (root / "tmp" / "danubefile.py").write_text(danubefile)
-    script = "danube --version && danube doctor; cd /tmp && danube run"
+    script = f"danube --version && danube doctor; cd /tmp && danube run && {SERVE}"
     words = command_in(root, "/usr/bin/sh", "-c", script, user=USER)
     done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok   pod: a pod was created" in done.stdout
     assert "inside\n" in done.stdout
+    assert "the starter serves\n" in done.stdout
