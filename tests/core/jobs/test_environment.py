@@ -50,7 +50,7 @@ def test_a_pull_request_has_its_number_and_target() -> None:
 
 
 def test_a_job_that_another_one_started_knows_it() -> None:
-    job = replace(JOB, trigger=Trigger("pipeline", "test job 01i", Revision(SHA), upstream_job_id="01i"))
+    job = replace(JOB, trigger=Trigger("pipeline", "job 01i of test", Revision(SHA), upstream_job_id="01i"))
     assert job_environment(job, "")["DANUBE_UPSTREAM_JOB_ID"] == "01i"
 
 
