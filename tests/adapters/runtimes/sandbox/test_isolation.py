@@ -18,7 +18,7 @@ from danube_pkg.kit.records import replace
 from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_subordinate_ids, open_pods
 
 ALLOWED_IN_ROOT = {
-    ".danube", "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr", "workspace",
+    ".danube", "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "sys", "tmp", "usr", "workspace",
 }  # fmt: skip
 ALLOWED_DEVICES = {
     "console", "core", "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom",
