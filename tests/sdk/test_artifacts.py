@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from danube._session import DownloadCall
+from danube._session import Chunks, DownloadCall
 
 from danube import DanubeError, StepResult, artifacts, step
 from danube_pkg.kit.trees import remove_tree
@@ -224,3 +224,22 @@ def test_the_only_file_of_a_pattern_keeps_its_ending(
         (tmp_path / file).write_text(file)
     artifacts.upload(path, name=name)
     assert session.uploads[name][0] == file_name
+
+
+def test_what_an_artifact_lacks_is_said(
+    session: RecordingSession, tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def upload(sequence: int, name: str, file_name: str, chunks: Chunks, describes: str) -> None:
+        assert b"".join(chunks())  # as a connection streams it
+
+    monkeypatch.setattr(session, "upload", upload)
+    (tree.parent / "tool").write_text("#!/bin/sh\n")
+    (tree.parent / "tool").chmod(0o755)
+    artifacts.upload("tool", name="tool")
+    assert "artifact tool: 'tool' is kept without the permission to execute it" in capsys.readouterr().out
+    artifacts.upload("dist", name="dist")
+    assert capsys.readouterr().out == ""
+    os.mkfifo(tree / "pipe")
+    artifacts.upload("dist", name="with pipe")
+    said = "danube: artifact with pipe is kept without 1 that is neither file, directory nor link: 'pipe'\n"
+    assert capsys.readouterr().out == said
