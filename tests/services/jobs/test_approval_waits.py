@@ -145,9 +145,12 @@ async def test_who_may_decide(tmp_path: Path) -> None:
                 await decide(waiting, LOCAL_ADMINISTRATOR, 1, approve=True)
             with pytest.raises(Conflict):
                 await decide(waiting, BOB, 2, approve=True)
-            assert await decisions_of(setup).may_decide(waiting, ALICE) == (False, True)
-            assert await decisions_of(setup).may_decide(waiting, BOB) == (True, True)
-            assert await decisions_of(setup).may_decide(waiting, DAVE) == (False, False)
+            refusals = decisions_of(setup).refusals
+            own = "alice@example.com may not approve production: the same user has started the job"
+            assert await refusals(waiting, ALICE) == {True: own, False: ""}
+            assert await refusals(waiting, BOB) == {True: "", False: ""}
+            other = "dave@example.com may not decide about production: its approvers are ops, carol@example.com"
+            assert await refusals(waiting, DAVE) == {True: other, False: other}
             assert job_of(setup, job_id).approvals[0].state is ApprovalState.WAITING
 
 
