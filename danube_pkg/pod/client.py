@@ -75,6 +75,10 @@ class CoordinatorClient:
     def leg_workspaces(self) -> str:
         return self._leg_workspaces
 
+    @property
+    def is_partial(self) -> bool:
+        return self.only_step.has_left_out
+
     def next_sequence(self, kind: str) -> int:
         with self._lock:
             return next(self._counters.setdefault(kind, itertools.count(1)))

@@ -45,6 +45,11 @@ class OnlyStep:
         return False
 
     @property
+    def has_left_out(self) -> bool:
+        """Whether a step did not run."""
+        return bool(self._others)
+
+    @property
     def problem(self) -> str:
         """Why the run fails however its danubefile ended; "" for none."""
         if not self.name or self._found:

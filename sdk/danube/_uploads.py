@@ -13,7 +13,7 @@ from danube._errors import DanubeError
 from danube._legs import current_leg
 from danube._session import current
 from danube._texts import check_texts
-from danube._workspace import matches, refuse_outside
+from danube._workspace import is_left_out, matches, refuse_outside
 
 CHUNK_BYTES = 256 * 1024
 
@@ -44,6 +44,8 @@ def keep_of(workspace: Path, path: str, name: str, describes: str = "") -> None:
     session = current()
     found = matches(workspace, path)
     if not found:
+        if is_left_out(f"artifact {name}"):
+            return
         raise DanubeError(
             "artifact-missing",
             f"no file or directory matches {path!r}",

@@ -33,7 +33,9 @@ def test_a_step_runs_if_it_is_named(wanted: str, step: StepCall, runs: bool) -> 
 def test_a_name_that_no_step_has_is_a_problem() -> None:
     only = OnlyStep("Test")
     assert only.problem == "no step is called 'Test'; there are: none"
+    assert not only.has_left_out
     only.wants(call("Tests"))
+    assert only.has_left_out
     assert only.problem == "no step is called 'Test'; there are: 'Tests'"
     only.wants(call("Test"))
     assert only.problem == ""

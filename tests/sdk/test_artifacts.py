@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from danube._session import Chunks, DownloadCall
 
-from danube import DanubeError, StepResult, artifacts, step
+from danube import DanubeError, Leg, StepResult, artifacts, reports, step
 from danube_pkg.kit.trees import remove_tree
 from tests.sdk.session import RecordingSession
 from tests.support.trees import make_deep
@@ -243,3 +243,18 @@ def test_what_an_artifact_lacks_is_said(
     artifacts.upload("dist", name="with pipe")
     said = "danube: artifact with pipe is kept without 1 that is neither file, directory nor link: 'pipe'\n"
     assert capsys.readouterr().out == said
+
+
+def test_what_a_step_would_have_made_that_was_left_out_is_left_out_too(
+    session: RecordingSession, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session.is_partial = True
+    artifacts.upload("missing", name="app", sbom="bom.json")
+    assert reports.junit("report.xml").passed == reports.coverage("cov.xml").total == 0
+    Leg("a", {}, str(tree), str(tree.parent)).keep("missing", "reports/a")
+    said = capsys.readouterr().out
+    for what in ("artifact app", "artifact app.sbom.json", "report report.xml", "'missing' of leg a"):
+        assert f"danube: {what} is left out: the steps that make it did not run\n" in said
+    session.is_partial = False
+    with pytest.raises(DanubeError):
+        artifacts.upload("missing", name="app")
