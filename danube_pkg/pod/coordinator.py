@@ -35,7 +35,8 @@ with LateModules(
     from danube._errors import DanubeError
 
     from danube import _session
-    from danube_pkg.pod.client import CoordinatorClient, ServerConnection
+    from danube_pkg.pod.client import CoordinatorClient
+    from danube_pkg.pod.connection import ServerConnection
     from danube_pkg.pod.own_process import flush, leave, say
     from danube_pkg.pod.script import Outcome, run_script
     from danube_pkg.pod.source_tree import BadSource, unpack
@@ -76,8 +77,15 @@ def _work(client: CoordinatorClient, workspace: Path) -> Outcome:
         return Outcome("source-unavailable", f"the source could not be fetched: {error}")
     _session.enter(client)
     outcome = run_script(workspace, str(client.context["script"]))
-    problem = client.only_step.problem
-    return Outcome("script-error", problem) if problem and not outcome.reason else outcome
+    return with_problem(outcome, client.only_step.problem)
+
+
+def with_problem(outcome: Outcome, problem: str) -> Outcome:
+    """A name that no step has is said first: what the danubefile does without its steps matters less."""
+    if not problem:
+        return outcome
+    message = f"{problem}; then: {outcome.message}" if outcome.reason else problem
+    return Outcome(outcome.reason or "script-error", message, outcome.step)
 
 
 if __name__ == "__main__":
