@@ -12,16 +12,8 @@ from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.logs import writer as writer_module
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.errors import StorageUnwritable
-from danube_pkg.core.logs.redaction import (
-    MAX_EXPANSION,
-    MAX_HELD_BYTES,
-    SEARCHED_BYTES,
-    Finder,
-    Patterns,
-    TakesLong,
-    ValueSet,
-    best_finder,
-)
+from danube_pkg.core.logs.finders import Finder, best_finder
+from danube_pkg.core.logs.redaction import MAX_EXPANSION, MAX_HELD_BYTES, SEARCHED_BYTES, Patterns, TakesLong, ValueSet
 from danube_pkg.core.logs.token_formats import OWN_LINES, TOKEN_FORMATS
 
 LIMIT = 1 << 30
