@@ -10,7 +10,6 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -27,6 +26,7 @@ from danube_pkg.kit.backoff import Backoff
 from danube_pkg.pod.downloads import write_download
 from danube_pkg.pod.only_step import OnlyStep
 from danube_pkg.pod.own_process import monotonic, now, pause, say
+from danube_pkg.pod.server_connection import ServerConnection
 
 PROTOCOL_VERSION = 1
 RETRY_CAP_SECONDS = 1.0
@@ -35,51 +35,12 @@ RETRY_CAP_SECONDS = 1.0
 NOTICE_SECONDS = 5.0
 """A server that restarts is back before it; what lasts longer is printed, and is in the log once the server is back."""
 
-MESSAGE_BYTES = 8 * 1024**2
-
 UPLOADS_AT_ONCE = 4
 SECRETS_AT_ONCE = 8
 CACHES_AT_ONCE = 2
 """Threads of a danubefile wait for one another, since the server refuses calls above its bounds."""
 
-_OPTIONS = (
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_BYTES),
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 500),
-    ("grpc.enable_http_proxy", 0),
-)
-
 Response = TypeVar("Response")
-
-
-SERVER_NAME = "coordinator.danube.internal"
-"""The name in the server's certificate, whatever its address is."""
-
-SERVER_FILE, AUTHORITY_FILE, TOKEN_FILE = "server", "ca.pem", "token"
-
-
-@dataclass(frozen=True, slots=True)
-class ServerConnection:
-    """How the server is reached. authority: PEM; None for a unix socket, which is not encrypted."""
-
-    address: str
-    token: str = field(repr=False)
-    authority: bytes | None = None
-
-    @classmethod
-    def in_directory(cls, directory: Path) -> "ServerConnection":
-        """What a runtime has mounted into the coordinator's container."""
-        address, token = ((directory / name).read_text().strip() for name in (SERVER_FILE, TOKEN_FILE))
-        return cls(address, token, (directory / AUTHORITY_FILE).read_bytes())
-
-    def channel(self) -> grpc.Channel:
-        if self.authority is None:
-            return grpc.insecure_channel(self.address, options=_OPTIONS)
-        credentials = grpc.ssl_channel_credentials(root_certificates=self.authority)
-        name = ("grpc.ssl_target_name_override", SERVER_NAME)
-        return grpc.secure_channel(self.address, credentials, options=(*_OPTIONS, name))
 
 
 class CoordinatorClient:

@@ -10,7 +10,8 @@ import pytest
 from danube._errors import DanubeError
 from danube._proto import coordinator_pb2 as pb
 
-from danube_pkg.pod.client import CoordinatorClient, ServerConnection
+from danube_pkg.pod.client import CoordinatorClient
+from danube_pkg.pod.server_connection import ServerConnection
 
 
 class Uploads:
