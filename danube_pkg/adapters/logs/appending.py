@@ -7,8 +7,8 @@ from contextlib import suppress
 def append_both(log: int, begin: int, data: bytes, index: int, index_begin: int, record: bytes) -> None:
     """Write data at `begin` of the log, and its record at `index_begin` of the index. Raises OSError."""
     try:
-        _write_all(log, data, begin)
-        _write_all(index, record, index_begin)
+        write_all(log, data, begin)
+        write_all(index, record, index_begin)
     except OSError:
         # A broken disk refuses this too; without a record the bytes are not read, and the next try overwrites them.
         with suppress(OSError):
@@ -17,7 +17,7 @@ def append_both(log: int, begin: int, data: bytes, index: int, index_begin: int,
         raise
 
 
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+def write_all(descriptor: int, data: bytes, offset: int) -> None:
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)

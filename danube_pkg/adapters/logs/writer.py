@@ -14,6 +14,7 @@ from pathlib import Path
 from danube_pkg.adapters.logs.appending import append_both
 from danube_pkg.adapters.logs.dropped import ALL_ENDS_BYTES, DroppedOutput
 from danube_pkg.adapters.logs.repair import open_both, restore
+from danube_pkg.adapters.logs.waiting_readers import WaitingReaders
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.logs.index import RECORD_BYTES, IndexRecord, RecordKind, note_key, usable
 from danube_pkg.core.logs.redaction import BEFORE_BYTES, MASK, NO_PATTERNS, Patterns, TakesLong, redact_text
@@ -31,9 +32,6 @@ UNRECORDED_BYTES = 1024**2
 
 PART_BYTES = 32 * 1024
 """Output that is full of beginnings of secrets takes 60 ms for so much."""
-
-WAKE_SECONDS = 0.005
-"""Followers are woken at most once in this time, however often a step prints."""
 
 
 THREAD_TRIES = 3
@@ -127,8 +125,7 @@ class LogWriter:
         self._owner: StepWriter | None = None
         self._owner_since = 0.0
         self._line_open = False
-        self._waiters: dict[asyncio.Future[None], None] = {}
-        self._wake_planned = False
+        self.readers = WaitingReaders()
         self.size_bytes = 0
         self.written_bytes = 0
         self._index_bytes = 0
@@ -222,7 +219,7 @@ class LogWriter:
             self._steps.clear()
             os.close(self._log)
             os.close(self._index)
-        self._wake()
+        self.readers.wake()
 
     # --- writing
 
@@ -352,7 +349,7 @@ class LogWriter:
         self.written_bytes += len(data)
         self._index_bytes += len(encoded)
         self._account(record)
-        self._plan_wake()
+        self.readers.wake_soon()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -369,24 +366,7 @@ class LogWriter:
 
     async def wait_changed(self) -> None:
         """Wait until there is more to read, or the log is closed."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters[future] = None
-        try:
-            await future
-        finally:
-            self._waiters.pop(future, None)
-
-    def _plan_wake(self) -> None:
-        if self._waiters and not self._wake_planned:
-            self._wake_planned = True
-            next(iter(self._waiters)).get_loop().call_later(WAKE_SECONDS, self._wake)
-
-    def _wake(self) -> None:
-        self._wake_planned = False
-        waiters, self._waiters = self._waiters, {}
-        for future in waiters:
-            if not future.done():
-                future.set_result(None)
+        await self.readers.wait()
 
 
 def _answer(question: _Question, quick: bool = False) -> _Answer:

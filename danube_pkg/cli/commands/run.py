@@ -133,7 +133,7 @@ async def _run(request: RunRequest, known: KnownValues, options: argparse.Namesp
         ended = await _watch(run, job, watched, approver, as_json=options.json, raw=options.raw)
         for name in approver.unused:
             say(f"danube: --approve {name} was not needed: the run did not ask for it", file=sys.stderr)
-        artifacts = await run.jobs.artifacts.list(job.id)
+        artifacts = await run.jobs.files.artifacts.list(job.id)
         egress = await run.jobs.egress.report(job)
     remove_tree(data / "keys")  # only the log and the artifacts are kept
     if options.json:

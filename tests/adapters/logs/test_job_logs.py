@@ -356,7 +356,7 @@ async def test_followers_that_leave_are_removed(logs: FileJobLogs) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0):
                 await log.wait_changed()
-    assert not log._waiters
+    assert not log.readers
 
 
 async def test_a_log_that_was_removed_ends_its_followers(logs: FileJobLogs) -> None:

@@ -42,7 +42,7 @@ async def test_a_job_and_requests_are_received_without_secrets(api: Api, receive
     made, address = receiver
     await configure(api, f"traces_enabled: true, otel_endpoint: '{address}'")
     await api.services.secrets.known.hold("token", SECRET)
-    tracer = api.services.tracer
+    tracer = api.services.requests.tracer
     step = Step("1", 1, f"deploy with {SECRET.decode()} for bob@example.com", "host", phase=StepPhase.ENDED)
     job = await api.job("app", steps=(replace(step, started_at=1.0, finished_at=2.0, status=Status.SUCCESS),))
     tracer.job_changed(replace(job, phase=Phase.RUNNING), None)  # not its last state
@@ -66,7 +66,7 @@ async def test_a_job_and_requests_are_received_without_secrets(api: Api, receive
 
 async def test_nothing_is_kept_or_sent_without_the_setting(api: Api) -> None:
     job = await api.job("app")
-    tracer = api.services.tracer
+    tracer = api.services.requests.tracer
     for observability in ("traces_enabled: false", "traces_enabled: true"):
         await configure(api, observability)
         tracer.job_changed(job, None)
@@ -82,7 +82,7 @@ async def test_a_receiver_that_is_unreachable_is_a_condition_and_nothing_is_lost
 ) -> None:
     made, address = receiver
     await configure(api, f"traces_enabled: true, otel_endpoint: '{address}'")
-    tracer, job = api.services.tracer, await api.job("app")
+    tracer, job = api.services.requests.tracer, await api.job("app")
     made.status = 503
     tracer.job_changed(job, None)
     waiting = len(tracer._waiting)
@@ -104,7 +104,7 @@ async def test_a_receiver_that_is_unreachable_is_a_condition_and_nothing_is_lost
 
 async def test_what_waits_is_bounded_and_the_ratio_is_kept(api: Api) -> None:
     await configure(api, "traces_enabled: true, otel_endpoint: 'http://127.0.0.1:9', traces_sample_ratio: 1")
-    tracer = api.services.tracer
+    tracer = api.services.requests.tracer
     for _ in range(WAITING_SPANS + 7):
         tracer.request_done("GET", "/", 200, 0.1, "")
     assert len(tracer._waiting) <= WAITING_SPANS
@@ -120,7 +120,7 @@ async def test_what_waits_is_bounded_and_the_ratio_is_kept(api: Api) -> None:
 
 async def test_the_port_of_the_other_protocol_is_named(api: Api) -> None:
     await configure(api, "traces_enabled: true, otel_endpoint: 'http://127.0.0.1:4317'")
-    tracer = api.services.tracer
+    tracer = api.services.requests.tracer
     tracer.request_done("GET", "/", 200, 0.1, "")
     with pytest.raises(Exception, match="cannot be reached"):
         await asyncio.wait_for(tracer.send_waiting(), 20)
