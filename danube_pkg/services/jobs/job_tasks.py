@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from danube_pkg.core.errors import Retryable, Unavailable
+from danube_pkg.core.jobs.concurrency import is_unresolved
 from danube_pkg.core.jobs.events import DeadlinePassed
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.ports import Listener
@@ -23,6 +24,7 @@ from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.follower import StepFollower
 from danube_pkg.services.jobs.grace import end_grace, stop_until_ended
 from danube_pkg.services.jobs.ports import EnginePorts
+from danube_pkg.services.jobs.ref_lookup import look_up
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.sealing import seal_while_running
 from danube_pkg.services.jobs.supervisor_calls import coordinator_request
@@ -118,6 +120,8 @@ class JobTasks:
             self._queue_changed()
             self.ensure(active, "close", partial(self._remove, active))
             return
+        if is_unresolved(job):
+            self.ensure(active, "commit", partial(look_up, active, self._ports, self._queue_changed))
         if job.phase is Phase.PREPARING:
             self.ensure(active, "source", partial(self._prepare_source, active))
         if job.deadline_at is not None and job.phase in _HAS_A_DEADLINE:
