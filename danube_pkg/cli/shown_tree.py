@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TextIO
 
-from danube_pkg.adapters.git.sources import WorkerSource, WorkingTree
+from danube_pkg.adapters.git.sources import WorkingTree
+from danube_pkg.adapters.git.worker_source import WorkerSource
 from danube_pkg.cli.output import duration, say, size
 from danube_pkg.cli.progress import progress
 from danube_pkg.core.repositories.ports import SubmoduleGuard

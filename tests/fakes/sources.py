@@ -37,6 +37,9 @@ class FakeTree:
             await asyncio.sleep(0)
             yield self.data[start : start + size]
 
+    async def close(self) -> None:
+        """Nothing is held."""
+
 
 class FakeSources:
     """`Sources`, `SourceFiles`, `CommitReader` and `HeadReader`. The commit is the head of `main`, the default branch,

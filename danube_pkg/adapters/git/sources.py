@@ -1,24 +1,25 @@
 """The `Sources` port: local and remote repositories and plain directories (`GitSources`); a `WorkingTree`.
 
 The work is done in worker processes (`worker.py`); the event loop only moves bytes, and dulwich's memory is freed with
-the process. A source's stream can be read repeatedly: each reading starts a worker of its own.
+the process. A source's stream can be read repeatedly: the first reading continues the conversation with the worker that
+has fetched it, each later one starts a worker of its own.
 """
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
-from danube_pkg.adapters.git.process import Worker
+from danube_pkg.adapters.git.process import Conversation, Worker
 from danube_pkg.adapters.git.remote import REDIRECTED, RemoteSettings
+from danube_pkg.adapters.git.worker_source import WorkerSource
 from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.egress.policy import entry_for
-from danube_pkg.core.errors import Permanent, PlatformError, TooLarge
+from danube_pkg.core.errors import Defect, Permanent, TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials, SubmoduleGuard
 from danube_pkg.core.repositories.revisions import (
     Credential,
@@ -31,52 +32,21 @@ from danube_pkg.core.repositories.revisions import (
 from danube_pkg.core.repositories.urls import as_url, canonical, is_remote, scheme_of, without_login
 from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
-from danube_pkg.kit.records import Mutable, Record, field, replace, to_builtins
+from danube_pkg.kit.records import Mutable, field, replace, to_builtins
 
 MAX_WORKERS = 2
 """Reading a tree is bound by the processor; more workers at once would only slow each other down."""
 
 
-class WorkerSource(Record):
-    """A `SourceTree` that a worker streams.
-
-    request: what it is asked; used: the mirrors that it reads from, which must not be removed meanwhile.
-    """
-
-    commit_sha: str
-    worker: Worker
-    request: Mapping[str, Any]
-    rule: str = ""
-    commit_message: str = ""
-    commit_author: str = ""
-    submodules: tuple[SubmoduleCommit, ...] = ()
-    notices: list[str] = field(default_factory=list)
-    mirrors: Mirrors | None = None
-    used: Sequence[Path] = ()
-
-    async def stream(self) -> AsyncGenerator[bytes, None]:
-        async with AsyncExitStack() as stack:
-            for mirror in self.used if self.mirrors is not None else ():
-                await stack.enter_async_context(self.mirrors.using(mirror))  # type: ignore[union-attr]
-            notices: list[str] = []
-            chunks = await stack.enter_async_context(aclosing(self.worker.stream(self.request, notices)))
-            async for chunk in chunks:
-                yield chunk
-            self.notices.extend(one for one in notices if one not in self.notices)
-
-
 class _Fetched(Mutable):
     """The results of fetching a commit and its submodules.
 
-    repository: the outermost one. guard: decides about submodules. history: a `History` as JSON, for the outermost one.
-    metadata: the commit's message and author; notices: sentences for the job's page; used: the mirrors. submodules: all
-    that were fetched, by their path in the outermost tree.
+    repository: the outermost one. guard: decides about submodules. notices: sentences for the job's page; used: the
+    mirrors. submodules: all that were fetched, by their path in the outermost tree.
     """
 
     repository: str
     guard: SubmoduleGuard | None
-    history: Mapping[str, Any] | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     used: list[Path] = field(default_factory=list)
     submodules: list[SubmoduleCommit] = field(default_factory=list)
@@ -120,13 +90,17 @@ class GitSources:
             return Revision("")
         request = {"do": "resolve", "repository": repository.removeprefix("file://"), "ref": ref}
         remote = await self._remote_settings(repository) if is_remote(repository) else None
-        async with self._resolving:
-            answer = await self._worker.ask(request | ({"remote": remote.request()} if remote is not None else {}))
-        revision = Revision(**answer["revision"])
-        if remote is None or not answer["peel"]:
-            return revision
-        fetched = await self._fetch(repository, revision.commit_sha, remote)
-        return replace(revision, commit_sha=fetched["commit_sha"], **fetched["metadata"])
+        conversation = await self._worker.begin()
+        try:
+            async with self._resolving:
+                answer = await conversation.ask(request | ({"remote": remote.request()} if remote is not None else {}))
+            revision = Revision(**answer["revision"])
+            if remote is None or not answer["peel"]:
+                return revision
+            fetched = await self._fetch(conversation, repository, revision.commit_sha, remote)
+            return replace(revision, commit_sha=fetched["commit_sha"], **fetched["metadata"])
+        finally:
+            await conversation.close()
 
     async def open(
         self,
@@ -147,37 +121,52 @@ class GitSources:
         }
         if not is_remote(repository):
             return WorkerSource(commit_sha, self._worker, request)
-        # Fetched before it is streamed, so that a slow reader does not block the mirror for other jobs.
-        fetched = _Fetched(repository, submodules, request["history"])
         remote = await self._remote_settings(repository)
-        request |= await self._fetch_all(repository, commit_sha, remote, fetched)
-        if tag:
-            request["tag_sha"] = await self._fetch_tag(repository, tag, request["commit_sha"], remote, fetched)
-        rule = remote.credential.rule
-        return WorkerSource(
-            request["commit_sha"],
-            self._worker,
-            request,
-            rule,
-            **fetched.metadata,
-            submodules=tuple(sorted(fetched.submodules, key=lambda one: one.path)),
-            notices=fetched.notices,
-            mirrors=self.mirrors,
-            used=fetched.used,
-        )
+        source = WorkerSource(commit_sha, self._worker, request, remote.credential.rule, mirrors=self.mirrors)
+        source.conversation = await self._worker.begin()
+        try:
+            await self._fetch_source(source, remote, _Fetched(repository, submodules))
+        except BaseException:
+            await source.close()
+            raise
+        return source
 
-    async def _fetch_all(
-        self, url: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched, within: tuple[str, ...] = ()
-    ) -> dict[str, Any]:
-        """Fetch a commit and its submodules, recursively, each with the credential for its own URL.
+    async def _fetch_source(self, source: WorkerSource, remote: RemoteSettings, fetched: _Fetched) -> None:
+        """Fetch what the source has to stream: before that, so that a slow reader does not block the mirror for others.
 
-        The answer is what the worker needs to stream them. within: the paths of the submodules that lead to it.
+        The worker of the outermost repository streams it too, unless it has submodules: each of them is fetched by a
+        worker of its own, and what has several repositories is streamed by one that holds no credential.
         """
-        answer = await self._fetch(url, commit_sha, remote, None if within else fetched.history)
-        fetched.notices.extend(answer.get("notices", ()))
+        request, conversation = dict(source.request), source.conversation
+        if conversation is None:
+            raise Defect("source-without-worker", "the source has no worker to fetch it")
+        asked = {name: request[name] for name in ("tag", "history")}
+        answer = await self._fetch(conversation, fetched.repository, source.commit_sha, remote, **asked)
+        if any(not one["notice"] for one in answer["submodules"]):
+            await source.close()
+        request |= await self._fetch_inner(fetched.repository, answer, remote, fetched)
+        source.commit_sha, source.used, source.notices = request["commit_sha"], fetched.used, fetched.notices
+        source.commit_message = answer["metadata"].get("commit_message", "")
+        source.commit_author = answer["metadata"].get("commit_author", "")
+        source.submodules = tuple(sorted(fetched.submodules, key=lambda one: one.path))
+        source.request = {**request, "history": answer.get("history"), "tag_sha": answer.get("tag_sha")}
+
+    async def _fetch_inner(
+        self,
+        url: str,
+        answer: Mapping[str, Any],
+        remote: RemoteSettings,
+        fetched: _Fetched,
+        within: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """Fetch the submodules of a commit, recursively, each with the credential for its own URL.
+
+        answer: of the fetch of that commit. The result is what the worker needs to stream them. within: the paths of
+        the submodules that lead to it.
+        """
+        fetched.notices.extend(answer["notices"])
         mirror = self.mirrors.path(url, remote.credential.rule)
         fetched.used.append(mirror)
-        fetched.metadata = fetched.metadata or answer["metadata"]  # the outermost commit's
         inner = []
         for one in answer["submodules"]:
             if one["notice"]:
@@ -194,7 +183,8 @@ class GitSources:
             fetched.notices.append(f"submodule {one['path']}: {without_login(one['url'])}, {rule}")
             try:
                 place = (*within, one["path"])
-                its_request = await self._fetch_all(one["url"], one["commit_sha"], its_remote, fetched, place)
+                its_answer = await self._fetch_once(one["url"], one["commit_sha"], its_remote)
+                its_request = await self._fetch_inner(one["url"], its_answer, its_remote, fetched, place)
             except Permanent as error:
                 if fetched.guard is None or fetched.guard.lends(one["url"]) or isinstance(error, SubmoduleRefused):
                     raise
@@ -205,8 +195,7 @@ class GitSources:
             fetched.submodules.append(
                 SubmoduleCommit("/".join(place), without_login(one["url"]), its_request["commit_sha"])
             )
-        found = {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
-        return found if within else {**found, "history": answer.get("history")}
+        return {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
 
     async def _settings_of_submodule(self, path: str, url: str, fetched: _Fetched) -> RemoteSettings:
         """How a submodule is read. Raises Permanent for a host that is not allowed."""
@@ -230,19 +219,6 @@ class GitSources:
         if addresses:  # git would look the name up again, and could get others: DNS rebinding
             settings = replace(settings, addresses=tuple(addresses), program=GitProgram.DULWICH)
         return settings if lent else replace(settings, credential=Credential())
-
-    async def _fetch_tag(self, url: str, tag: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched) -> str:
-        """The hash of what the tag names, fetched; that of the commit, with a notice, where the tag cannot be read."""
-        mirror = self.mirrors.path(url, remote.credential.rule)
-        request = {"do": "tag", "repository": url, "tag": tag, "mirror": str(mirror), "remote": remote.request()}
-        try:
-            async with self.mirrors.writing(mirror), self._fetching:
-                answer = await self._worker.ask(request)
-        except PlatformError as error:
-            fetched.notices.append(f"the tag {tag} could not be read, and is written as a name of the commit: {error}")
-            return commit_sha
-        found: str = answer["sha"]
-        return found
 
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
         """Files of a commit without the rest of its tree; a remote repository's commit is fetched first."""
@@ -294,8 +270,23 @@ class GitSources:
         credential = await self._credentials.credential_for(repository)
         return RemoteSettings(credential, self._known_hosts, self._settings.git)
 
+    async def _fetch_once(self, repository: str, commit_sha: str, remote: RemoteSettings) -> Mapping[str, Any]:
+        """By a worker of its own."""
+        conversation = await self._worker.begin()
+        try:
+            return await self._fetch(conversation, repository, commit_sha, remote)
+        finally:
+            await conversation.close()
+
     async def _fetch(
-        self, repository: str, commit_sha: str, remote: RemoteSettings, history: Mapping[str, Any] | None = None
+        self,
+        conversation: Conversation,
+        repository: str,
+        commit_sha: str,
+        remote: RemoteSettings,
+        *,
+        tag: str = "",
+        history: Mapping[str, Any] | None = None,
     ) -> Mapping[str, Any]:
         mirror = self.mirrors.path(repository, remote.credential.rule)
         request = {
@@ -304,10 +295,11 @@ class GitSources:
             "commit_sha": commit_sha,
             "mirror": str(mirror),
             "remote": remote.request(),
+            "tag": tag,
             "history": history,
         }
         async with self.mirrors.writing(mirror), self._fetching:
-            answer = await self._worker.ask(request)
+            answer = await conversation.ask(request)
         await self.mirrors.evict(mirror)
         return answer
 

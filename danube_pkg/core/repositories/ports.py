@@ -42,6 +42,10 @@ class SourceTree(Protocol):
         """An uncompressed tar, in chunks of at most 256 KiB."""
         ...
 
+    async def close(self) -> None:
+        """Release what is held for the first stream; to be called where there is none."""
+        ...
+
 
 class GitCredentials(Protocol):
     """The credentials of repositories."""

@@ -62,7 +62,11 @@ class JobSource:
         source = await self._sources.open(
             repository, revision.commit_sha, revision.tag, self._submodules, history_of(self._job)
         )
-        await self._on_opened(source)
+        try:
+            await self._on_opened(source)
+        except BaseException:
+            await source.close()
+            raise
         return self._stream(source)
 
     async def _stream(self, source: SourceTree) -> AsyncGenerator[bytes, None]:

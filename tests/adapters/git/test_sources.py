@@ -372,12 +372,18 @@ async def test_the_worker_ends_when_its_reader_stops(sources: GitSources, tmp_pa
     directory = tmp_path / "plain"
     directory.mkdir()
     (directory / "large").write_bytes(bytes(8 * 1024**2))
+    before = workers()
     stream = (await sources.open(str(directory), "")).stream()
     assert hashlib.sha256(await anext(stream)).digest()
+    assert len(workers() - before) == 1
     await stream.aclose()
+    assert workers() - before == set()
+
+
+def workers() -> set[str]:
+    """The workers that run: the processes of fork servers."""
     servers = [pid for pid in children("self") if b"danube_pkg.adapters.git.worker" in command_line(pid)]
-    assert servers
-    assert [children(pid) for pid in servers] == [[] for _ in servers]
+    return {worker for pid in servers for worker in children(pid)}
 
 
 def children(pid: str) -> list[str]:
