@@ -1,4 +1,4 @@
-"""The `Sources` port: local and remote repositories and plain directories (`GitSources`); a `WorkingTree`.
+"""The `Sources` port: local and remote repositories and plain directories.
 
 The work is done in worker processes (`worker.py`); the event loop only moves bytes, and dulwich's memory is freed with
 the process. A source's stream can be read repeatedly: the first reading continues the conversation with the worker that
@@ -7,7 +7,8 @@ has fetched it, each later one starts a worker of its own.
 
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Conversation, Worker
 from danube_pkg.adapters.git.remote import REDIRECTED, RemoteSettings
-from danube_pkg.adapters.git.worker_source import WorkerSource
+from danube_pkg.adapters.git.worker_source import FoundWithWorker, WorkerSource
 from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.egress.policy import entry_for
 from danube_pkg.core.errors import Defect, Permanent, TooLarge
@@ -36,6 +37,10 @@ from danube_pkg.kit.records import Mutable, field, replace, to_builtins
 
 MAX_WORKERS = 2
 """Reading a tree is bound by the processor; more workers at once would only slow each other down."""
+
+
+MAX_WAITING = 4
+"""Workers that have found a commit and wait until its tree is opened: each is a process. Further ones end."""
 
 
 class _Fetched(Mutable):
@@ -83,24 +88,60 @@ class GitSources:
         self._resolving = asyncio.Semaphore(MAX_WORKERS)
         self._fetching = asyncio.Semaphore(MAX_WORKERS)
         self._listing = asyncio.Semaphore(MAX_WORKERS)
+        self._waiting = asyncio.Semaphore(MAX_WAITING)
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """ref: a branch, a tag or a full hash; in a local repository a short hash too."""
         if not ref and is_plain_directory(repository):
             return Revision("")
-        request = {"do": "resolve", "repository": repository.removeprefix("file://"), "ref": ref}
-        remote = await self._remote_settings(repository) if is_remote(repository) else None
+        async with self._resolving, self._conversation() as conversation:
+            answer = await conversation.ask(await self._question(repository, ref))
+        return await self._peeled(repository, answer)
+
+    async def find(self, repository: str, ref: str) -> FoundWithWorker:
+        """By one worker, which waits for the next request where not too many do already."""
+        found = FoundWithWorker(Revision(), self.open, repository)
+        if not is_remote(repository):
+            found.revision = await self.resolve(repository, ref)
+            return found
+        async with self._resolving, self._conversation(found) as conversation:
+            answer = await conversation.ask(await self._question(repository, ref))
+        try:
+            found.revision = await self._peeled(repository, answer)
+        except BaseException:
+            await found.close()
+            raise
+        return found
+
+    @asynccontextmanager
+    async def _conversation(self, kept_by: FoundWithWorker | None = None) -> AsyncIterator[Conversation]:
+        """Closed with the block. kept_by: takes it then, unless too many wait or the block has raised."""
         conversation = await self._worker.begin()
         try:
-            async with self._resolving:
-                answer = await conversation.ask(request | ({"remote": remote.request()} if remote is not None else {}))
-            revision = Revision(**answer["revision"])
-            if remote is None or not answer["peel"]:
-                return revision
-            fetched = await self._fetch(conversation, repository, revision.commit_sha, remote)
-            return replace(revision, commit_sha=fetched["commit_sha"], **fetched["metadata"])
-        finally:
+            yield conversation
+        except BaseException:
             await conversation.close()
+            raise
+        if kept_by is None or self._waiting.locked():
+            await conversation.close()
+        else:
+            await self._waiting.acquire()
+            kept_by.conversation, kept_by.on_taken = conversation, self._waiting.release
+
+    async def _question(self, repository: str, ref: str) -> Mapping[str, Any]:
+        request = {"do": "resolve", "repository": repository.removeprefix("file://"), "ref": ref}
+        if not is_remote(repository):
+            return request
+        return {**request, "remote": (await self._remote_settings(repository)).request()}
+
+    async def _peeled(self, repository: str, answer: Mapping[str, Any]) -> Revision:
+        """The revision of an answer, with the commit that it leads to. A remote one is fetched for that where it may be
+        another object."""
+        revision = Revision(**answer["revision"])
+        if not answer["peel"] or not is_remote(repository):
+            return revision
+        fetched = await self._fetch(repository, revision.commit_sha, await self._remote_settings(repository))
+        return replace(revision, commit_sha=fetched["commit_sha"], **fetched["metadata"])
 
     async def open(
         self,
@@ -109,8 +150,12 @@ class GitSources:
         tag: str = "",
         submodules: SubmoduleGuard | None = None,
         history: History | None = None,
+        conversation: Conversation | None = None,
     ) -> WorkerSource:
-        """The tree of a commit that `resolve` returned; "" for a directory as it is on disk when it is read."""
+        """The tree of a commit that `resolve` returned; "" for a directory as it is on disk when it is read.
+
+        conversation: with the worker that has found a remote repository's commit, None where one is started.
+        """
         request: dict[str, Any] = {
             "do": "stream",
             "repository": repository.removeprefix("file://"),
@@ -121,10 +166,11 @@ class GitSources:
         }
         if not is_remote(repository):
             return WorkerSource(commit_sha, self._worker, request)
-        remote = await self._remote_settings(repository)
-        source = WorkerSource(commit_sha, self._worker, request, remote.credential.rule, mirrors=self.mirrors)
-        source.conversation = await self._worker.begin()
+        source = WorkerSource(commit_sha, self._worker, request, mirrors=self.mirrors, conversation=conversation)
         try:
+            remote = await self._remote_settings(repository)
+            source.rule = remote.credential.rule
+            source.conversation = conversation or await self._worker.begin()
             await self._fetch_source(source, remote, _Fetched(repository, submodules))
         except BaseException:
             await source.close()
@@ -141,7 +187,7 @@ class GitSources:
         if conversation is None:
             raise Defect("source-without-worker", "the source has no worker to fetch it")
         asked = {name: request[name] for name in ("tag", "history")}
-        answer = await self._fetch(conversation, fetched.repository, source.commit_sha, remote, **asked)
+        answer = await self._fetch(fetched.repository, source.commit_sha, remote, conversation, **asked)
         if any(not one["notice"] for one in answer["submodules"]):
             await source.close()
         request |= await self._fetch_inner(fetched.repository, answer, remote, fetched)
@@ -183,7 +229,7 @@ class GitSources:
             fetched.notices.append(f"submodule {one['path']}: {without_login(one['url'])}, {rule}")
             try:
                 place = (*within, one["path"])
-                its_answer = await self._fetch_once(one["url"], one["commit_sha"], its_remote)
+                its_answer = await self._fetch(one["url"], one["commit_sha"], its_remote)
                 its_request = await self._fetch_inner(one["url"], its_answer, its_remote, fetched, place)
             except Permanent as error:
                 if fetched.guard is None or fetched.guard.lends(one["url"]) or isinstance(error, SubmoduleRefused):
@@ -270,20 +316,12 @@ class GitSources:
         credential = await self._credentials.credential_for(repository)
         return RemoteSettings(credential, self._known_hosts, self._settings.git)
 
-    async def _fetch_once(self, repository: str, commit_sha: str, remote: RemoteSettings) -> Mapping[str, Any]:
-        """By a worker of its own."""
-        conversation = await self._worker.begin()
-        try:
-            return await self._fetch(conversation, repository, commit_sha, remote)
-        finally:
-            await conversation.close()
-
     async def _fetch(
         self,
-        conversation: Conversation,
         repository: str,
         commit_sha: str,
         remote: RemoteSettings,
+        conversation: Conversation | None = None,
         *,
         tag: str = "",
         history: Mapping[str, Any] | None = None,
@@ -299,7 +337,7 @@ class GitSources:
             "history": history,
         }
         async with self.mirrors.writing(mirror), self._fetching:
-            answer = await conversation.ask(request)
+            answer = await (conversation or self._worker).ask(request)
         await self.mirrors.evict(mirror)
         return answer
 
@@ -333,32 +371,3 @@ def is_plain_directory(repository: str) -> bool:
         return False
     path = Path(repository.removeprefix("file://"))
     return path.is_dir() and not (path / ".git").exists() and not (path / "HEAD").exists()
-
-
-class WorkingTree:
-    """Implements `Sources` for `danube run`: every repository is this directory as it is now.
-
-    path: the directory; temporary: where the pack of HEAD is written.
-    """
-
-    def __init__(self, path: Path, temporary: Path, worker: Worker) -> None:
-        self._path = path.absolute()
-        self._temporary = temporary
-        self._worker = worker
-
-    async def resolve(self, repository: str, ref: str) -> Revision:
-        """HEAD's commit and branch, for the job's context; an empty revision outside a repository."""
-        return Revision(**await self._worker.ask(self._request("working-revision")))
-
-    async def open(
-        self,
-        repository: str,
-        commit_sha: str,
-        tag: str = "",
-        submodules: SubmoduleGuard | None = None,
-        history: History | None = None,
-    ) -> WorkerSource:
-        return WorkerSource(commit_sha, self._worker, self._request("working-tree"))
-
-    def _request(self, do: str) -> Mapping[str, Any]:
-        return {"do": do, "repository": str(self._path), "directory": str(self._temporary)}

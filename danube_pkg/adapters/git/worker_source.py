@@ -1,13 +1,14 @@
 """What `GitSources` and `WorkingTree` open: a tree that a worker process streams."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Conversation, Worker
-from danube_pkg.core.repositories.revisions import SubmoduleCommit
+from danube_pkg.core.repositories.ports import SubmoduleGuard
+from danube_pkg.core.repositories.revisions import History, Revision, SubmoduleCommit
 from danube_pkg.kit.records import Mutable, field
 
 
@@ -48,3 +49,48 @@ class WorkerSource(Mutable):
         conversation, self.conversation = self.conversation, None
         if conversation is not None:
             await conversation.close()
+
+
+def nothing() -> None:
+    """Where no worker waits."""
+
+
+class Open(Protocol):
+    """`GitSources.open`."""
+
+    async def __call__(
+        self,
+        repository: str,
+        commit_sha: str,
+        tag: str = "",
+        submodules: SubmoduleGuard | None = None,
+        history: History | None = None,
+        conversation: Conversation | None = None,
+    ) -> WorkerSource: ...
+
+
+class FoundWithWorker(Mutable):
+    """A `FoundCommit`. conversation: with the worker that has found it, None where it does not wait. on_taken: called
+    when it waits no more."""
+
+    revision: Revision
+    opening: Open
+    repository: str
+    conversation: Conversation | None = None
+    on_taken: Callable[[], None] = nothing
+
+    async def open(self, submodules: SubmoduleGuard | None = None, history: History | None = None) -> WorkerSource:
+        revision = self.revision
+        return await self.opening(
+            self.repository, revision.commit_sha, revision.tag, submodules, history, self._taken()
+        )
+
+    async def close(self) -> None:
+        if (conversation := self._taken()) is not None:
+            await conversation.close()
+
+    def _taken(self) -> Conversation | None:
+        conversation, self.conversation = self.conversation, None
+        if conversation is not None:
+            self.on_taken()
+        return conversation

@@ -121,7 +121,7 @@ class JobTasks:
             self.ensure(active, "close", partial(self._remove, active))
             return
         if is_unresolved(job):
-            self.ensure(active, "commit", partial(look_up, active, self._ports, self._queue_changed))
+            self.ensure(active, "commit", partial(self._find_commit, active))
         if job.phase is Phase.PREPARING:
             self.ensure(active, "source", partial(self._prepare_source, active))
         if job.deadline_at is not None and job.phase in _HAS_A_DEADLINE:
@@ -149,6 +149,9 @@ class JobTasks:
         _log.info("job-closed", extra={"fields": {"job": job.id, "status": str(job.status), "reason": str(job.reason)}})
         await end_all(*(task for task in tasks.values() if task is not asyncio.current_task()))
         await self._resources.source(active).close()
+
+    async def _find_commit(self, active: ActiveJob) -> None:
+        await look_up(active, self._resources.source(active), self._ports, self._queue_changed)
 
     async def _prepare_source(self, active: ActiveJob) -> None:
         began = self._ports.clock.now()

@@ -1,12 +1,14 @@
 """The worker of a job: one process fetches and streams, and none is left or used twice."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from danube_pkg.adapters.git.process import Worker
-from danube_pkg.adapters.git.sources import GitSources
-from danube_pkg.core.errors import Permanent
+from danube_pkg.adapters.git.sources import MAX_WAITING, GitSources
+from danube_pkg.core.errors import Permanent, Unavailable
 from tests.adapters.git.remote import Known, add_submodule, unpacked
 from tests.support.git_servers import HttpServer, ServedRepository, git
 from tests.support.git_worker import PROCESSES, CountedStarts
@@ -60,11 +62,50 @@ async def test_a_source_that_is_not_streamed_leaves_no_process(
     assert (starts.started, starts.running) == (2, [])
 
 
-async def test_the_process_that_finds_a_ref_also_finds_what_its_tag_leads_to(
-    counted: tuple[GitSources, CountedStarts], http: HttpServer, app: ServedRepository
+async def test_the_process_that_finds_the_commit_of_a_job_fetches_and_streams_it(
+    counted: tuple[GitSources, CountedStarts], http: HttpServer, app: ServedRepository, tmp_path: Path
 ) -> None:
     sources, starts = counted
+    found = await sources.find(http.url(app), "main")
+    assert found.revision == await sources.resolve(http.url(app), "main")
+    assert (starts.started, len(starts.running)) == (2, 1)
+    copy = await unpacked(await found.open(), tmp_path / "copy")
+    assert (copy / "README").read_text() == "second\n"
+    assert (starts.started, starts.running) == (2, [])
+
+
+async def test_few_processes_wait_for_the_start_of_their_jobs_and_none_is_left(
+    counted: tuple[GitSources, CountedStarts],
+    http: HttpServer,
+    app: ServedRepository,
+    tmp_path: Path,
+) -> None:
+    sources, starts = counted
+    url = http.url(app)
+    found = [await sources.find(url, "main") for _ in range(MAX_WAITING + 2)]
+    assert len(starts.running) == MAX_WAITING
+    assert (await unpacked(await found[-1].open(), tmp_path / "copy") / "README").exists(), "by a new one"
+    for one in found:
+        await one.close()
+    assert starts.running == []
+    with pytest.raises(Permanent):
+        await sources.find(url, "nowhere")
     head = git(app.work, "rev-parse", "HEAD")
-    revision = await sources.resolve(http.url(app), head)
-    assert (revision.commit_sha, revision.commit_message) == (head, "second")
-    assert (starts.started, starts.running) == (1, [])
+    assert (await sources.find(url, head)).revision.commit_message == "second"
+    again = [await sources.find(url, "main") for _ in range(MAX_WAITING)]
+    assert len(starts.running) == MAX_WAITING, "those that were closed count no more"
+    for one in again:
+        await one.close()
+
+
+async def test_a_killed_process_that_waited_is_reported_and_the_tree_can_be_opened_again(
+    counted: tuple[GitSources, CountedStarts], http: HttpServer, app: ServedRepository, tmp_path: Path
+) -> None:
+    sources, starts = counted
+    found = await sources.find(http.url(app), "main")
+    os.kill(starts.running[0], signal.SIGKILL)
+    with pytest.raises(Unavailable, match="was ended by SIGKILL"):
+        await found.open()
+    source = await sources.open(http.url(app), found.revision.commit_sha)
+    assert (await unpacked(source, tmp_path / "copy") / "README").exists()
+    assert starts.running == []

@@ -17,7 +17,8 @@ from dulwich.server import BackendRepo, DictBackend
 from dulwich.web import make_wsgi_chain
 
 from danube_pkg.adapters.git.limits import CHUNK_BYTES
-from danube_pkg.adapters.git.sources import GitSources, WorkingTree
+from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.adapters.git.working_tree_source import WorkingTree
 from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.repositories.ports import Sources, SourceTree
 from tests.support.git_worker import GIT_WORKER

@@ -148,6 +148,21 @@ async def test_a_job_is_cancelled_while_its_repository_does_not_answer(
         assert (found.phase, found.status) == (Phase.CLOSED, Status.CANCELLED)
 
 
+async def test_what_has_found_a_commit_does_not_wait_for_a_job_that_starts_later(tmp_path: Path) -> None:
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        await settled(danube, await started(danube))
+        await eventually(lambda: is_released(danube), "the process to be released")
+        job = await settled(danube, await started(danube))
+        await danube.engine.cancel(job.id, "alice")
+        await eventually(lambda: is_released(danube), "that of a cancelled job to be released")
+
+
+async def is_released(danube: TriggerServer) -> bool:
+    danube.clock.move(1)
+    return not danube.sources.waiting
+
+
 async def test_a_repository_of_this_machine_is_asked_before_the_answer(tmp_path: Path) -> None:
     """It answers at once, so that a mistyped ref is refused and no job is stored."""
     async with open_trigger_server(tmp_path) as danube:
