@@ -126,7 +126,7 @@ def test_a_proposal_that_waits_for_approval_delays_no_other_job() -> None:
 
 def test_a_job_whose_commit_is_not_known_delays_no_other_and_supersedes_none() -> None:
     """The group of its branch is not known either."""
-    group = {"concurrency_group": "", "cancel_in_progress": True}
+    group: dict[str, Any] = {"concurrency_group": "", "cancel_in_progress": True}
     older = a_job(**group)
     waiting = a_job(trigger=replace(MAIN, revision=Revision()), reason=Reason.RESOLVING, **group)
     newer = a_job(**group)
