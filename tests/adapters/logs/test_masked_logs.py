@@ -11,6 +11,7 @@ import pytest
 
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.logs import writer as writer_module
+from danube_pkg.adapters.logs.appending import append_both
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.errors import StorageUnwritable
 from danube_pkg.core.logs.finders import Finder, best_finder
@@ -138,7 +139,7 @@ async def test_a_full_disk_between_two_parts_loses_no_output(
 ) -> None:
     output = (b"AKIA " + b"x" * 50 + b"\n") * 2500
     log = logs.open("j", patterns=PATTERNS, limit_bytes=LIMIT)
-    out, append, appended = log.step_output(1, 1), writer_module.append_both, 0
+    out, append, appended = log.step_output(1, 1), append_both, 0
 
     def full_at_the_second(*words: Any) -> None:
         nonlocal appended
