@@ -9,6 +9,7 @@ A parameter `query` or `body` is a record that is read from the request; the rec
 OpenAPI document is made from the same annotations, so it cannot differ from what the handler does.
 """
 
+import functools
 import inspect
 import typing
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from danube_pkg.core.identity.access import Action
 from danube_pkg.edges.http.server.bodies import json_response, read_body, read_query
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.services import Services
-from danube_pkg.kit.records import Record, is_record
+from danube_pkg.kit.records import Record, is_record, replace
 
 BODY_BYTES = 64 * 1024
 """The default limit for a JSON body; a start with a hundred parameters has a few KB."""
@@ -109,9 +110,10 @@ class BoundHandler(Record):
 
 def endpoint(resource: Resource, method: str) -> BoundHandler:
     """The handler for a method. Raises AttributeError if the resource has none."""
-    return _described(getattr(resource, method), type(resource))
+    return replace(endpoint_of(type(resource), method), call=getattr(resource, method))
 
 
+@functools.cache
 def endpoint_of(resource: type[Resource], method: str) -> BoundHandler:
     """The same for a resource without services, which cannot be called: for the OpenAPI document."""
     return _described(getattr(resource, method), resource)
