@@ -23,10 +23,10 @@ from danube._results import SERVER_LOST, StepResult
 from danube._session import CacheCall, Chunks, DownloadCall, Grant, NoteCall, StepCall
 
 from danube_pkg.kit.backoff import Backoff
+from danube_pkg.pod.connection import ServerConnection
 from danube_pkg.pod.downloads import write_download
 from danube_pkg.pod.only_step import OnlyStep
 from danube_pkg.pod.own_process import monotonic, now, pause, say
-from danube_pkg.pod.server_connection import ServerConnection
 
 PROTOCOL_VERSION = 1
 RETRY_CAP_SECONDS = 1.0
@@ -75,6 +75,10 @@ class CoordinatorClient:
     def leg_workspaces(self) -> str:
         return self._leg_workspaces
 
+    @property
+    def is_partial(self) -> bool:
+        return self.only_step.has_left_out
+
     def next_sequence(self, kind: str) -> int:
         with self._lock:
             return next(self._counters.setdefault(kind, itertools.count(1)))
@@ -106,6 +110,7 @@ class CoordinatorClient:
         if not self.only_step.wants(call):
             say(f"step {call.name!r} is left out: --step {self.only_step.name}")
             return StepResult(call.name, "success", 0, 0.0, message="left out", sequence=call.sequence, raw_output=b"")
+        self.only_step.ask()
         request = pb.RunStepRequest(
             protocol_version=PROTOCOL_VERSION,
             sequence=call.sequence,
@@ -197,7 +202,14 @@ class CoordinatorClient:
             return self._repeat(lambda: self._stub.IssueIdToken(request, metadata=self._metadata)).value
 
     def ask_for_environment(self, sequence: int, environment: str, timeout_seconds: int) -> Grant:
-        """Returns when the job continues. This process is frozen meanwhile, so that the connection may be lost."""
+        """Returns when the job continues; at once where one step alone runs, since no other may run after it."""
+        if not self.only_step.name:
+            return self._ask_for_environment(sequence, environment, timeout_seconds)
+        self.only_step.postpone(environment, lambda: self._ask_for_environment(sequence, environment, timeout_seconds))
+        return Grant("danube run --step", now(), "")
+
+    def _ask_for_environment(self, sequence: int, environment: str, timeout_seconds: int) -> Grant:
+        """This process is frozen meanwhile, so that the connection may be lost."""
         request = pb.EnvironmentRequest(
             protocol_version=PROTOCOL_VERSION,
             sequence=sequence,
@@ -205,18 +217,13 @@ class CoordinatorClient:
             timeout_seconds=timeout_seconds,
         )
 
-        def once() -> pb.EnvironmentGrant:
-            try:
-                return self._stub.AskForEnvironment(request, metadata=self._metadata)
-            except grpc.RpcError as error:
-                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                    what = "the server is of an older release, which has no approvals in a pipeline"
-                    raise DanubeError("approval-unsupported", what, hint="upgrade the server: danube upgrade") from None
-                raise
+        def unsupported() -> pb.EnvironmentGrant:
+            what = "the server is of an older release, which has no approvals in a pipeline"
+            raise DanubeError("approval-unsupported", what, hint="upgrade the server: danube upgrade")
 
         self._approvals += 1
         try:
-            grant = self._repeat(once)
+            grant = self._repeat(_call(self._stub.AskForEnvironment, request, self._metadata, unsupported))
             self._deadline_at = grant.deadline_at
         finally:
             self._approvals -= 1
@@ -240,16 +247,8 @@ class CoordinatorClient:
             image=call.image,
         )
 
-        def once() -> pb.CacheReply:
-            try:
-                return method(request, metadata=self._metadata)
-            except grpc.RpcError as error:
-                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                    return pb.CacheReply(outcome="off")
-                raise
-
         with self._caches:
-            reply = self._repeat(once)
+            reply = self._repeat(_call(method, request, self._metadata, lambda: pb.CacheReply(outcome="off")))
         return reply.outcome, reply.key, reply.size_bytes
 
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks, describes: str = "") -> None:
@@ -325,6 +324,22 @@ class CoordinatorClient:
                     what = "the server was unreachable until the job's deadline"
                     raise DanubeError(SERVER_LOST, what, hint="run the job again: danube rerun JOB") from None
             pause(backoff.next())
+
+
+def _call(
+    method: Callable[..., Response], request: Any, metadata: Any, unsupported: Callable[[], Response]
+) -> Callable[[], Response]:
+    """One attempt. unsupported: instead, with a server of a release that does not have the method."""
+
+    def once() -> Response:
+        try:
+            return method(request, metadata=metadata)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                raise
+        return unsupported()
+
+    return once
 
 
 def _random() -> float:

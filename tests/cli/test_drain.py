@@ -52,7 +52,7 @@ async def test_a_job_that_waits_for_an_approval_is_named(running: Api, shell: Sh
     approval = EnvironmentApproval(1, "production", 1.0, 2_000_000_000.0)
     active.job = replace(active.job, approvals=(approval,))
     shown = await shell.danube("drain", "--timeout", "1", "--data", str(running.path), code=1)
-    assert f"app job {active.job.id} waits for approval of production, until 2033" in shown
+    assert f"job {active.job.id} of app waits for approval of production, until 2033" in shown
     (awaited,) = (await running.local.get("/api/v1/system")).json["waiting_for_approval"]
     assert (awaited["job"], awaited["environment"]) == (active.job.id, "production")
     shown = await shell.run_out("check-upgrade", "--data", str(running.path), code=None)

@@ -10,6 +10,7 @@ import pytest
 
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.logs import writer as writer_module
+from danube_pkg.adapters.logs.appending import append_both
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.errors import StorageUnwritable
 from danube_pkg.core.logs.finders import Finder, best_finder
@@ -137,16 +138,16 @@ async def test_a_full_disk_between_two_parts_loses_no_output(
 ) -> None:
     output = (b"AKIA " + b"x" * 50 + b"\n") * 2500
     log = logs.open("j", patterns=PATTERNS, limit_bytes=LIMIT)
-    out, append, appended = log.step_output(1, 1), log._append_both, 0
+    out, appended = log.step_output(1, 1), 0
 
-    def full_at_the_second(*words: object) -> None:
+    def full_at_the_second(log: int, begin: int, data: bytes, index: int, index_begin: int, record: bytes) -> None:
         nonlocal appended
         appended += 1
         if appended == 2:
             raise OSError(errno.ENOSPC, "no space left")
-        append(*words)  # type: ignore[arg-type]
+        append_both(log, begin, data, index, index_begin, record)
 
-    monkeypatch.setattr(log, "_append_both", full_at_the_second)
+    monkeypatch.setattr(writer_module, "append_both", full_at_the_second)
     with pytest.raises(StorageUnwritable):
         await out.write(0, output)
     await out.end()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from danube_pkg.core.reasons import Status
 from danube_pkg.edges.http.metrics.definitions import SPECIFIED
 from danube_pkg.kit.records import replace
 from tests.edges.http.api import Api
+from tests.support.otlp_collector import PROGRAMS, through_collector
 from tests.support.otlp_receiver import OtlpReceiver, otlp_receiver
 from tests.support.waiting import wait_until_async
 
@@ -22,10 +24,12 @@ CHANGING = ("danube_queue_oldest_seconds", "danube_disk_", "process_")
 """Metrics that change with time."""
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[tuple[OtlpReceiver, str]]:
-    async with otlp_receiver() as made:
-        yield made
+@pytest.fixture(params=PROGRAMS)
+async def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[OtlpReceiver, str]]:
+    """What a receiver got, and where it is sent: to the receiver, or to a collector before it."""
+    async with otlp_receiver() as (made, address):
+        with through_collector(request.param, address, tmp_path) as sent_to:
+            yield made, sent_to
 
 
 async def configure(api: Api, observability: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -12,15 +13,18 @@ from danube_pkg.core.traces.spans import trace_id_of
 from danube_pkg.kit.records import replace
 from danube_pkg.services.traces import BATCH_SPANS, WAITING_SPANS
 from tests.edges.http.api import Api
+from tests.support.otlp_collector import PROGRAMS, through_collector
 from tests.support.otlp_receiver import OtlpReceiver, otlp_receiver
 
 SECRET = b"a-secret-value-of-the-server"
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[tuple[OtlpReceiver, str]]:
-    async with otlp_receiver() as made:
-        yield made
+@pytest.fixture(params=PROGRAMS)
+async def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[OtlpReceiver, str]]:
+    """What a receiver got, and where it is sent: to the receiver, or to a collector before it."""
+    async with otlp_receiver() as (made, address):
+        with through_collector(request.param, address, tmp_path) as sent_to:
+            yield made, sent_to
 
 
 @pytest.fixture(autouse=True)

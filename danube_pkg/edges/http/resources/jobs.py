@@ -24,6 +24,10 @@ PAGE = 50
 MAX_PAGE = 200
 
 
+_DECISIONS = {True: "approve-environment", False: "reject-environment"}
+"""What a caller may do about the environment that a job waits for."""
+
+
 class JobsQuery(Record):
     """Every filter can be combined with every other."""
 
@@ -63,12 +67,11 @@ class OneJob(Resource):
         """One job with its steps."""
         job, applied = request.job, self.services.configuration.applied
         may = [str(action) for action in Action if can(request.actor, action, request.target)]
+        refusals = await self.services.jobs.decisions.refusals(job, request.actor)
         if Action.DECIDE_ENVIRONMENT in may:
-            approve, reject = await self.services.jobs.decisions.may_decide(job, request.actor)
-            may += ["approve-environment"] * approve + ["reject-environment"] * reject
-        return job_detail(
-            job, tuple(may), commit_url(job.settings.repository, applied, job.trigger.revision.commit_sha)
-        )
+            may += [name for approve, name in _DECISIONS.items() if refusals.get(approve) == ""]
+        page = commit_url(job.settings.repository, applied, job.trigger.revision.commit_sha)
+        return job_detail(job, tuple(may), page, refusals.get(True, ""))
 
 
 class JobCancel(Resource):

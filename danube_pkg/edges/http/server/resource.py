@@ -9,7 +9,6 @@ A parameter `query` or `body` is a record that is read from the request; the rec
 OpenAPI document is made from the same annotations, so it cannot differ from what the handler does.
 """
 
-import functools
 import inspect
 import typing
 from collections.abc import Awaitable, Callable
@@ -108,15 +107,20 @@ class BoundHandler(Record):
         return Response(self.answer.statuses[0]) if found is None else json_response(found, self.answer.statuses[0])
 
 
+_endpoints: dict[tuple[Any, str], BoundHandler] = {}
+"""By resource and method, as many as there are routes: a process with several servers reads annotations once."""
+
+
 def endpoint(resource: Resource, method: str) -> BoundHandler:
     """The handler for a method. Raises AttributeError if the resource has none."""
     return replace(endpoint_of(type(resource), method), call=getattr(resource, method))
 
 
-@functools.cache
 def endpoint_of(resource: type[Resource], method: str) -> BoundHandler:
     """The same for a resource without services, which cannot be called: for the OpenAPI document."""
-    return _described(getattr(resource, method), resource)
+    if (resource, method) not in _endpoints:
+        _endpoints[resource, method] = _described(getattr(resource, method), resource)
+    return _endpoints[resource, method]
 
 
 def _described(call: Callable[..., Awaitable[Any]], resource: type[Resource]) -> BoundHandler:

@@ -1,4 +1,4 @@
-"""How a coordinator reaches its server."""
+"""How the coordinator reaches its server: a unix socket, or TLS with an authority of the server's own."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
