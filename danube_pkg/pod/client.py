@@ -23,10 +23,10 @@ from danube._results import SERVER_LOST, StepResult
 from danube._session import CacheCall, Chunks, DownloadCall, Grant, NoteCall, StepCall
 
 from danube_pkg.kit.backoff import Backoff
-from danube_pkg.pod.connection import ServerConnection
 from danube_pkg.pod.downloads import write_download
 from danube_pkg.pod.only_step import OnlyStep
 from danube_pkg.pod.own_process import monotonic, now, pause, say
+from danube_pkg.pod.server_connection import ServerConnection
 
 PROTOCOL_VERSION = 1
 RETRY_CAP_SECONDS = 1.0

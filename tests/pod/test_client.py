@@ -12,9 +12,9 @@ from danube._proto import coordinator_pb2 as pb
 from danube._session import StepCall
 
 from danube_pkg.pod.client import CoordinatorClient
-from danube_pkg.pod.connection import ServerConnection
 from danube_pkg.pod.only_step import OnlyStep
 from danube_pkg.pod.own_process import now
+from danube_pkg.pod.server_connection import ServerConnection
 
 
 class Uploads:

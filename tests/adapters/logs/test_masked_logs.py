@@ -5,6 +5,7 @@ import errno
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,14 +139,14 @@ async def test_a_full_disk_between_two_parts_loses_no_output(
 ) -> None:
     output = (b"AKIA " + b"x" * 50 + b"\n") * 2500
     log = logs.open("j", patterns=PATTERNS, limit_bytes=LIMIT)
-    out, appended = log.step_output(1, 1), 0
+    out, append, appended = log.step_output(1, 1), append_both, 0
 
-    def full_at_the_second(log: int, begin: int, data: bytes, index: int, index_begin: int, record: bytes) -> None:
+    def full_at_the_second(*words: Any) -> None:
         nonlocal appended
         appended += 1
         if appended == 2:
             raise OSError(errno.ENOSPC, "no space left")
-        append_both(log, begin, data, index, index_begin, record)
+        append(*words)
 
     monkeypatch.setattr(writer_module, "append_both", full_at_the_second)
     with pytest.raises(StorageUnwritable):

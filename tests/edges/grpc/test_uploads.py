@@ -10,7 +10,7 @@ from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.pod.client import CoordinatorClient
-from danube_pkg.pod.connection import ServerConnection
+from danube_pkg.pod.server_connection import ServerConnection
 from tests.services.stores import PIPELINE
 from tests.support.engine import open_engine_setup
 

@@ -591,8 +591,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Start a job for the commit that `ref` names now.
-         * @description Action: `trigger`.
+         * Start a job for the commit that `ref` names now, which is looked up after the response where the repository
+         * @description is on another machine.
+         *
+         *     Action: `trigger`.
          */
         post: operations["postPipelineJobsOfPipeline"];
         delete?: never;

@@ -118,7 +118,8 @@ class PipelineJobs(Resource):
 
     @answers(201, refuses=(409, 503))
     async def POST(self, request: Request, body: TriggerBody) -> JobSummary:
-        """Start a job for the commit that `ref` names now."""
+        """Start a job for the commit that `ref` names now, which is looked up after the response where the repository
+        is on another machine."""
         name = request.pipeline.name
         definition = self.services.configuration.applied.state.pipelines.get(name)
         job = await start(

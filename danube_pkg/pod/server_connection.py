@@ -1,4 +1,4 @@
-"""How the coordinator reaches its server: a unix socket, or TLS with an authority of the server's own."""
+"""How a coordinator reaches its server."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
