@@ -97,6 +97,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "output_truncated": "",
         "raw_output": "",
         "reason": "",
+        "restored_from": "",
         "sequence": "",
         "status": "",
     },
