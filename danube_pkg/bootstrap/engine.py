@@ -85,6 +85,7 @@ class EngineParts(Record):
     performer: EffectPerformer
     room: DiskRoom
     reconnects: Tally
+    ports: EnginePorts
 
 
 def build_secrets(
@@ -163,6 +164,7 @@ def build_engine(
         performer,
         room,
         ports.reconnects,
+        ports,
     )
 
 

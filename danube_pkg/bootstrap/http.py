@@ -31,6 +31,7 @@ from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.jobs.environment_decisions import EnvironmentDecisions
+from danube_pkg.services.jobs.shells import Shells
 from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
 from danube_pkg.services.retention import Retention
 
@@ -176,6 +177,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         audit=parts.audit,
         draining=jobs.draining,
         decisions=EnvironmentDecisions(jobs.engine, store.jobs, parts.configuration.applied, jobs.secrets, parts.audit),
+        shells=Shells(jobs.engine, jobs.ports, jobs.resources, jobs.builds, parts.audit, store.clock),
         idempotency=SqliteIdempotency(store.database),
         inbox=parts.triggers.inbox_store,
         clock=store.clock,

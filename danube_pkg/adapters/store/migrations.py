@@ -334,6 +334,9 @@ CREATE TABLE report_notes (
     PRIMARY KEY (job_id, sequence)
 ) STRICT, WITHOUT ROWID;
 """,
+    """
+ALTER TABLE jobs ADD COLUMN kept_pod TEXT NOT NULL DEFAULT '';
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -2,7 +2,7 @@
 
     QUEUED ─Admitted─▶ PREPARING ─PodReady─▶ RUNNING ─conclude─▶ CONCLUDING ─LogClosed─▶ SIGNING ─┐
       │                      ┌──────────────── ProvenanceSigned, SigningFailed ────────────────────┘
-      │                      └─▶ ENDED ─PodDeleted─▶ CLOSED
+      │                      └─▶ ENDED ─(PodReleased)─PodDeleted─▶ CLOSED
       └──────────────── CancelRequested ───────────────▲
 
 The rules:
@@ -95,6 +95,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     #
     (Phase.ENDED, ev.Approved): start_transitions.no_approval,
     (Phase.ENDED, ev.StepRequested): step_transitions.step_refused,
+    (Phase.ENDED, ev.PodReleased): outcome.pod_released,
     (Phase.ENDED, ev.PodDeleted): outcome.pod_deleted,
     #
     (Phase.CLOSED, ev.Approved): start_transitions.no_approval,
@@ -145,5 +146,7 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.ProvenanceSigned: _PUBLIC,
     ev.SigningFailed: _PUBLIC,
     ev.PodDeleted: (Phase.CLOSED,),
+    # The time of a kept pod is over at the moment when a user removes it.
+    ev.PodReleased: (Phase.CLOSED,),
 }
 """Events that are expected in phases where they change nothing, and why."""

@@ -35,6 +35,7 @@ from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.environment_decisions import EnvironmentDecisions
 from danube_pkg.services.jobs.id_tokens import IdTokens
+from danube_pkg.services.jobs.shells import Shells
 from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.retention import Retention
@@ -100,6 +101,7 @@ class Services(Record):
     audit: Audit
     draining: Draining
     decisions: EnvironmentDecisions
+    shells: Shells
     idempotency: IdempotencyStore
     inbox: InboxStore
     clock: Clock

@@ -22,6 +22,7 @@ from danube_pkg.services.jobs.approval_waits import ApprovalWait
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.follower import StepFollower
 from danube_pkg.services.jobs.grace import end_grace, stop_until_ended
+from danube_pkg.services.jobs.kept_pods import KeptPods
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.sealing import seal_while_running
@@ -52,6 +53,7 @@ class JobTasks:
         performer: EffectPerformer,
         queue_changed: Callable[[], None],
         coordinator_command: str,
+        kept_pods: KeptPods,
     ) -> None:
         self._active = active
         self._ports = ports
@@ -59,6 +61,7 @@ class JobTasks:
         self._performer = performer
         self._queue_changed = queue_changed
         self._coordinator_command = coordinator_command
+        self._kept_pods = kept_pods
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {}
         self._owner: TaskOwner | None = None
         self._listeners: list[Listener] = []
@@ -118,6 +121,9 @@ class JobTasks:
             self._queue_changed()
             self.ensure(active, "close", partial(self._remove, active))
             return
+        if job.kept_until is not None:
+            self._queue_changed()
+            self.ensure(active, "kept pod", partial(self._kept_pods.keep, active))
         if job.phase is Phase.PREPARING:
             self.ensure(active, "source", partial(self._prepare_source, active))
         if job.deadline_at is not None and job.phase in _HAS_A_DEADLINE:
