@@ -52,9 +52,9 @@ def failed(danube: Installation, pipeline: str) -> str:
 
 @pytest.mark.slow("five real jobs, six shells and two kills of the server")
 def test_a_failed_jobs_pod_is_entered_and_removed(danube: Installation) -> None:
-    for name, keep in (("app", "20m"), ("soon", "3s"), ("green", "20m"), ("plain", None)):
+    for name, keep in (("app", "20m"), ("soon", "3s"), ("green", "20m"), ("plain", 0)):
         text = DANUBEFILE.replace("exit 3", "true") if name == "green" else DANUBEFILE
-        danube.pipeline(name, text, **({} if keep is None else {"keep_failed_seconds": keep}))
+        danube.pipeline(name, text, keep_failed_seconds=keep)
     danube.serve()
     danube.command("secrets", "set", "TOKEN", stdin=SECRET)
 

@@ -27,6 +27,7 @@ def start_of_shell(environment: Mapping[str, str], directory: str, terminal: Ter
 
 
 def size_of_terminal(size: TerminalSize) -> bytes:
+    """The size that a shell's terminal has from now on."""
     return _record(b"W", _SIZE.pack(size.rows, size.columns))
 
 
@@ -37,6 +38,7 @@ def input_of_shell(data: bytes) -> bytes:
 
 
 def end_of_input() -> bytes:
+    """No input follows."""
     return _record(b"Z")
 
 

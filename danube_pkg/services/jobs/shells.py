@@ -9,7 +9,7 @@ an hour; whoever opens one, and for how long, is in the audit log.
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from danube_pkg.core.errors import Conflict, NotFound, PlatformError, Throttled
 from danube_pkg.core.identity.access import Actor
@@ -102,7 +102,7 @@ class Shell:
             if not self._input:
                 self._has_input.clear()
 
-    async def output(self) -> AsyncIterator[bytes]:
+    async def output(self) -> AsyncGenerator[bytes, None]:
         """What it prints, masked, until it ends. The shell ends when this iterator is closed. Raises Conflict for a
         second reader."""
         if self.attached.is_set():
