@@ -5,7 +5,7 @@ from typing import Annotated
 
 from danube_pkg.core.jobs.reports import ReportCounts
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.core.repositories.revisions import SubmoduleCommit
+from danube_pkg.core.repositories.revisions import Revision, SubmoduleCommit
 from danube_pkg.kit.digests import EMPTY, Digest
 from danube_pkg.kit.records import HIDDEN, Record, field
 
@@ -34,6 +34,18 @@ class Admitted(JobEvent):
     """The scheduler lets the job start, in a pod that will have this id."""
 
     pod_id: str
+
+
+class RefResolved(JobEvent):
+    """The commit that the ref of a waiting job names."""
+
+    revision: Revision
+
+
+class RefRefused(JobEvent):
+    """The ref of a waiting job names no commit, or its repository cannot be read. message: what failed, and why."""
+
+    message: str
 
 
 class Approved(JobEvent):

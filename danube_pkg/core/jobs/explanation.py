@@ -8,6 +8,7 @@ from danube_pkg.core.jobs.queue import Obstacle, QueuePosition
 from danube_pkg.core.jobs.reports import summary_of_tests
 from danube_pkg.core.jobs.steps import StepPhase, describe_end
 from danube_pkg.core.reasons import HINTS, Status
+from danube_pkg.core.repositories.urls import without_login
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.times import iso
 
@@ -44,15 +45,20 @@ def explain(
     notes: Sequence[str] = (),
 ) -> Diagnosis:
     """waiting: for a job that waits. draining_by: the user who drains the server, "" where it is not draining.
-    outside: sentences about what a job that has started waits for. notes: about what it has reported."""
+    outside: sentences about what the job waits for outside of the server's queue. notes: about what it has reported."""
     if job.phase is Phase.QUEUED and waiting is not None:
-        return _waiting(job, waiting, draining_by)
+        return _waiting(job, waiting, draining_by, outside)
     if not job.status.ended:
         return _running(job, outside)
     return _ended(job, notes)
 
 
-def _waiting(job: Job, waiting: QueuePosition, draining_by: str) -> Diagnosis:
+def _waiting(job: Job, waiting: QueuePosition, draining_by: str, outside: Sequence[str]) -> Diagnosis:
+    if waiting.obstacle is Obstacle.COMMIT:
+        ref = job.trigger.revision.ref
+        named = f"of {ref}" if ref else "of the default branch"
+        text = f"The commit {named} is being looked up in {without_login(job.settings.repository)}."
+        return Diagnosis((text, *outside), f"danube cancel {job.id}", 0, waiting.obstacle)
     if waiting.obstacle is Obstacle.APPROVAL:
         commit_sha = job.trigger.revision.commit_sha
         pull_request = job.trigger.pull_request or {}

@@ -204,17 +204,18 @@ def cancelled(job: Job, event: ev.CancelRequested, now: float) -> Decision:
 
 def cancelled_in_queue(job: Job, event: ev.CancelRequested, now: float) -> Decision:
     """A job that waits has neither pod nor log: it is closed at once and owes nothing."""
-    ended = replace(
-        job,
-        phase=Phase.CLOSED,
-        status=Status.CANCELLED,
-        outcome=Status.CANCELLED,
-        reason=event.reason,
-        message=f"{_by_whom(event)} before it started",
-        cancelled_by=event.by,
-        finished_at=now,
-    )
-    return ended, ()
+    message = f"{_by_whom(event)} before it started"
+    return _closed_in_queue(replace(job, cancelled_by=event.by), Status.CANCELLED, event.reason, message, now)
+
+
+def ref_refused(job: Job, event: ev.RefRefused, now: float) -> Decision:
+    """A job without a commit cannot start."""
+    return _closed_in_queue(job, Status.FAILURE, Reason.SOURCE_UNAVAILABLE, event.message, now)
+
+
+def _closed_in_queue(job: Job, status: Status, reason: Reason, message: str, now: float) -> Decision:
+    ended = replace(job, status=status, outcome=status, reason=reason, message=message)
+    return replace(ended, phase=Phase.CLOSED, finished_at=now), ()
 
 
 def _by_whom(event: ev.CancelRequested) -> str:

@@ -3,7 +3,7 @@
     QUEUED ─Admitted─▶ PREPARING ─PodReady─▶ RUNNING ─conclude─▶ CONCLUDING ─LogClosed─▶ SIGNING ─┐
       │                      ┌──────────────── ProvenanceSigned, SigningFailed ────────────────────┘
       │                      └─▶ ENDED ─(PodReleased)─PodDeleted─▶ CLOSED
-      └──────────────── CancelRequested ───────────────▲
+      └──────────── CancelRequested, RefRefused ───────▲
 
 The rules:
 
@@ -49,6 +49,8 @@ _DECIDED = (Phase.CONCLUDING, *_OVER)
 
 TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.QUEUED, ev.Admitted): start_transitions.admitted,
+    (Phase.QUEUED, ev.RefResolved): start_transitions.ref_resolved,
+    (Phase.QUEUED, ev.RefRefused): outcome.ref_refused,
     (Phase.QUEUED, ev.Approved): start_transitions.approved,
     (Phase.QUEUED, ev.CancelRequested): outcome.cancelled_in_queue,
     #
@@ -107,6 +109,9 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
 }
 
 IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
+    # The job was cancelled while its ref was looked up.
+    ev.RefResolved: (Phase.CLOSED,),
+    ev.RefRefused: (Phase.CLOSED,),
     # The job was cancelled in the queue while the scheduler admitted it.
     ev.Admitted: (Phase.CLOSED,),
     # The deadline's timer and whatever ends the job run at the same time; a job that waits has no deadline yet.

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from danube_pkg.core.errors import Retryable, Unavailable
+from danube_pkg.core.jobs.concurrency import is_unresolved
 from danube_pkg.core.jobs.events import DeadlinePassed
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.ports import Listener
@@ -24,6 +25,7 @@ from danube_pkg.services.jobs.follower import StepFollower
 from danube_pkg.services.jobs.grace import end_grace, stop_until_ended
 from danube_pkg.services.jobs.kept_pods import KeptPods
 from danube_pkg.services.jobs.ports import EnginePorts
+from danube_pkg.services.jobs.ref_lookup import look_up
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.sealing import seal_while_running
 from danube_pkg.services.jobs.supervisor_calls import coordinator_request
@@ -124,6 +126,8 @@ class JobTasks:
         if job.kept_until is not None:
             self._queue_changed()
             self.ensure(active, "kept pod", partial(self._kept_pods.keep, active))
+        if is_unresolved(job):
+            self.ensure(active, "commit", partial(self._find_commit, active))
         if job.phase is Phase.PREPARING:
             self.ensure(active, "source", partial(self._prepare_source, active))
         if job.deadline_at is not None and job.phase in _HAS_A_DEADLINE:
@@ -151,6 +155,9 @@ class JobTasks:
         _log.info("job-closed", extra={"fields": {"job": job.id, "status": str(job.status), "reason": str(job.reason)}})
         await end_all(*(task for task in tasks.values() if task is not asyncio.current_task()))
         await self._resources.source(active).close()
+
+    async def _find_commit(self, active: ActiveJob) -> None:
+        await look_up(active, self._resources.source(active), self._ports, self._queue_changed)
 
     async def _prepare_source(self, active: ActiveJob) -> None:
         began = self._ports.clock.now()

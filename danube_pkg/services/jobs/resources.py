@@ -46,8 +46,12 @@ class JobResources:
     def source(self, active: ActiveJob) -> JobSource:
         """The job's source tree."""
         opened = partial(self._source_opened, active)
-        submodules = JobSubmodules(active.job, self._ports.egress, self._ports.clock)
-        return active.source_made_by(lambda: JobSource(self._ports.sources, active.job, submodules, opened))
+        ports = self._ports
+        return active.source_made_by(
+            lambda: JobSource(
+                ports.sources, lambda: active.job, lambda job: JobSubmodules(job, ports.egress, ports.clock), opened
+            )
+        )
 
     async def _source_opened(self, active: ActiveJob, source: SourceTree) -> None:
         log = await self.log(active)

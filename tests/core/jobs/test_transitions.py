@@ -34,6 +34,10 @@ def a_job(**changes: object) -> Job:
     return replace(job, **changes)  # type: ignore[arg-type]
 
 
+def test_the_label_of_a_job_reads_well_whatever_the_pipeline_is_called() -> None:
+    assert [a_job(pipeline=name).label for name in ("hello", "a")] == ["job 01j of hello", "job 01j of a"]
+
+
 def after(*events: ev.JobEvent, job: Job | None = None) -> tuple[Job, list[Effect]]:
     job, owed = job or a_job(), list[Effect]()
     for event in events:
@@ -143,7 +147,8 @@ def test_the_signal_that_ended_the_danubefiles_process_is_named(number: int, nam
 
 
 def test_every_reason_of_an_end_has_a_hint() -> None:
-    waiting = {Reason.QUEUED, Reason.PREPARING, Reason.APPROVAL_REQUIRED, Reason.ENVIRONMENT_APPROVAL}
+    queued = {Reason.QUEUED, Reason.RESOLVING, Reason.APPROVAL_REQUIRED}
+    waiting = {*queued, Reason.PREPARING, Reason.ENVIRONMENT_APPROVAL}
     ends_nothing = {Reason.NONE, Reason.STOPPED, *waiting}
     assert set(Reason) - ends_nothing - {Reason.SUPERSEDED} == set(HINTS)
 
@@ -197,6 +202,31 @@ def test_the_end_of_a_job_makes_earlier_effects_stale() -> None:
 def test_a_job_that_is_cancelled_in_the_queue_owes_nothing() -> None:
     job, owed = after(ev.CancelRequested("me"))
     assert (job.status, job.phase, owed) == (Status.CANCELLED, Phase.CLOSED, [])
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (Revision("a" * 40, "main", branch="main"), Reason.QUEUED),
+        (Revision("a" * 40, "v1", tag="v1"), Reason.QUEUED),
+        (Revision("a" * 40, "refs/pull/7/head"), Reason.APPROVAL_REQUIRED),
+    ],
+)
+def test_a_commit_that_is_found_later_lets_the_job_start_unless_others_may_set_its_ref(
+    found: Revision, reason: Reason
+) -> None:
+    waiting = a_job(reason=Reason.RESOLVING, trigger=Trigger("manual", "me", Revision(ref=found.ref)))
+    job, owed = after(ev.RefResolved(found), job=waiting)
+    assert (job.phase, job.reason, job.trigger.revision, owed) == (Phase.QUEUED, reason, found, [])
+    again, _ = after(ev.RefResolved(Revision("b" * 40, "main", branch="main")), job=job)
+    assert again == job, "the commit is fixed by the first answer"
+
+
+def test_a_job_whose_ref_names_nothing_ends_in_the_queue() -> None:
+    job, owed = after(ev.RefRefused("it has no branch 'gone'"), job=a_job(reason=Reason.RESOLVING))
+    assert (job.phase, job.status, job.outcome) == (Phase.CLOSED, Status.FAILURE, Status.FAILURE)
+    assert (job.reason, job.message, job.finished_at) == (Reason.SOURCE_UNAVAILABLE, "it has no branch 'gone'", NOW + 1)
+    assert owed == []
 
 
 def test_a_pair_that_is_not_in_the_table_names_state_and_event() -> None:

@@ -62,8 +62,8 @@ class OpenShells:
     def __init__(self, setup: EngineSetup) -> None:
         self.setup = setup
         self.audit = Audit(SqliteAudit(setup.database, bytes(32)), SystemClock(), AuditKeys(bytes(32)))
-        parts = setup.parts
-        self.shells = Shells(setup.engine, parts.ports, parts.resources, parts.builds, self.audit, SystemClock())
+        work, builds = setup.parts.work, setup.parts.images.builds
+        self.shells = Shells(setup.engine, work.ports, work.resources, builds, self.audit, SystemClock())
 
     async def open(self, job: Job, **changes: object) -> Shell:
         return await self.shells.open(job, ALICE, **changes)  # type: ignore[arg-type]

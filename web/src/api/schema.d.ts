@@ -591,8 +591,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Start a job for the commit that `ref` names now.
-         * @description Action: `trigger`.
+         * Start a job for the commit that `ref` names now, which is looked up after the response where the repository
+         * @description is on another machine.
+         *
+         *     Action: `trigger`.
          */
         post: operations["postPipelineJobsOfPipeline"];
         delete?: never;
@@ -2276,6 +2278,11 @@ export interface components {
              * @default []
              */
             may: string[];
+            /**
+             * @description Why the caller may not approve the environment that it waits for; empty if the caller may, if it waits for none, and in events.
+             * @default
+             */
+            approval_refused: string;
         };
         /** @description A step of a job. */
         StepView: {

@@ -48,7 +48,7 @@ class JobShells(Resource):
     """`/api/v1/jobs/{job}/shells`."""
 
     async def close(self) -> None:
-        await self.services.shells.close()
+        await self.services.jobs.shells.close()
 
     @answers(201, refuses=(409, 429, 503))
     async def POST(self, request: Request, body: ShellRequest) -> ShellView:
@@ -56,7 +56,7 @@ class JobShells(Resource):
         caller = ShellCaller(request.actor, client_address(request, self.services.site), request.request_id)
         terminal = TerminalSize(body.rows, body.columns) if body.rows and body.columns else None
         job = request.job
-        shell = await self.services.shells.open(job, caller, step=body.step, terminal=terminal, term=body.term)
+        shell = await self.services.jobs.shells.open(job, caller, step=body.step, terminal=terminal, term=body.term)
         return shell_view(shell)
 
 
@@ -78,7 +78,7 @@ class ShellInput(Resource):
     @answers(204, takes="application/octet-stream", refuses=(413, 429))
     async def POST(self, request: Request, query: ShellInputQuery) -> Response:
         """Send what was typed, at most 60 KiB, to a shell that the caller has opened."""
-        shell = self.services.shells.find(request.arguments["shell"], request.job, request.actor)
+        shell = self.services.jobs.shells.find(request.arguments["shell"], request.job, request.actor)
         data = input_of_shell(await request.read_body(MAX_TYPED_BYTES))
         if query.rows and query.columns:
             data += size_of_terminal(TerminalSize(query.rows, query.columns))
@@ -93,7 +93,7 @@ class ShellOutput(LiveResource):
     async def GET(self, request: Request) -> Response:
         """`output` events with what the shell prints, in base64 and with secrets masked, and `end`. The shell ends with
         this stream."""
-        shell = self.services.shells.find(request.arguments["shell"], request.job, request.actor)
+        shell = self.services.jobs.shells.find(request.arguments["shell"], request.job, request.actor)
         return Response(200, _ShellStream(self, request, shell), HEADERS)
 
     async def follow(self, request: Request, shell: Shell, sender: Sink) -> None:
@@ -103,7 +103,7 @@ class ShellOutput(LiveResource):
             try:
                 await self.authorise_again(request)
             except PlatformError:
-                self.services.shells.end(shell, "its user may not use it any more")
+                self.services.jobs.shells.end(shell, "its user may not use it any more")
 
         async def beat() -> None:
             while True:
@@ -139,4 +139,4 @@ class JobPod(Resource):
     @answers(202, refuses=(409,))
     async def DELETE(self, request: Request) -> JobSummary:
         """Remove the kept pod of a failed job before its time is over; shells in it end."""
-        return job_summary(await self.services.engine.release_pod(request.job.id))
+        return job_summary(await self.services.jobs.engine.release_pod(request.job.id))
