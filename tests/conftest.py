@@ -13,9 +13,9 @@ from hypothesis.internal.conjecture import providers
 pytest_plugins = ["tests.support.schedule"]
 
 settings.register_profile("random", deadline=None)
-settings.register_profile("everyday", settings.get_profile("random"), derandomize=True, max_examples=35)
+settings.register_profile("everyday", settings.get_profile("random"), derandomize=True, max_examples=20)
 settings.load_profile("everyday")
-"""The same examples in each run, so that a change is red for what it did; `make fuzz` draws others, and three times as
+"""The same examples in each run, so that a change is red for what it did; `make fuzz` draws others, and five times as
 many."""
 
 

@@ -131,7 +131,7 @@ class Caller:
 
 
 class StandingDex:
-    """`core.identity.ports.DexRunner` for a Dex that the test runs."""
+    """A stub of `core.identity.ports.DexRunner`, for a Dex that the test runs: it does nothing."""
 
     async def apply(self, configuration: str) -> None: ...
 

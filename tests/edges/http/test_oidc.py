@@ -31,6 +31,7 @@ from tests.edges.http.issuer import (
     Issuer,
     open_issuer,
 )
+from tests.support.rsa_keys import rsa_pem
 from tests.support.waiting import wait_until_async
 
 
@@ -145,7 +146,7 @@ FALSIFICATIONS: dict[str, tuple[str, Callable[[Issuer], None]]] = {
 
 
 def another_key() -> RSAKey:
-    return RSAKey.generate_key(2048, {"kid": "another", "use": "sig"})
+    return RSAKey.import_key(rsa_pem("another issuer"), {"kid": "another", "use": "sig"})
 
 
 def claim(issuer: Issuer, **claims: Any) -> None:

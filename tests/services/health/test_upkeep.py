@@ -76,7 +76,7 @@ async def test_a_repair_that_does_not_help_is_given_up_and_says_so() -> None:
 
 
 class StatedDisk:
-    """A disk as the test says."""
+    """A stub of `core.health.ports.Disk`: its state is what the test says."""
 
     def __init__(self, state: DiskState) -> None:
         self.now = state
