@@ -284,7 +284,15 @@ class PipelineSpec(Record):
             unit="GiB",
         ),
     ] = 5
-    log_limit_mb: Annotated[int, rule("The size limit of the log.", at_least=1, at_most=10_000, unit="MiB")] = 200
+    log_limit_mb: Annotated[
+        int,
+        rule(
+            "The size limit of the log. Beyond it the last 16 KiB of each step are kept.",
+            at_least=1,
+            at_most=10_000,
+            unit="MiB",
+        ),
+    ] = 200
     max_concurrent_jobs: Annotated[
         int,
         rule(
