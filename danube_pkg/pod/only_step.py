@@ -12,7 +12,7 @@ NAMED = 20
 
 
 class OnlyStep:
-    """name: "" for all steps. Approvals are asked for when a step runs that comes after them, if one does."""
+    """name: "" for all steps. Approvals are requested when a step runs that comes after them, if one does."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -31,9 +31,9 @@ class Shell:
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return str(done.stdout if code == 0 else done.stderr)
 
-    async def noted(self, *words: str) -> str:
+    async def noted(self, *words: str, given: str = "") -> str:
         """Standard error of a command that succeeds."""
-        done = await asyncio.to_thread(self._run, words, "", self.environment)
+        done = await asyncio.to_thread(self._run, words, given, self.environment)
         assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return str(done.stderr)
 

@@ -142,7 +142,7 @@ def test_a_run_is_not_kept_and_removed_by_one_command(words: Sequence[str], caps
 ASKS = "from danube import approval, pipeline\n@pipeline(name='a')\ndef a():\n    approval(%s)\n"
 
 
-def test_an_environment_that_is_approved_beforehand_is_one_that_is_asked_for(tree: Path) -> None:
+def test_an_environment_that_is_approved_beforehand_is_one_that_the_danubefile_names(tree: Path) -> None:
     (tree / "danubefile.py").write_text(ASKS % "'production'")
     assert request(str(tree), "--approve", "production").approved == ("production",)
     with pytest.raises(Invalid) as refused:

@@ -17,6 +17,18 @@ async def test_a_branch_an_actor_or_an_action_that_nothing_has_is_noted(api: Api
     assert await shell.noted("jobs", "--branch", "main") == ""
 
 
+async def test_a_login_says_which_other_server_commands_use_here(api: Api, shell: Shell) -> None:
+    with_alice(api)
+    words = ("login", api.address, "--email", "alice@example.com")
+    assert "all the same" not in await shell.noted(*words, given=f"{PASSWORD}\n")
+    (shell.home / ".danube").mkdir()
+    said = await shell.noted(*words, given=f"{PASSWORD}\n")
+    assert (
+        f"commands here use {shell.home}/.danube/danube.sock all the same; name this one: --server {api.address}"
+        in said
+    )
+
+
 @pytest.mark.parametrize(
     ("known", "said"),
     [

@@ -42,7 +42,7 @@ def test_a_name_that_no_step_has_is_a_problem() -> None:
     assert OnlyStep("").problem == ""
 
 
-def test_an_approval_is_asked_for_before_the_next_step_that_runs_and_once() -> None:
+def test_an_approval_is_requested_before_the_next_step_that_runs_and_once() -> None:
     only, asked = OnlyStep("Deploy"), list[str]()
     only.postpone("staging", lambda: asked.append("staging"))
     only.postpone("production", lambda: asked.append("production"))

@@ -137,7 +137,7 @@ function Actions(props: { job: JobDetail; act: Act }) {
   const may = (action: string): boolean => props.job.may.includes(action);
   const waiting = () => props.job.approvals.find((one) => one.state === "waiting");
   const refusal = (verb: Verdict) => (may(`${verb}-environment`) ? undefined : props.job.approval_refused);
-  /** Until the job's own response is there, neither a permission nor the reason of a refusal is known. */
+  /** Before the job's own response neither a permission nor the reason of a refusal is known. */
   const decidable = (verb: Verdict) => (refusal(verb) === "" ? undefined : waiting());
   const decide = (sequence: number, decision: Verdict) => props.act("environment", { sequence, decision });
   const needsApproval = () => props.job.reason === "approval-required" && props.job.status === "pending";
