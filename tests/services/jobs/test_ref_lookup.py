@@ -14,11 +14,11 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.services.jobs.requests import rerun, start
 from danube_pkg.services.jobs.waits import GIVE_UP_SECONDS
+from tests.support.moved_clock import MovedClock
 from tests.support.trigger_server import (
     NEWEST,
     NOON,
     URL,
-    MovedClock,
     TriggerServer,
     a_pipeline,
     eventually,
