@@ -62,29 +62,53 @@ from danube_pkg.services.secrets import KnownValues, Secrets
 from danube_pkg.services.traces import Tracer
 
 
+class EngineWork(Record):
+    """How the engine works: what checks, metrics and tests of it look at."""
+
+    resources: JobResources
+    performer: EffectPerformer
+    room: DiskRoom
+    reconnects: Tally
+
+
+class FileParts(Record):
+    """Files of jobs that outlive them."""
+
+    artifacts: Artifacts
+    caches: Caches
+
+
+class ImageBuildParts(Record):
+    """Images that jobs build."""
+
+    builds: ImageBuilds
+    registry_tokens: RegistryTokens | None
+    """None where the registry takes no tokens of this server."""
+
+
+class ProvenanceParts(Record):
+    """What is stated about jobs."""
+
+    statements: Statements
+    exports: JobExports
+
+
 class EngineParts(Record):
     """The engine and what its neighbours need of it."""
 
     engine: Engine
+    work: EngineWork
     coordination: Coordination
     observer: JobObserver
     draining: Draining
-    resources: JobResources
     secrets: Secrets
-    artifacts: Artifacts
-    caches: Caches
-    builds: ImageBuilds
-    statements: Statements
-    exports: JobExports
-    id_tokens: IdTokens
-    registry_tokens: RegistryTokens | None
-    """None where the registry takes no tokens of this server."""
-    egress: Egress
-    logs: JobLogs
     sources: Sources
-    performer: EffectPerformer
-    room: DiskRoom
-    reconnects: Tally
+    logs: JobLogs
+    egress: Egress
+    id_tokens: IdTokens
+    files: FileParts
+    images: ImageBuildParts
+    provenance: ProvenanceParts
 
 
 def build_secrets(
@@ -144,25 +168,19 @@ def build_engine(
     coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens, builds, caches, downloads)
     exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
-        engine,
-        coordination,
-        observer,
-        draining,
-        resources,
-        secrets,
-        artifacts,
-        caches,
-        builds,
-        statements,
-        exports,
-        id_tokens,
-        tokens,
-        egress,
-        logs,
-        sources,
-        performer,
-        room,
-        ports.reconnects,
+        engine=engine,
+        work=EngineWork(resources, performer, room, ports.reconnects),
+        coordination=coordination,
+        observer=observer,
+        draining=draining,
+        secrets=secrets,
+        sources=sources,
+        logs=logs,
+        egress=egress,
+        id_tokens=id_tokens,
+        files=FileParts(artifacts, caches),
+        images=ImageBuildParts(builds, tokens),
+        provenance=ProvenanceParts(statements, exports),
     )
 
 

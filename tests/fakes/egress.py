@@ -1,4 +1,4 @@
-"""The fake of `core.egress.ports.EgressProxies`: it serves no pod."""
+"""A stub of `core.egress.ports.EgressProxies`: it serves no pod."""
 
 import asyncio
 from collections.abc import Sequence

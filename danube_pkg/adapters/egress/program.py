@@ -25,7 +25,7 @@ from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.adapters.egress.network import AdmittedPod, NetworkPods
 from danube_pkg.adapters.egress.pod import Pod, ServedNetwork
 from danube_pkg.core.egress.policy import Policy
-from danube_pkg.core.logs.redaction import best_finder
+from danube_pkg.core.logs.finders import best_finder
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import set_up_logging
 from danube_pkg.kit.oom_score import lower_oom_score

@@ -6,11 +6,15 @@ coverage services define them for any CI system. Variables by which programs rec
 `JENKINS_URL`) are never set.
 """
 
+import math
 from collections.abc import Mapping
 
 from danube_pkg.core.jobs.job import Job
 
 SHORT_SHA = 12
+
+PROCESSOR_COUNTS = ("GOMAXPROCS", "CMAKE_BUILD_PARALLEL_LEVEL", "OMP_NUM_THREADS", "PYTHON_CPU_COUNT")
+"""For programs that count the machine's processors and not those that `resources.cpu` leaves them."""
 
 
 def job_url(job_id: str, external_url: str) -> str:
@@ -50,4 +54,5 @@ def job_environment(job: Job, external_url: str) -> Mapping[str, str]:
         "GIT_COMMIT": revision.commit_sha,
         "GIT_BRANCH": revision.branch,
     }
+    usual |= dict.fromkeys(PROCESSOR_COUNTS, str(math.ceil(job.settings.cpu)) if job.settings.cpu else "")
     return own | {name: value for name, value in usual.items() if value} | dict(job.settings.environment)

@@ -116,7 +116,7 @@ class Job(Record):
 
     @property
     def label(self) -> str:
-        return f"{self.pipeline} job {self.id}"
+        return f"job {self.id} of {self.pipeline}"
 
 
 def initial_reason(trigger: Trigger) -> Reason:

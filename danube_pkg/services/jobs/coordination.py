@@ -17,11 +17,12 @@ from danube_pkg.core.caches.outcome import CacheResult
 from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, TooLarge, Unauthenticated
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import MAX_ID_TOKENS, JobContext, StepOutcome, StepRequest
+from danube_pkg.core.jobs.endings import refuse_when_ending
 from danube_pkg.core.jobs.environment import job_url
 from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Job, Phase
-from danube_pkg.core.jobs.report_notes import ReportNote, check_room
+from danube_pkg.core.jobs.report_notes import ReportNote
 from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status, reason_named
@@ -36,14 +37,11 @@ from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.grace import stop_until_ended
 from danube_pkg.services.jobs.id_tokens import IdTokens
 from danube_pkg.services.jobs.job_caches import JobCaches
+from danube_pkg.services.jobs.job_results import JobResults
 from danube_pkg.services.jobs.job_text import JobText
 from danube_pkg.services.jobs.log_lines import (
-    write_artifact,
-    write_download,
     write_id_token,
-    write_note,
     write_pushed_image,
-    write_report,
 )
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
@@ -76,12 +74,11 @@ class Coordination:
         self._ports = ports
         self._resources = resources
         self._secrets = secrets
-        self._artifacts = artifacts
-        self._downloads = downloads
         self._id_tokens = id_tokens
         self._builds = builds
         self._waits = Waits(ports.timing, resources.log, engine.slots)
         self._caches = JobCaches(ports, resources, self._waits, builds, caches)
+        self._results = JobResults(ports, resources, self._caches, artifacts, builds, downloads)
 
     def authenticate(self, token: str) -> str:
         """The id of the job that the token is for. Raises Unauthenticated, also for a job that has ended."""
@@ -256,7 +253,7 @@ class Coordination:
     async def read_secret(self, job_id: str, sequence: int, key: str) -> bytes:
         """The value, masked in the log and in the egress ledger from now on. The read is audited."""
         active = self._engine.active_job(job_id)
-        _refuse_when_ending(active.job, "secrets cannot be read")
+        refuse_when_ending(active.job, "secrets cannot be read")
         JobText(await self._resources.log(active)).refuse_secret("the name of a secret", key)
         value = await self._secrets.read_for_job(active.job, sequence, key, self._id_tokens.issue_to_server)
         await self._mask(active, value)
@@ -270,7 +267,7 @@ class Coordination:
     async def issue_id_token(self, job_id: str, audience: str) -> str:
         """An identity token of the job, masked from now on. A repeated call gets another one. Raises TooLarge."""
         active = self._engine.active_job(job_id)
-        _refuse_when_ending(active.job, "no identity token is issued")
+        refuse_when_ending(active.job, "no identity token is issued")
         log = await self._resources.log(active)
         JobText(log).refuse_secret("the audience", audience)
         token = await self._id_tokens.issue(active.job, audience)
@@ -321,55 +318,19 @@ class Coordination:
     ) -> Artifact:
         """Store an artifact; the same content under the same name is the same artifact. describes: of an SBOM, the
         artifact or pushed image that it is about."""
-        active = self._engine.active_job(job_id)
-
-        def check_wanted() -> None:
-            _refuse_when_over(active.job, "artifacts cannot be stored")
-
-        check_wanted()
-        JobText(await self._resources.log(active)).refuse_secret("the name of an artifact", f"{name} {file_name}")
-        if image := await self._builds.pushed_name(active.job, describes):
-            received = self._artifacts.receive_sbom(active.job, name, image, chunks, check_wanted, is_image=True)
-        elif describes:
-            received = self._artifacts.receive_sbom(active.job, name, describes, chunks, check_wanted)
-        else:
-            received = self._artifacts.receive(active.job, name, file_name, chunks, check_wanted)
-        artifact = await received
-        write_artifact(await self._resources.log(active), artifact)
-        return artifact
+        return await self._results.receive_artifact(self._engine.active_job(job_id), name, file_name, chunks, describes)
 
     async def download_artifact(self, job_id: str, request: DownloadRequest) -> Download:
         """An artifact of another job. Raises as `ArtifactDownloads.open`, and Conflict for a job that is ending."""
-        active = self._engine.active_job(job_id)
-        _refuse_when_ending(active.job, "artifacts cannot be downloaded")
-        log = await self._resources.log(active)
-        texts = f"{request.name} {request.job} {request.pipeline} {request.branch}"
-        JobText(log).refuse_secret("the name of an artifact, a job, a pipeline or a branch", texts)
-        download = await self._downloads.open(active.job, request)
-        await self._caches.withhold(active.job)  # what it got may depend on a secret
-        write_download(log, download.use)
-        return download
+        return await self._results.download_artifact(self._engine.active_job(job_id), request)
 
     async def report_tests(self, job_id: str, report: JobReport) -> None:
         """Keep what the danubefile reports of its tests. The call may be repeated at any time. Raises Conflict."""
-        active = self._engine.active_job(job_id)
-        _refuse_when_over(active.job, "reports of tests cannot be kept")
-        log = await self._resources.log(active)
-        report = JobText(log).masked_report(report)
-        await active.apply(ev.ReportAdded(report.counts))  # refused beyond the bound; else a repeated call continues
-        await self._ports.reports.add_report(job_id, report)
-        write_report(log, report)
+        await self._results.report_tests(self._engine.active_job(job_id), report)
 
     async def add_note(self, job_id: str, note: ReportNote) -> None:
         """Keep a summary, coverage or annotations. The call may be repeated at any time. Raises Conflict."""
-        active = self._engine.active_job(job_id)
-        _refuse_when_over(active.job, "nothing can be reported")
-        log = await self._resources.log(active)
-        note = JobText(log).masked_note(note)
-        known = [one for one in await self._ports.notes.list_notes(job_id) if one.sequence != note.sequence]
-        check_room(known, note)
-        await self._ports.notes.add_note(job_id, note)
-        write_note(log, note)
+        await self._results.add_note(self._engine.active_job(job_id), note)
 
     async def finish(self, job_id: str, failure: ScriptFailure | None) -> None:
         """The pipeline function has returned, or has failed."""
@@ -379,19 +340,6 @@ class Coordination:
             message = text.masked(failure.message)[:MAX_MESSAGE_LENGTH]
             failure = ScriptFailure(failure.reason, message, failure.step)
         await active.apply(ev.Finished(failure))
-
-
-def _refuse_when_over(job: Job, what: str) -> None:
-    """Raises Conflict for a job that has concluded; one that cleans up may still report."""
-    if job.phase is not Phase.RUNNING:
-        raise Conflict("job-ending", f"{what}: {job.label} is ending", hint="danube rerun JOB")
-
-
-def _refuse_when_ending(job: Job, what: str) -> None:
-    """Nothing secret is given to a job whose outcome is decided, also while it cleans up. Raises Conflict."""
-    if job.phase is not Phase.RUNNING or job.is_ending:
-        hint = "read what the clean-up needs before it is needed; or: danube rerun JOB"
-        raise Conflict("job-ending", f"{what}: {job.label} is ending", hint=hint)
 
 
 def _name_of(known: Step | None, request: StepRequest, text: JobText) -> str:

@@ -102,7 +102,7 @@ def write_artifact(log: JobLog, artifact: Artifact) -> None:
 
 def write_download(log: JobLog, use: ArtifactUse) -> None:
     """An artifact of another job was fetched; each call has one line."""
-    origin = f"{use.pipeline} job {use.source_job}{f' of {use.ref}' if use.ref else ''}"
+    origin = f"job {use.source_job} of {use.pipeline}{f', {use.ref}' if use.ref else ''}"
     origin += "" if use.trusted else ", made by untrusted code"
     text = f"--- artifact {use.name} of {origin}: {use.size_bytes} bytes, sha256 {use.sha256}"
     log.note(f"download:{use.sequence}", 0, text)

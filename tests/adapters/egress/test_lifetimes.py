@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers
+from danube_pkg.adapters.egress.ledgers import FileLedgers
+from danube_pkg.adapters.egress.proxies import EgressProxyPool
 from danube_pkg.kit.records import replace
 from tests.adapters.egress.proxies import (
     SECONDS,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.ports import ImageRequester
 from danube_pkg.core.images.reference import Image, ImageUnavailable

@@ -1,5 +1,7 @@
 """The variables that tell a step about its job."""
 
+import pytest
+
 from danube_pkg.core.jobs.environment import job_environment, job_url
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.trigger import Trigger
@@ -50,7 +52,7 @@ def test_a_pull_request_has_its_number_and_target() -> None:
 
 
 def test_a_job_that_another_one_started_knows_it() -> None:
-    job = replace(JOB, trigger=Trigger("pipeline", "test job 01i", Revision(SHA), upstream_job_id="01i"))
+    job = replace(JOB, trigger=Trigger("pipeline", "job 01i of test", Revision(SHA), upstream_job_id="01i"))
     assert job_environment(job, "")["DANUBE_UPSTREAM_JOB_ID"] == "01i"
 
 
@@ -58,6 +60,12 @@ def test_the_pipelines_own_variables_replace_the_jobs() -> None:
     settings = replace(SETTINGS, environment={"GIT_BRANCH": "trunk", "LEVEL": "debug"})
     found = job_environment(replace(JOB, settings=settings), "")
     assert (found["GIT_BRANCH"], found["LEVEL"], found["CI_BRANCH"]) == ("trunk", "debug", "main")
+
+
+@pytest.mark.parametrize(("cpu", "count"), [(0.0, None), (0.5, "1"), (1.0, "1"), (2.5, "3")])
+def test_programs_that_count_processors_know_how_many_the_job_may_use(cpu: float, count: str | None) -> None:
+    found = job_environment(replace(JOB, settings=replace(SETTINGS, cpu=cpu)), "")
+    assert {found.get(name) for name in ("GOMAXPROCS", "CMAKE_BUILD_PARALLEL_LEVEL", "PYTHON_CPU_COUNT")} == {count}
 
 
 def test_no_variable_of_another_system_is_set() -> None:

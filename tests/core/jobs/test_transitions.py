@@ -34,6 +34,10 @@ def a_job(**changes: object) -> Job:
     return replace(job, **changes)  # type: ignore[arg-type]
 
 
+def test_the_label_of_a_job_reads_well_whatever_the_pipeline_is_called() -> None:
+    assert [a_job(pipeline=name).label for name in ("hello", "a")] == ["job 01j of hello", "job 01j of a"]
+
+
 def after(*events: ev.JobEvent, job: Job | None = None) -> tuple[Job, list[Effect]]:
     job, owed = job or a_job(), list[Effect]()
     for event in events:

@@ -2278,6 +2278,11 @@ export interface components {
              * @default []
              */
             may: string[];
+            /**
+             * @description Why the caller may not approve the environment that it waits for; empty if the caller may, if it waits for none, and in events.
+             * @default
+             */
+            approval_refused: string;
         };
         /** @description A step of a job. */
         StepView: {

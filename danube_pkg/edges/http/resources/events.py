@@ -68,7 +68,7 @@ class LiveResource(Resource):
         self._tracked: dict[Reauthorise, Request] = {}
         self._changed_users: set[str | None] = set()
         self._reauthorising: asyncio.Task[None] | None = None
-        services.access.listen(self._access_changed)
+        services.identity.access.listen(self._access_changed)
 
     async def close(self) -> None:
         await self._tasks.close()
@@ -167,7 +167,7 @@ class JobEvents(LiveResource):
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         at = viewer.at
         while at < broadcast.position and not viewer.refused:
-            data = await self.services.logs.read(broadcast.job.id, at, min(broadcast.position, at + PART_BYTES))
+            data = await self.services.jobs.logs.read(broadcast.job.id, at, min(broadcast.position, at + PART_BYTES))
             if not data:
                 break
             at += len(data)
@@ -224,7 +224,7 @@ class ListEvents(LiveResource):
         super().__init__(services)
         self._followers: set[_Follower] = set()
         self._last: dict[str, bytes] = {}
-        services.engine.listen(self._changed)
+        services.jobs.engine.listen(self._changed)
 
     @answers(200, content="text/event-stream", refuses=(503,))
     async def GET(self, request: Request, query: ListQuery) -> Response:
@@ -256,7 +256,7 @@ class ListEvents(LiveResource):
 
     async def _follow(self, follower: _Follower, reauthorise: Reauthorise) -> None:
         sender = follower.sender
-        jobs = await self.services.jobs.list_jobs(JobFilter(follower.pipelines, limit=SNAPSHOT_JOBS))
+        jobs = await self.services.jobs.store.list_jobs(JobFilter(follower.pipelines, limit=SNAPSHOT_JOBS))
         cursor = jobs[-1].id if len(jobs) == SNAPSHOT_JOBS else None
         sender.write(Frame(event("snapshot", JobPage(tuple(map(job_summary, jobs)), cursor))))
         self._followers.add(follower)
@@ -272,7 +272,7 @@ class ListEvents(LiveResource):
             self._followers.discard(follower)
 
     async def _visible(self, request: Request, query: ListQuery) -> frozenset[str] | None:
-        visible = await self.services.access.readable(request.actor)
+        visible = await self.services.identity.access.readable(request.actor)
         if query.pipeline is None:
             return visible
         chosen = frozenset({query.pipeline})

@@ -102,9 +102,9 @@ class Router:
             response = problem(broken, request.request_id)
         response = self._hardening.add(await compressed(request, response))
         route, seconds = found[0].path if found else "", time.perf_counter() - started
-        self._services.metrics.count(route, response.status, seconds)
+        self._services.requests.metrics.count(route, response.status, seconds)
         traceparent = request.headers.get("traceparent", "")
-        self._services.tracer.request_done(request.method, route, response.status, seconds, traceparent)
+        self._services.requests.tracer.request_done(request.method, route, response.status, seconds, traceparent)
         return response
 
     def _find(self, request: Request) -> tuple[Route, BoundHandler]:
@@ -150,7 +150,7 @@ class Router:
             request_id=request.request_id,
             details=details,
         )
-        await self._services.audit.record(event)
+        await self._services.identity.audit.record(event)
 
 
 def _is_audited(request: Request, route: Route) -> bool:

@@ -139,6 +139,13 @@ class JobDetail(JobSummary):
             "The actions that the caller may take on it, approve-environment and reject-environment among them while it waits for the caller's decision; empty in events."
         ),
     ] = ()
+    approval_refused: Annotated[
+        str,
+        about(
+            "Why the caller may not approve the environment that it waits for; empty if the caller may, if it waits for "
+            "none, and in events."
+        ),
+    ] = ""
 
 
 class JobPage(Record):
@@ -167,7 +174,7 @@ def job_summary(job: Job) -> JobSummary:
     return JobSummary(**_summary_fields(job))
 
 
-def job_detail(job: Job, may: tuple[str, ...] = (), commit_url: str = "") -> JobDetail:
+def job_detail(job: Job, may: tuple[str, ...] = (), commit_url: str = "", approval_refused: str = "") -> JobDetail:
     """The job with its steps."""
     return JobDetail(
         **_summary_fields(job),
@@ -179,6 +186,7 @@ def job_detail(job: Job, may: tuple[str, ...] = (), commit_url: str = "") -> Job
         approvals=tuple(_approval_view(job, one) for one in job.approvals),
         commit_url=commit_url,
         may=may,
+        approval_refused=approval_refused,
     )
 
 
