@@ -16,7 +16,7 @@ from danube_pkg.core.jobs.outcome import publish
 from danube_pkg.core.jobs.reports import ReportCounts
 from danube_pkg.core.jobs.sealed_records import first_break
 from danube_pkg.core.jobs.steps import StepPhase
-from danube_pkg.core.jobs.transitions import IGNORED, MADE_AGAIN, TRANSITIONS, decide, may_be_stored_later
+from danube_pkg.core.jobs.transitions import IGNORED, TRANSITIONS, decide
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import HINTS, Reason, Status, run_hint
@@ -204,31 +204,6 @@ def test_a_job_that_is_cancelled_in_the_queue_owes_nothing() -> None:
     assert (job.status, job.phase, owed) == (Status.CANCELLED, Phase.CLOSED, [])
 
 
-@pytest.mark.parametrize(
-    ("found", "reason"),
-    [
-        (Revision("a" * 40, "main", branch="main"), Reason.QUEUED),
-        (Revision("a" * 40, "v1", tag="v1"), Reason.QUEUED),
-        (Revision("a" * 40, "refs/pull/7/head"), Reason.APPROVAL_REQUIRED),
-    ],
-)
-def test_a_commit_that_is_found_later_lets_the_job_start_unless_others_may_set_its_ref(
-    found: Revision, reason: Reason
-) -> None:
-    waiting = a_job(reason=Reason.RESOLVING, trigger=Trigger("manual", "me", Revision(ref=found.ref)))
-    job, owed = after(ev.RefResolved(found), job=waiting)
-    assert (job.phase, job.reason, job.trigger.revision, owed) == (Phase.QUEUED, reason, found, [])
-    again, _ = after(ev.RefResolved(Revision("b" * 40, "main", branch="main")), job=job)
-    assert again == job, "the commit is fixed by the first answer"
-
-
-def test_a_job_whose_ref_names_nothing_ends_in_the_queue() -> None:
-    job, owed = after(ev.RefRefused("it has no branch 'gone'"), job=a_job(reason=Reason.RESOLVING))
-    assert (job.phase, job.status, job.outcome) == (Phase.CLOSED, Status.FAILURE, Status.FAILURE)
-    assert (job.reason, job.message, job.finished_at) == (Reason.SOURCE_UNAVAILABLE, "it has no branch 'gone'", NOW + 1)
-    assert owed == []
-
-
 def test_a_pair_that_is_not_in_the_table_names_state_and_event() -> None:
     with pytest.raises(IllegalEvent, match=r"queued cannot take PodDeleted"):
         after(ev.PodDeleted())
@@ -339,28 +314,6 @@ def test_no_order_of_events_makes_a_success_without_its_conditions(
 
 def test_the_table_names_only_events_and_phases_that_exist() -> None:
     assert all(isinstance(phase, Phase) and issubclass(event, ev.JobEvent) for phase, event in TRANSITIONS)
-
-
-@pytest.mark.parametrize(
-    ("event", "job"),
-    [
-        (ev.RefResolved(Revision("a" * 40)), a_job(reason=Reason.RESOLVING)),
-        (ev.SourceOpened("no login"), after(ev.Admitted("pod"))[0]),
-        (ev.StepRequested(1, "a", "host"), after(*RUNNING)[0]),
-        (ev.StepStarted(1, 1, NOW), after(*RUNNING, *a_step(1)[:2])[0]),
-    ],
-)
-def test_what_may_be_stored_later_owes_nothing_and_happens_again_without_harm(event: ev.JobEvent, job: Job) -> None:
-    assert may_be_stored_later(job, event)
-    changed, owed = after(event, job=job)
-    assert owed == []
-    assert (changed != job, after(event, job=changed)[0]) == (True, changed)
-
-
-def test_the_end_of_a_step_and_its_container_are_always_stored_first() -> None:
-    running = after(*RUNNING, *a_step(1))[0]
-    assert set(MADE_AGAIN) == {ev.RefResolved, ev.SourceOpened, ev.StepRequested, ev.StepStarted}
-    assert not may_be_stored_later(running, ev.SourceOpened("no login")), "the coordinator may have read it"
 
 
 def test_no_event_is_both_ignored_and_acted_on_in_one_phase() -> None:
