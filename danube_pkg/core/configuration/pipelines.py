@@ -300,7 +300,7 @@ class PipelineSpec(Record):
     cache: Annotated[
         bool,
         rule(
-            "Whether its jobs restore and save caches (`cache()` of the SDK). `off` for releases: everything that is in them"
+            "Whether its jobs restore and save caches (`cache()` of the SDK) and snapshots of steps. `off` for releases: everything that is in them"
             " is then made by the job itself."
         ),
     ] = True
