@@ -158,3 +158,21 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.PodReleased: (Phase.CLOSED,),
 }
 """Events that are expected in phases where they change nothing, and why."""
+
+MADE_AGAIN: Mapping[type[ev.JobEvent], Phase] = {
+    # The ref is looked up again.
+    ev.RefResolved: Phase.QUEUED,
+    # The source is opened again, with the pod, and before the coordinator reads it.
+    ev.SourceOpened: Phase.PREPARING,
+    # The coordinator repeats its call; nothing was done for the step that is not done again.
+    ev.StepRequested: Phase.RUNNING,
+    # The supervisor reports the start of a step to each follower.
+    ev.StepStarted: Phase.RUNNING,
+}
+"""Events that a server which was killed would meet again, in that phase: the next server derives the same tasks, and
+they find the same. So what they change need not be on disk before others see it."""
+
+
+def may_be_stored_later(job: Job, event: ev.JobEvent) -> bool:
+    """Whether what the event changes may be stored together with the next change. job: before the event."""
+    return MADE_AGAIN.get(type(event)) is job.phase

@@ -1,7 +1,9 @@
 """One job in memory: the only place through which its state changes, and where others wait for a change.
 
 Every event goes through the mailbox, where it is decided and stored, one at a time, by the mailbox's own task: a caller
-that is cancelled meanwhile (a closed connection) never leaves memory and disk with different states.
+that is cancelled meanwhile (a closed connection) never leaves memory and disk with different states. What a killed
+server would find again (`core.jobs.transitions.MADE_AGAIN`) is stored with the next change, or after a moment without
+one: a commit waits for the disk.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from danube_pkg.core.jobs.effects import Effect
 from danube_pkg.core.jobs.events import ContainerLost, JobEvent, StepEnd
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.steps import Step
-from danube_pkg.core.jobs.transitions import decide
+from danube_pkg.core.jobs.transitions import decide, may_be_stored_later
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP
 from danube_pkg.core.reasons import Reason
@@ -55,7 +57,9 @@ class ActiveJob:
         self.job = job
         self.steps = StepMemory()
         self.waits = JobWaits(clock)
-        self.mailbox = Mailbox(self._handle)
+        self._is_behind = False
+        """Whether the store has an older state."""
+        self.mailbox = Mailbox(self._handle, lambda: self._is_behind)
         self.id_tokens: list[bytes] = []
         """Those that this server has issued to the job: its log masks them as long as it is open."""
         self.placing = asyncio.Lock()
@@ -82,7 +86,8 @@ class ActiveJob:
     # --- its state
 
     async def apply(self, event: JobEvent | None, *, done: Effect | None = None) -> Job:
-        """Decide, store, and return the new state. done: the effect that was performed, and whose result the event is.
+        """Decide, store, and return the new state. event: None to store what was decided and is not stored yet. done:
+        the effect that was performed, and whose result the event is.
 
         Raises what `decide` and the store raise, and Unavailable when the job is closed or the server stops.
         """
@@ -90,10 +95,14 @@ class ActiveJob:
 
     async def _handle(self, event: JobEvent | None, done: Effect | None) -> Job:
         job, owed = (self.job, ()) if event is None else decide(self.job, event, self._clock.now())
-        if job is self.job and done is None and not owed:
+        if job is self.job and done is None and not owed and (event is not None or not self._is_behind):
             return job
         follow_up = self._observer.follow_up_of(self.job, job) if job is not self.job else NO_FOLLOW_UP
-        await self._store.save_job(job, done=done, owed=owed, follow_up=follow_up)
+        owes_nothing = done is None and not owed and follow_up == NO_FOLLOW_UP
+        is_later = owes_nothing and event is not None and may_be_stored_later(self.job, event)
+        if not is_later:
+            await self._store.save_job(job, done=done, owed=owed, follow_up=follow_up)
+        self._is_behind = is_later
         self.job = job
         if done is not None:
             self._owed.remove(done)

@@ -1,6 +1,5 @@
 """Sources of real repositories: made by the host's git, streamed by the worker, unpacked, checked by git."""
 
-import hashlib
 import io
 import os
 import subprocess

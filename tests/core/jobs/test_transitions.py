@@ -202,31 +202,6 @@ def test_a_job_that_is_cancelled_in_the_queue_owes_nothing() -> None:
     assert (job.status, job.phase, owed) == (Status.CANCELLED, Phase.CLOSED, [])
 
 
-@pytest.mark.parametrize(
-    ("found", "reason"),
-    [
-        (Revision("a" * 40, "main", branch="main"), Reason.QUEUED),
-        (Revision("a" * 40, "v1", tag="v1"), Reason.QUEUED),
-        (Revision("a" * 40, "refs/pull/7/head"), Reason.APPROVAL_REQUIRED),
-    ],
-)
-def test_a_commit_that_is_found_later_lets_the_job_start_unless_others_may_set_its_ref(
-    found: Revision, reason: Reason
-) -> None:
-    waiting = a_job(reason=Reason.RESOLVING, trigger=Trigger("manual", "me", Revision(ref=found.ref)))
-    job, owed = after(ev.RefResolved(found), job=waiting)
-    assert (job.phase, job.reason, job.trigger.revision, owed) == (Phase.QUEUED, reason, found, [])
-    again, _ = after(ev.RefResolved(Revision("b" * 40, "main", branch="main")), job=job)
-    assert again == job, "the commit is fixed by the first answer"
-
-
-def test_a_job_whose_ref_names_nothing_ends_in_the_queue() -> None:
-    job, owed = after(ev.RefRefused("it has no branch 'gone'"), job=a_job(reason=Reason.RESOLVING))
-    assert (job.phase, job.status, job.outcome) == (Phase.CLOSED, Status.FAILURE, Status.FAILURE)
-    assert (job.reason, job.message, job.finished_at) == (Reason.SOURCE_UNAVAILABLE, "it has no branch 'gone'", NOW + 1)
-    assert owed == []
-
-
 def test_a_pair_that_is_not_in_the_table_names_state_and_event() -> None:
     with pytest.raises(IllegalEvent, match=r"queued cannot take PodDeleted"):
         after(ev.PodDeleted())
