@@ -59,16 +59,18 @@ from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import NO_CONTEXT, StatementContext, Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
+from danube_pkg.services.snapshot_proofs import SnapshotProofs
 from danube_pkg.services.traces import Tracer
 
 
 class EngineWork(Record):
-    """How the engine works: what checks, metrics and tests of it read."""
+    """How the engine works: what shells, checks, metrics and tests of it read."""
 
     resources: JobResources
     performer: EffectPerformer
     room: DiskRoom
     reconnects: Tally
+    ports: EnginePorts
 
 
 class FileParts(Record):
@@ -164,12 +166,14 @@ def build_engine(
     id_tokens = _id_tokens(store, external_url)
     tokens = build_registry_tokens(runtime.image_options, store, observer.applied, engine)
     builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, logins, tokens)
-    downloads = _downloads(store, artifacts, statements)
-    coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens, builds, caches, downloads)
+    downloads, proofs = _downloads(store, artifacts, statements), _proofs(store, statements)
+    coordination = Coordination(
+        engine, ports, resources, secrets, artifacts, id_tokens, builds, caches, downloads, proofs
+    )
     exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
         engine=engine,
-        work=EngineWork(resources, performer, room, ports.reconnects),
+        work=EngineWork(resources, performer, room, ports.reconnects, ports),
         coordination=coordination,
         observer=observer,
         draining=draining,
@@ -230,6 +234,10 @@ def _downloads(store: Store, artifacts: Artifacts, statements: Statements) -> Ar
     return ArtifactDownloads(
         store.jobs, store.pipelines, artifacts, statements, uses, store.signing, is_signed_by, store.clock
     )
+
+
+def _proofs(store: Store, statements: Statements) -> SnapshotProofs:
+    return SnapshotProofs(store.jobs, statements, store.signing, is_signed_by)
 
 
 def _id_tokens(store: Store, external_url: str) -> IdTokens:

@@ -120,6 +120,7 @@ class StepRequested(JobEvent):
     retry_delay_seconds: int = 0
     retry_on: tuple[str, ...] = ()
     cleanup: bool = False
+    before: str = ""
 
 
 class ReportAdded(JobEvent):
@@ -186,10 +187,24 @@ class StepStarted(JobEvent):
 
 
 class StepEnded(JobEvent):
-    """An attempt ended."""
+    """An attempt ended. snapshot: the SHA-256 of what was kept of it; "" for nothing."""
 
     sequence: int
     attempt: int
+    end: StepEnd
+    snapshot: str = ""
+
+
+class StepRestored(JobEvent):
+    """What another job's step has left was put into a container in the place of the attempt. snapshot: its SHA-256.
+    source_job: the job whose authentic record of success states it."""
+
+    sequence: int
+    attempt: int
+    container: int
+    image_digest: str
+    snapshot: str
+    source_job: str
     end: StepEnd
 
 
@@ -227,6 +242,8 @@ class LogClosed(JobEvent):
     is_lost: bool = False
     log: Digest = EMPTY
     egress: Digest = EMPTY
+    is_network_closed: bool = False
+    """Whether its pod, which is to be kept, reaches nothing any more; one of which that is not certain is removed."""
 
 
 class FilesSealed(JobEvent):
@@ -247,6 +264,10 @@ class SigningFailed(JobEvent):
     """Provenance cannot be signed, and a retry would not help."""
 
     message: str
+
+
+class PodReleased(JobEvent):
+    """The pod of an ended job is kept no longer: the time is over, its room is needed, or a user wants it removed."""
 
 
 class PodDeleted(JobEvent):

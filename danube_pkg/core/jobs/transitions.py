@@ -2,8 +2,8 @@
 
     QUEUED ─Admitted─▶ PREPARING ─PodReady─▶ RUNNING ─conclude─▶ CONCLUDING ─LogClosed─▶ SIGNING ─┐
       │                      ┌──────────────── ProvenanceSigned, SigningFailed ────────────────────┘
-      │                      └─▶ ENDED ─PodDeleted─▶ CLOSED
-      └────────── CancelRequested, RefRefused ─────────▲
+      │                      └─▶ ENDED ─(PodReleased)─PodDeleted─▶ CLOSED
+      └──────────── CancelRequested, RefRefused ───────▲
 
 The rules:
 
@@ -69,6 +69,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.RUNNING, ev.ReportAdded): step_transitions.report_added,
     (Phase.RUNNING, ev.StepStopRequested): step_transitions.step_stop_asked,
     (Phase.RUNNING, ev.StepPlaced): step_transitions.step_placed,
+    (Phase.RUNNING, ev.StepRestored): step_transitions.step_restored,
     (Phase.RUNNING, ev.StepStarted): step_transitions.step_started,
     (Phase.RUNNING, ev.StepEnded): step_transitions.step_ended,
     (Phase.RUNNING, ev.ContainerLost): step_transitions.container_lost,
@@ -97,6 +98,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     #
     (Phase.ENDED, ev.Approved): start_transitions.no_approval,
     (Phase.ENDED, ev.StepRequested): step_transitions.step_refused,
+    (Phase.ENDED, ev.PodReleased): outcome.pod_released,
     (Phase.ENDED, ev.PodDeleted): outcome.pod_deleted,
     #
     (Phase.CLOSED, ev.Approved): start_transitions.no_approval,
@@ -139,6 +141,8 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.SourceOpened: _DECIDED,
     # A container was made while the outcome was decided. Its step must not start: STOP_STEPS may be over.
     ev.StepPlaced: _DECIDED,
+    # The same of a step that was to be restored.
+    ev.StepRestored: _DECIDED,
     # Followers report until the steps are stopped, and their last report can come behind the closed log.
     ev.StepStarted: _OVER,
     ev.StepEnded: _OVER,
@@ -150,5 +154,7 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.ProvenanceSigned: _PUBLIC,
     ev.SigningFailed: _PUBLIC,
     ev.PodDeleted: (Phase.CLOSED,),
+    # The time of a kept pod is over at the moment when a user removes it.
+    ev.PodReleased: (Phase.CLOSED,),
 }
 """Events that are expected in phases where they change nothing, and why."""

@@ -8,9 +8,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from danube_pkg.core.jobs.effects import Effect
-from danube_pkg.core.jobs.events import ContainerLost, JobEvent
+from danube_pkg.core.jobs.events import ContainerLost, JobEvent, StepEnd
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.jobs.transitions import decide
@@ -24,6 +25,19 @@ from danube_pkg.services.jobs.mailbox import Mailbox
 from danube_pkg.services.jobs.source_trees import JobSource
 from danube_pkg.services.jobs.step_memory import StepMemory
 from danube_pkg.services.notifications.observer import JobObserver
+
+
+class Capture(Protocol):
+    """Waits while a step runs, to keep what it has changed."""
+
+    async def keep(self, step: Step, end: StepEnd, output: bytes | None) -> str:
+        """Keep it as a snapshot, unless something is in the way; the log says so. output: the end of what the step
+        printed, None where it is not known. Returns the SHA-256 of the snapshot, "" for none. Raises nothing."""
+        ...
+
+    async def close(self) -> None:
+        """Keep nothing. Idempotent."""
+        ...
 
 
 class ActiveJob:
@@ -44,6 +58,14 @@ class ActiveJob:
         self.mailbox = Mailbox(self._handle)
         self.id_tokens: list[bytes] = []
         """Those that this server has issued to the job: its log masks them as long as it is open."""
+        self.placing = asyncio.Lock()
+        """Held while a step with a snapshot is placed: a repeated call waits for the one before."""
+        self.captures: dict[int, Capture] = {}
+        """Those of running steps with a snapshot, by their sequences."""
+        self.repeated: Job | None = None
+        """The job whose failed steps this one repeats, once it was read."""
+        self.restores_begun = self.restores_ended = 0
+        """Restores of caches, which change files of containers."""
         self._owed: deque[Effect] = deque(owed)
         self._ended_containers: dict[int, ContainerLost] = {}
         self._log: JobLog | None = None
