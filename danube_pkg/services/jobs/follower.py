@@ -186,10 +186,8 @@ class StepFollower:
         proxy = self._ports.egress.environment(job, self._sequence)
         if request.snapshot:
             return {**merged(lasting_environment(job), proxy), **request.environment}
-        known = merged(
-            job_environment(job, self._ports.external_url), proxy, self._ports.trace_environment(job, self._sequence)
-        )
-        return {**known, **request.environment}
+        trace = self._ports.trace_environment(job, self._sequence)
+        return {**merged(job_environment(job, self._ports.external_url), proxy, trace), **request.environment}
 
     async def _read_frames(self, stream: ExecStream, *, command_sent: bool) -> bool:
         parser = FrameParser()
