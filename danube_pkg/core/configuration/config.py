@@ -294,9 +294,10 @@ class ConfigSpec(Record):
     max_kept_pods_gb: Annotated[
         int,
         rule(
-            "The size in GiB of all kept pods together, each counted with its pipeline's `workspace_size_gb`.",
+            "The size of all kept pods together, each counted with its pipeline's `workspace_size_gb`.",
             at_least=1,
             at_most=100_000,
+            unit="GiB",
         ),
     ] = KeptPodBounds().total_bytes >> 30
     egress_allowlist: Annotated[
