@@ -15,7 +15,7 @@ from functools import partial
 from danube_pkg.core.errors import NotFound, Retryable, StorageUnwritable, Unavailable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import StepRequest
-from danube_pkg.core.jobs.environment import job_environment, lasting_environment
+from danube_pkg.core.jobs.environment import job_environment, lasting_environment, merged
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE
 from danube_pkg.core.jobs.step_records import end_of_step, lost_end
 from danube_pkg.core.jobs.steps import Step, StepPhase
@@ -183,15 +183,13 @@ class StepFollower:
         """What the command knows of its job, its way to the network, and its own variables, which replace others. A
         command whose snapshot later jobs restore knows nothing that differs from job to job."""
         job = self._active.job
+        proxy = self._ports.egress.environment(job, self._sequence)
         if request.snapshot:
-            proxy = self._ports.egress.environment(job, self._sequence)
-            return {**lasting_environment(job), **proxy, **request.environment}
-        return {
-            **job_environment(job, self._ports.external_url),
-            **self._ports.egress.environment(job, self._sequence),
-            **self._ports.trace_environment(job, self._sequence),
-            **request.environment,
-        }
+            return {**merged(lasting_environment(job), proxy), **request.environment}
+        known = merged(
+            job_environment(job, self._ports.external_url), proxy, self._ports.trace_environment(job, self._sequence)
+        )
+        return {**known, **request.environment}
 
     async def _read_frames(self, stream: ExecStream, *, command_sent: bool) -> bool:
         parser = FrameParser()

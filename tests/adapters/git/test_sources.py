@@ -373,8 +373,7 @@ async def test_the_worker_ends_when_its_reader_stops(sources: GitSources, tmp_pa
     directory = tmp_path / "plain"
     directory.mkdir()
     (directory / "large").write_bytes(bytes(8 * 1024**2))
-    before = workers()
-    stream = (await sources.open(str(directory), "")).stream()
+    before, stream = workers(), (await sources.open(str(directory), "")).stream()
     assert hashlib.sha256(await anext(stream)).digest()
     assert len(workers() - before) == 1
     await stream.aclose()
