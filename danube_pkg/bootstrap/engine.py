@@ -64,12 +64,13 @@ from danube_pkg.services.traces import Tracer
 
 
 class EngineWork(Record):
-    """How the engine works: what checks, metrics and tests of it read."""
+    """How the engine works: what shells, checks, metrics and tests of it look at."""
 
     resources: JobResources
     performer: EffectPerformer
     room: DiskRoom
     reconnects: Tally
+    ports: EnginePorts
 
 
 class FileParts(Record):
@@ -172,7 +173,7 @@ def build_engine(
     exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
         engine=engine,
-        work=EngineWork(resources, performer, room, ports.reconnects),
+        work=EngineWork(resources, performer, room, ports.reconnects, ports),
         coordination=coordination,
         observer=observer,
         draining=draining,

@@ -43,6 +43,7 @@ from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.jobs.environment_decisions import EnvironmentDecisions
+from danube_pkg.services.jobs.shells import Shells
 from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
 from danube_pkg.services.retention import Retention
 
@@ -208,4 +209,5 @@ def _job_services(parts: ServerParts) -> JobServices:
         notes=reports,
         egress=jobs.egress,
         id_tokens=jobs.id_tokens,
+        shells=Shells(jobs.engine, jobs.work.ports, jobs.work.resources, jobs.images.builds, parts.audit, store.clock),
     )

@@ -26,6 +26,9 @@ class NoProxies:
     async def join(self, job_id: str, sockets: PodSockets) -> None:
         raise Defect("no-egress", "this fake serves no pod")
 
+    async def withdraw(self, job_id: str) -> None:
+        return None
+
     async def served(self) -> frozenset[str]:
         return frozenset()
 

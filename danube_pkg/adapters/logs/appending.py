@@ -18,7 +18,7 @@ def append_both(log: int, begin: int, data: bytes, index: int, index_begin: int,
 
 
 def write_all(descriptor: int, data: bytes, offset: int) -> None:
-    """Write all of it at the offset. Raises OSError."""
+    """Write all of it at that offset, in as many calls as it takes. Raises OSError."""
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)

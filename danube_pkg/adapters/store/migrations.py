@@ -349,6 +349,9 @@ ALTER TABLE steps ADD COLUMN snapshot TEXT NOT NULL DEFAULT '';
 ALTER TABLE steps ADD COLUMN restored_from TEXT NOT NULL DEFAULT '';
 ALTER TABLE steps ADD COLUMN before TEXT NOT NULL DEFAULT '';
 """,
+    """
+ALTER TABLE jobs ADD COLUMN kept_pod TEXT NOT NULL DEFAULT '';
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -97,6 +97,7 @@ def _print_one(job: Mapping[str, Any]) -> None:
         ("at", job["commit_url"]),
         ("why", job["message"]),
         ("hint", job["hint"]),
+        ("kept pod", f"until {job['kept_until']}: danube shell {job['id']}" if job["kept_until"] else ""),
     ]
     rows += [("parameter", f"{name}={value}") for name, value in trigger["params"].items()]
     rows += [("artifact", f"{one['name']} ({size(one['size_bytes'])})") for one in job["artifacts"]]

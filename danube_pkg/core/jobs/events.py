@@ -242,6 +242,8 @@ class LogClosed(JobEvent):
     is_lost: bool = False
     log: Digest = EMPTY
     egress: Digest = EMPTY
+    is_network_closed: bool = False
+    """Whether its pod, which is to be kept, reaches nothing any more; one of which that is not certain is removed."""
 
 
 class FilesSealed(JobEvent):
@@ -262,6 +264,10 @@ class SigningFailed(JobEvent):
     """Provenance cannot be signed, and a retry would not help."""
 
     message: str
+
+
+class PodReleased(JobEvent):
+    """The pod of an ended job is kept no longer: the time is over, its room is needed, or a user wants it removed."""
 
 
 class PodDeleted(JobEvent):

@@ -166,6 +166,8 @@ def _ended(job: Job, notes: Sequence[str]) -> Diagnosis:
     lines += [*_restored(job), *_tests(job), *notes]
     if job.cancelled_by:
         lines.append(f"It was ended by {job.cancelled_by}.")
+    if job.kept_until is not None:
+        lines.append(f"Its pod is kept until {iso(job.kept_until)}: danube shell {job.id}.")
     return Diagnosis(tuple(lines), HINTS.get(job.reason, ""))
 
 

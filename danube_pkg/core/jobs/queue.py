@@ -32,8 +32,9 @@ MAX_STARTS_PASSED_OVER = 50
 
 
 def holds_slot(job: Job) -> bool:
-    """Whether it counts against the limits. One that waits for approval of an environment is frozen, maybe for days."""
-    return job.phase in HOLDS_A_SLOT and not job.waits_for_approval
+    """Whether it counts against the limits. One that waits for approval of an environment is frozen, maybe for days;
+    one whose pod is kept for a shell has ended, and makes room when that is needed."""
+    return job.phase in HOLDS_A_SLOT and not job.waits_for_approval and job.kept_until is None
 
 
 class StartHistory(Record):
@@ -201,7 +202,7 @@ def queue_position(
         return tuple(sorted((one for one in jobs if counts(one)), key=lambda one: one.id))
 
     if group and group in slots.groups:
-        blockers = held_by(lambda one: one.phase in HOLDS_A_SLOT and group_of(one) == group)
+        blockers = held_by(lambda one: (holds_slot(one) or one.waits_for_approval) and group_of(one) == group)
         return QueuePosition(Obstacle.GROUP, position, 1, blockers, group)
     if limit and slots.held[job.pipeline_id] >= limit:
         blockers = held_by(lambda one: holds_slot(one) and one.pipeline_id == job.pipeline_id)

@@ -2,8 +2,8 @@
 
     QUEUED ─Admitted─▶ PREPARING ─PodReady─▶ RUNNING ─conclude─▶ CONCLUDING ─LogClosed─▶ SIGNING ─┐
       │                      ┌──────────────── ProvenanceSigned, SigningFailed ────────────────────┘
-      │                      └─▶ ENDED ─PodDeleted─▶ CLOSED
-      └────────── CancelRequested, RefRefused ─────────▲
+      │                      └─▶ ENDED ─(PodReleased)─PodDeleted─▶ CLOSED
+      └──────────── CancelRequested, RefRefused ───────▲
 
 The rules:
 
@@ -98,6 +98,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     #
     (Phase.ENDED, ev.Approved): start_transitions.no_approval,
     (Phase.ENDED, ev.StepRequested): step_transitions.step_refused,
+    (Phase.ENDED, ev.PodReleased): outcome.pod_released,
     (Phase.ENDED, ev.PodDeleted): outcome.pod_deleted,
     #
     (Phase.CLOSED, ev.Approved): start_transitions.no_approval,
@@ -153,5 +154,7 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.ProvenanceSigned: _PUBLIC,
     ev.SigningFailed: _PUBLIC,
     ev.PodDeleted: (Phase.CLOSED,),
+    # The time of a kept pod is over at the moment when a user removes it.
+    ev.PodReleased: (Phase.CLOSED,),
 }
 """Events that are expected in phases where they change nothing, and why."""

@@ -36,6 +36,7 @@ from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.environment_decisions import EnvironmentDecisions
 from danube_pkg.services.jobs.id_tokens import IdTokens
+from danube_pkg.services.jobs.shells import Shells
 from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.retention import Retention
@@ -79,6 +80,7 @@ class JobServices(Record):
     notes: ReportNotes
     egress: Egress
     id_tokens: IdTokens
+    shells: Shells
 
 
 class StorageServices(Record):

@@ -23,6 +23,7 @@ from danube_pkg.services.jobs.approval_waits import ApprovalWait
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.follower import StepFollower
 from danube_pkg.services.jobs.grace import end_grace, stop_until_ended
+from danube_pkg.services.jobs.kept_pods import KeptPods
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.ref_lookup import look_up
 from danube_pkg.services.jobs.resources import JobResources
@@ -54,6 +55,7 @@ class JobTasks:
         performer: EffectPerformer,
         queue_changed: Callable[[], None],
         coordinator_command: str,
+        kept_pods: KeptPods,
     ) -> None:
         self._active = active
         self._ports = ports
@@ -61,6 +63,7 @@ class JobTasks:
         self._performer = performer
         self._queue_changed = queue_changed
         self._coordinator_command = coordinator_command
+        self._kept_pods = kept_pods
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {}
         self._owner: TaskOwner | None = None
         self._listeners: list[Listener] = []
@@ -120,6 +123,9 @@ class JobTasks:
             self._queue_changed()
             self.ensure(active, "close", partial(self._remove, active))
             return
+        if job.kept_until is not None:
+            self._queue_changed()
+            self.ensure(active, "kept pod", partial(self._kept_pods.keep, active))
         if is_unresolved(job):
             self.ensure(active, "commit", partial(self._find_commit, active))
         if job.phase is Phase.PREPARING:

@@ -163,6 +163,17 @@ def write_approval(log: JobLog, job: Job, approval: EnvironmentApproval) -> None
     log.note(key, 0, f"--- {approval.environment} was {how} by {approval.decided_by}{why}")
 
 
+def write_pod_kept(log: JobLog, job: Job) -> None:
+    """How a user gets into the pod of a failed job."""
+    minutes = f"{job.settings.keep_failed_seconds / 60:g} min"
+    log.note("pod-kept", 0, f"--- its pod is kept for {minutes}, without a network: danube shell {job.id}")
+
+
+def write_pod_not_kept(log: JobLog, why: str) -> None:
+    """Why a pod that the pipeline wants to be kept is removed."""
+    log.note("pod-not-kept", 0, f"--- its pod is not kept: {one_line(why)}")
+
+
 def write_job_end(log: JobLog, job: Job, now: float) -> None:
     """The log's last line."""
     took = f" in {now - job.started_at:.1f} s" if job.started_at is not None else ""

@@ -4,6 +4,7 @@ from functools import partial
 
 from danube_pkg.core.jobs.events import SourceOpened
 from danube_pkg.core.logs.ports import JobLog
+from danube_pkg.core.logs.redaction import Patterns
 from danube_pkg.core.repositories.ports import SourceTree
 from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.active_job import ActiveJob
@@ -37,6 +38,10 @@ class JobResources:
         log = await self.log(active)
         log.add_patterns(await self._masks.patterns(active.job, *values))
         await self._ports.egress.mask(active.job)
+
+    async def shell_patterns(self, active: ActiveJob) -> Patterns:
+        """What output is masked with that a user sees of an ended job, whose log is closed: as its log was."""
+        return await self._masks.patterns(active.job, *active.id_tokens)
 
     def source(self, active: ActiveJob) -> JobSource:
         """The job's source tree."""

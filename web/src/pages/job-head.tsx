@@ -48,6 +48,13 @@ export function JobHead(props: JobHeadProps) {
         </Show>
       </p>
       <Approvals job={props.job} />
+      <Show when={props.job.kept_until}>
+        {(until) => (
+          <p class="job-facts quiet" title={exact(until())}>
+            The pod is kept until {exact(until())}: <code>danube shell {props.job.id}</code>
+          </p>
+        )}
+      </Show>
       <Show when={props.job.status === "pending" ? props.explanation : undefined}>
         {(found) => (
           <ul class="job-explanation">

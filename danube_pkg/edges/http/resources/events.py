@@ -9,9 +9,9 @@ import asyncio
 import codecs
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.errors import NotFound, PlatformError, Unavailable
@@ -46,7 +46,7 @@ MAX_FOLLOWERS = 5000
 
 HEADERS = (("content-type", "text/event-stream"), ("x-accel-buffering", "no"))
 
-_HEARTBEAT = Frame(b": heartbeat\n\n")
+HEARTBEAT = Frame(b": heartbeat\n\n")
 
 _log = logging.getLogger("danube.http")
 
@@ -72,6 +72,14 @@ class LiveResource(Resource):
 
     async def close(self) -> None:
         await self._tasks.close()
+
+    async def authorise_again(self, request: Request) -> None:
+        """Whether its caller may still do it. Raises what the router would."""
+        await self._authoriser.authorise(request)
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """A task that ends with the server."""
+        return self._tasks.start(name, work)
 
     @contextmanager
     def tracked(self, request: Request, reauthorise: Reauthorise) -> Iterator[None]:
@@ -185,7 +193,7 @@ class JobEvents(LiveResource):
                     await viewer.detached.wait()
             except TimeoutError:
                 await reauthorise()
-                viewer.sender.write(_HEARTBEAT)
+                viewer.sender.write(HEARTBEAT)
 
 
 class _JobStream(Stream):
@@ -267,7 +275,7 @@ class ListEvents(LiveResource):
                         await follower.closed.wait()
                 except TimeoutError:
                     await reauthorise()
-                    sender.write(_HEARTBEAT)
+                    sender.write(HEARTBEAT)
         finally:
             self._followers.discard(follower)
 

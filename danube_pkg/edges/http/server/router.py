@@ -33,6 +33,9 @@ from danube_pkg.kit.records import Record, field
 ALSO_AUDITED = frozenset({Action.SEE_SECRET_NAMES, Action.SEE_GLOBAL_SECRET_NAMES})
 """Reads that are audited like writes: every access to secrets is."""
 
+NOT_AUDITED = frozenset({Action.USE_SHELL})
+"""Writes of which only refusals are audited: each key that is typed in a shell. Its opening and its end are audited."""
+
 TOO_MANY = 429
 """Refused attempts over the rate limit are not audited one by one, so that unauthenticated clients cannot fill the
 table."""
@@ -131,7 +134,7 @@ class Router:
             if _is_audited(request, route) and error.status != TOO_MANY:
                 await self._record(request, route, error.reference)
             raise
-        if _is_audited(request, route):
+        if _is_audited(request, route) and route.action not in NOT_AUDITED:
             await self._record(request, route, "done" if response.status < 400 else "refused")
         return response
 

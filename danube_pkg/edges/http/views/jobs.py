@@ -132,6 +132,10 @@ class JobDetail(JobSummary):
         Time | None,
         about("Until when a job that is ending may clean up; null unless it was cancelled or reached its deadline."),
     ]
+    kept_until: Annotated[
+        Time | None,
+        about("Until when the pod of a failed job is kept for `danube shell`; null for a job without a kept pod."),
+    ]
     source_rule: Annotated[str, about("The rule of git_authentication by which its code was read; empty if none was.")]
     egress_enforced_by: Annotated[
         str,
@@ -190,6 +194,7 @@ def job_detail(job: Job, may: tuple[str, ...] = (), commit_url: str = "", approv
         **_summary_fields(job),
         deadline_at=iso_or_none(job.deadline_at),
         grace_until=iso_or_none(job.grace_until),
+        kept_until=iso_or_none(job.kept_until),
         source_rule=job.source_rule,
         egress_enforced_by=job.egress_enforced_by,
         steps=tuple(step_view(step) for step in job.steps if step.sequence != COORDINATOR_SEQUENCE),
