@@ -47,6 +47,9 @@ test: test-packages $(VENV)/.dev build/bin/.made build/.web ## run the tests; AR
 UNIT := tests/core tests/kit tests/services tests/sdk tests/pod tests/bench \
 	--ignore=tests/services/triggers/test_managed_hooks.py
 
+# Tests of any input that need more than those do.
+PROPERTIES := tests/adapters/store tests/cli/test_terminal_text.py tests/adapters/runtimes/sandbox/test_workspace_owners.py
+
 unit: $(VENV)/.dev ## run the tests that need no package of the machine, no root and no network, in less than 30 s
 	$(PYTEST) -n auto --dist loadgroup --no-loadscope-reorder $(or $(ARGS),$(UNIT))
 
@@ -58,7 +61,7 @@ soak: long-packages $(VENV)/.dev build/bin/.made build/.web ## run what takes mo
 
 fuzz: test-packages $(VENV)/.dev build/bin/.made build/.web ## thousands of simulations with faults, kills and requests by the document; half an hour
 	$(PYTEST) $(PARALLEL) -m fuzz $(ARGS)
-	$(PYTEST) $(PARALLEL) --hypothesis-profile=random $(UNIT)
+	$(PYTEST) $(PARALLEL) --hypothesis-profile=random $(UNIT) $(PROPERTIES)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
 check: $(VENV)/.dev ## ruff, mypy, import-linter, the page's types, linter and unit tests, and the tidy tests

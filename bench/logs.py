@@ -23,7 +23,7 @@ from danube import pipeline, step, secrets
 def build():
     secrets.get("TOKEN")
     step.run("python3 -c 'print(chr(10).join(str(n) * 9 for n in range(100_000)) + chr(10), end=str())' > some;"
-             " for i in $(seq 1000); do cat some; done | head -c {MEGABYTES * 10**6} > lines; cat lines > /dev/null")
+             " for i in $(seq 1000); do cat some; done | head -c {MEGABYTES * 10**6} > lines; cat lines > /dev/null; sleep 4")
     step.run("cat lines", name="cat")
 """
 TICK = f"""

@@ -91,19 +91,20 @@ def measure() -> list[Figure]:
 
 
 @contextlib.contextmanager
-def profiled_server(steps: int) -> Iterator[Installation]:
-    """A server that has run a job of so many steps already, so that the mirror is filled and the worker is warm."""
+def profiled_server(steps: int) -> Iterator[tuple[Installation, int]]:
+    """A server that has run a job of so many steps already, so that the mirror is filled and the worker is warm; with
+    the process id of its Git server."""
     with tempfile.TemporaryDirectory(prefix="danube-profile-") as name:
         directory = Path(name)
         repository = ServedRepository(directory / "served" / "app.git")
         repository.commit({"danubefile.py": DANUBEFILE.format(steps=steps)})
         danube = Installation(directory / "danube", interpreter=True)
-        with _git_server(directory / "served", repository) as url:
+        with _git_server(directory / "served", repository) as (url, git_server):
             danube.pipeline("app", None, repository=url)
             danube.serve()
             try:
                 run_job(danube)
-                yield danube
+                yield danube, git_server
             finally:
                 danube.close()
 
@@ -127,7 +128,7 @@ def run_job(danube: Installation) -> tuple[float, float]:
 def _profiled(steps: int, jobs: int) -> list[JobProfile]:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what loses its parent becomes a child of this process
     found = []
-    with TaskExits() as exits, profiled_server(steps) as danube:
+    with TaskExits() as exits, profiled_server(steps) as (danube, git_server):
         for _ in range(jobs):
             _reap(danube.process_id)
             exits.read()
@@ -135,7 +136,7 @@ def _profiled(steps: int, jobs: int) -> list[JobProfile]:
             post, wall = run_job(danube)
             one = JobProfile(_cpu_ms(danube.process_id) - before, wall, post)
             _reap(danube.process_id)
-            one.processes = by_kind(exits.read(), danube.process_id)
+            one.processes = by_kind(exits.read(), danube.process_id, git_server)
             found.append(one)
     return found
 
@@ -156,8 +157,9 @@ def _cpu_ms(process: int) -> float:
     return total / 1e6
 
 
-def by_kind(ended: Sequence[EndedTask], server: int) -> dict[str, tuple[int, float]]:
-    """(processes, processor ms) of each kind of process below the server, and below what has lost its parent."""
+def by_kind(ended: Sequence[EndedTask], server: int, beside: int = 0) -> dict[str, tuple[int, float]]:
+    """(processes, processor ms) of each kind of process below the server, and below what has lost its parent. beside: a
+    process whose children do not count."""
     parents = {one.process: one.parent for one in ended}
     counted: dict[str, set[int]] = collections.defaultdict(set)
     used: dict[str, float] = collections.defaultdict(float)
@@ -166,17 +168,17 @@ def by_kind(ended: Sequence[EndedTask], server: int) -> dict[str, tuple[int, flo
             counted["server"].add(server)
             used["server's ended threads"] += one.cpu_ms
             continue
-        if _descends(one.process, parents, server):
+        if _descends(one.process, parents, server, beside):
             kind = one.name
             counted[kind].add(one.process)
             used[kind] += one.cpu_ms
     return {kind: (len(counted[kind]), ms) for kind, ms in used.items()}
 
 
-def _descends(process: int, parents: Mapping[int, int], server: int) -> bool:
+def _descends(process: int, parents: Mapping[int, int], server: int, beside: int) -> bool:
     while process > 1:
-        if process in (server, os.getpid()):
-            return True
+        if process in (server, os.getpid(), beside):
+            return process != beside
         process = parents.get(process) or _parent_of(process)
     return False
 
@@ -210,13 +212,13 @@ def _print_jobs(steps: int, jobs: Sequence[JobProfile]) -> None:
 
 
 @contextlib.contextmanager
-def _git_server(root: Path, repository: ServedRepository) -> Iterator[str]:
-    """The repository's URL, served by a process of its own, which is not a part of the figures."""
+def _git_server(root: Path, repository: ServedRepository) -> Iterator[tuple[str, int]]:
+    """The repository's URL, served by a process of its own, which is not a part of the figures; and its id."""
     mine, its = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(target=_serve, args=(root, repository, its))
     process.start()
     try:
-        yield mine.recv()
+        yield mine.recv(), process.pid or 0
     finally:
         process.kill()
         process.join()
@@ -259,7 +261,7 @@ def _dearest(module: str) -> list[tuple[str, float]]:
 
 def _print_syncs() -> None:
     """How often the server waits for the disk in one job."""
-    with profiled_server(1) as danube, tempfile.NamedTemporaryFile() as trace:
+    with profiled_server(1) as (danube, _), tempfile.NamedTemporaryFile() as trace:
         calls = "fsync,fdatasync,syncfs,sync_file_range"
         command = ["strace", "-f", "-y", "-e", f"trace={calls}", "-o", trace.name, "-p", str(danube.process_id)]
         tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -59,32 +59,58 @@ from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import NO_CONTEXT, StatementContext, Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
+from danube_pkg.services.snapshot_proofs import SnapshotProofs
 from danube_pkg.services.traces import Tracer
+
+
+class EngineWork(Record):
+    """How the engine works: what shells, checks, metrics and tests of it read."""
+
+    resources: JobResources
+    performer: EffectPerformer
+    room: DiskRoom
+    reconnects: Tally
+    ports: EnginePorts
+
+
+class FileParts(Record):
+    """Files of jobs that outlive them."""
+
+    artifacts: Artifacts
+    caches: Caches
+
+
+class ImageBuildParts(Record):
+    """Images that jobs build."""
+
+    builds: ImageBuilds
+    registry_tokens: RegistryTokens | None
+    """None where the registry takes no tokens of this server."""
+
+
+class ProvenanceParts(Record):
+    """What is stated about jobs."""
+
+    statements: Statements
+    exports: JobExports
 
 
 class EngineParts(Record):
     """The engine and what its neighbours need of it."""
 
     engine: Engine
+    work: EngineWork
     coordination: Coordination
     observer: JobObserver
     draining: Draining
-    resources: JobResources
     secrets: Secrets
-    artifacts: Artifacts
-    caches: Caches
-    builds: ImageBuilds
-    statements: Statements
-    exports: JobExports
-    id_tokens: IdTokens
-    registry_tokens: RegistryTokens | None
-    """None where the registry takes no tokens of this server."""
-    egress: Egress
-    logs: JobLogs
     sources: Sources
-    performer: EffectPerformer
-    room: DiskRoom
-    reconnects: Tally
+    logs: JobLogs
+    egress: Egress
+    id_tokens: IdTokens
+    files: FileParts
+    images: ImageBuildParts
+    provenance: ProvenanceParts
 
 
 def build_secrets(
@@ -140,29 +166,25 @@ def build_engine(
     id_tokens = _id_tokens(store, external_url)
     tokens = build_registry_tokens(runtime.image_options, store, observer.applied, engine)
     builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, logins, tokens)
-    downloads = _downloads(store, artifacts, statements)
-    coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens, builds, caches, downloads)
+    downloads, proofs = _downloads(store, artifacts, statements), _proofs(store, statements)
+    coordination = Coordination(
+        engine, ports, resources, secrets, artifacts, id_tokens, builds, caches, downloads, proofs
+    )
     exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
-        engine,
-        coordination,
-        observer,
-        draining,
-        resources,
-        secrets,
-        artifacts,
-        caches,
-        builds,
-        statements,
-        exports,
-        id_tokens,
-        tokens,
-        egress,
-        logs,
-        sources,
-        performer,
-        room,
-        ports.reconnects,
+        engine=engine,
+        work=EngineWork(resources, performer, room, ports.reconnects, ports),
+        coordination=coordination,
+        observer=observer,
+        draining=draining,
+        secrets=secrets,
+        sources=sources,
+        logs=logs,
+        egress=egress,
+        id_tokens=id_tokens,
+        files=FileParts(artifacts, caches),
+        images=ImageBuildParts(builds, tokens),
+        provenance=ProvenanceParts(statements, exports),
     )
 
 
@@ -212,6 +234,10 @@ def _downloads(store: Store, artifacts: Artifacts, statements: Statements) -> Ar
     return ArtifactDownloads(
         store.jobs, store.pipelines, artifacts, statements, uses, store.signing, is_signed_by, store.clock
     )
+
+
+def _proofs(store: Store, statements: Statements) -> SnapshotProofs:
+    return SnapshotProofs(store.jobs, statements, store.signing, is_signed_by)
 
 
 def _id_tokens(store: Store, external_url: str) -> IdTokens:

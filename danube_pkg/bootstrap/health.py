@@ -123,7 +123,7 @@ class _Workers:
 
     def __init__(self, parts: Observed) -> None:
         self._parts = parts
-        self._room = parts.jobs.room
+        self._room = parts.jobs.work.room
         self.freed = Tally()
         """Bytes that a clean-up has freed."""
 
@@ -155,7 +155,7 @@ class _Workers:
         return "the configuration is read again"
 
     async def _resume_effects(self) -> str:
-        return f"{self._parts.jobs.performer.resume_stuck()} effects were given up and are made again"
+        return f"{self._parts.jobs.work.performer.resume_stuck()} effects were given up and are made again"
 
     async def _clear_locks(self) -> str:
         return f"{await self._parts.mirrors.clear_stale_locks()} lock files of killed processes were removed"
@@ -183,15 +183,15 @@ async def open_health(parts: Observed) -> AsyncIterator[HealthParts]:
     readiness = build_readiness(
         store, parts.configuration, parts.dex, parts.runtime.checks if parts.runtime is not None else {}
     )
-    findings = _Findings(store.database, parts.jobs.performer, parts.mirrors)
+    findings = _Findings(store.database, parts.jobs.work.performer, parts.mirrors)
     workers = _Workers(parts)
-    upkeep = Upkeep((readiness, parts.jobs.room, findings), workers.by_repair(), store.timing, record)
+    upkeep = Upkeep((readiness, parts.jobs.work.room, findings), workers.by_repair(), store.timing, record)
     readiness.listen(upkeep.wake)
     owner = TaskOwner(logged(_log.logger))
     owner.start("upkeep", upkeep.follow())
     owner.start("free memory", release_regularly())
     try:
-        conditions = ServerConditions(readiness, parts.jobs.room, upkeep, *parts.sources)
+        conditions = ServerConditions(readiness, parts.jobs.work.room, upkeep, *parts.sources)
         yield HealthParts(readiness, upkeep, conditions, workers.freed, DirectoryDisk(store.directory))
     finally:
         await owner.close()

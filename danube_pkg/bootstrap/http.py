@@ -21,7 +21,19 @@ from danube_pkg.edges.http.metrics.server_metrics import HttpMetrics, MetricSour
 from danube_pkg.edges.http.routes import PATTERNS, ROUTES, api_document
 from danube_pkg.edges.http.server.listener import HttpServer
 from danube_pkg.edges.http.server.security import session_cookie
-from danube_pkg.edges.http.services import Services, Site
+from danube_pkg.edges.http.services import (
+    ConfigurationServices,
+    HealthServices,
+    IdentityServices,
+    ImageServices,
+    JobServices,
+    ProvenanceServices,
+    RequestServices,
+    Services,
+    Site,
+    StorageServices,
+    TriggerServices,
+)
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loop_lag import measure_lag
 from danube_pkg.kit.records import Record, replace
@@ -31,6 +43,7 @@ from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.jobs.environment_decisions import EnvironmentDecisions
+from danube_pkg.services.jobs.shells import Shells
 from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
 from danube_pkg.services.retention import Retention
 
@@ -101,8 +114,8 @@ async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[H
         services = build_services(parts, site)
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
-        owner.start("event loop lag", measure_lag(services.metrics.lag.observe))
-        owner.start("metrics push", parts.telemetry.metrics.follow(services.metrics.points))
+        owner.start("event loop lag", measure_lag(services.requests.metrics.lag.observe))
+        owner.start("metrics push", parts.telemetry.metrics.follow(services.requests.metrics.points))
         server = HttpServer(services, ROUTES, PATTERNS)
         local = parts.store.directory / SOCKET_NAME
         serving = server.serving(local, options.bind_address, options.certificate, options.listening, options.admin)
@@ -133,9 +146,9 @@ def _metric_sources(parts: ServerParts) -> MetricSources:
         logins=parts.identity.logins.oidc.outcomes,
         registry_pulls=parts.pulled,
         cluster_calls=parts.cluster_calls,
-        registry_pushes=parts.jobs.builds.pushes,
+        registry_pushes=parts.jobs.images.builds.pushes,
         secret_bytes=lambda: parts.jobs.secrets.known.size_bytes,
-        reconnects=parts.jobs.reconnects,
+        reconnects=parts.jobs.work.reconnects,
         upkeep=parts.health.upkeep,
         freed=(parts.retention.freed, parts.health.freed),
         subsystems=lambda: parts.health.readiness.known,
@@ -146,47 +159,55 @@ def _metric_sources(parts: ServerParts) -> MetricSources:
 
 def build_services(parts: ServerParts, site: Site) -> Services:
     """The services that resources call."""
-    store, jobs = parts.store, parts.jobs
     return Services(
-        jobs=store.jobs,
-        pipelines=store.pipelines,
-        logs=jobs.logs,
-        engine=jobs.engine,
-        secrets=jobs.secrets,
-        artifacts=jobs.artifacts,
-        caches=jobs.caches,
-        reports=SqliteReports(store.database),
-        notes=SqliteReports(store.database),
-        builds=jobs.builds,
-        statements=jobs.statements,
-        exports=jobs.exports,
-        id_tokens=jobs.id_tokens,
-        registry_tokens=jobs.registry_tokens,
-        artifact_directory=str(store.directory / "artifacts"),
-        configuration=parts.configuration,
-        applied=parts.configuration.applied,
-        conditions=parts.health.conditions,
-        readiness=parts.health.readiness,
-        upkeep=parts.health.upkeep,
-        outlines=Outlines(jobs.sources, parts.files),
-        deploy_key=parts.deploy_key,
-        signing_keys=KnownSigningKeys(store.signing, SqliteServerState(store.database)),
-        access=parts.identity.access,
-        logins=parts.identity.logins,
-        audit=parts.audit,
-        draining=jobs.draining,
-        decisions=EnvironmentDecisions(jobs.engine, store.jobs, parts.configuration.applied, jobs.secrets, parts.audit),
-        idempotency=SqliteIdempotency(store.database),
-        inbox=parts.triggers.inbox_store,
-        clock=store.clock,
-        new_id=store.new_id,
-        metrics=HttpMetrics(jobs.engine, jobs.draining, _metric_sources(parts)),
-        api_document=api_document,
-        egress=jobs.egress,
-        webhooks=parts.triggers.webhooks,
-        forge_checks=parts.triggers.forge_checks,
-        retention=parts.retention,
+        jobs=_job_services(parts),
+        pipelines=parts.store.pipelines,
+        secrets=parts.jobs.secrets,
+        storage=StorageServices(
+            artifacts=parts.jobs.files.artifacts,
+            artifact_directory=str(parts.store.directory / "artifacts"),
+            caches=parts.jobs.files.caches,
+            retention=parts.retention,
+        ),
+        images=ImageServices(parts.jobs.images.builds, parts.jobs.images.registry_tokens),
+        provenance=ProvenanceServices(
+            statements=parts.jobs.provenance.statements,
+            exports=parts.jobs.provenance.exports,
+            signing_keys=KnownSigningKeys(parts.store.signing, SqliteServerState(parts.store.database)),
+        ),
+        configuration=ConfigurationServices(
+            sync=parts.configuration,
+            applied=parts.configuration.applied,
+            outlines=Outlines(parts.jobs.sources, parts.files),
+            deploy_key=parts.deploy_key,
+        ),
+        identity=IdentityServices(parts.identity.access, parts.identity.logins, parts.audit, parts.identity.dex),
+        triggers=TriggerServices(parts.triggers.inbox_store, parts.triggers.webhooks, parts.triggers.forge_checks),
+        health=HealthServices(parts.health.conditions, parts.health.readiness, parts.health.upkeep),
+        requests=RequestServices(
+            idempotency=SqliteIdempotency(parts.store.database),
+            new_id=parts.store.new_id,
+            metrics=HttpMetrics(parts.jobs.engine, parts.jobs.draining, _metric_sources(parts)),
+            tracer=parts.telemetry.tracer,
+            api_document=api_document,
+        ),
+        clock=parts.store.clock,
         site=site,
-        dex=parts.identity.dex,
-        tracer=parts.telemetry.tracer,
+    )
+
+
+def _job_services(parts: ServerParts) -> JobServices:
+    store, jobs, applied = parts.store, parts.jobs, parts.configuration.applied
+    reports = SqliteReports(store.database)
+    return JobServices(
+        store=store.jobs,
+        engine=jobs.engine,
+        draining=jobs.draining,
+        decisions=EnvironmentDecisions(jobs.engine, store.jobs, applied, jobs.secrets, parts.audit),
+        logs=jobs.logs,
+        reports=reports,
+        notes=reports,
+        egress=jobs.egress,
+        id_tokens=jobs.id_tokens,
+        shells=Shells(jobs.engine, jobs.work.ports, jobs.work.resources, jobs.images.builds, parts.audit, store.clock),
     )

@@ -74,10 +74,10 @@ async def open_image_provenance(
         SqliteProvenance(store.database),
         AttachmentWriter(options, jobs.observer.applied, secret_of, store),
         store.timing,
-        jobs.builds.added,
+        jobs.images.builds.added,
         lambda: jobs.draining.is_restored,
     )
-    jobs.draining.listen(jobs.builds.added.set)
+    jobs.draining.listen(jobs.images.builds.added.set)
     owner = TaskOwner(logged(_log))
     owner.start("image-provenance", service.run())
     try:

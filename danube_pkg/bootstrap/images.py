@@ -14,7 +14,8 @@ from danube_pkg.adapters.images.registry import RegistryClient, RegistryClients
 from danube_pkg.adapters.images.store import IMAGE_OWNERS, SINGLE_OWNER, ImageDirectory, Owners
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.programs import find_program
-from danube_pkg.adapters.runtimes.sandbox import has_ids_for_pods, map_of_user
+from danube_pkg.adapters.runtimes.sandbox.id_maps import map_of_user
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import has_ids_for_pods
 from danube_pkg.adapters.store import Database, SqliteConfiguration, SqliteSecrets
 from danube_pkg.core.configuration.registry_settings import RegistrySettings
 from danube_pkg.core.errors import Defect, Permanent, Unavailable

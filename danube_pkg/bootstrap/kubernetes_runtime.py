@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from danube_pkg import __version__
-from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers
+from danube_pkg.adapters.egress.ledgers import FileLedgers
+from danube_pkg.adapters.egress.proxies import EgressProxyPool
 from danube_pkg.adapters.runtimes.kubernetes import ClusterAccess, KubernetesRuntime, KubernetesSettings
 from danube_pkg.bootstrap.cluster_network import (
     job_targets,

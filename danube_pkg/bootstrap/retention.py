@@ -116,7 +116,7 @@ async def open_retention(
             catalog = open_catalog(options, applied, secret_of, store)
             stack.push_async_callback(catalog.close)
             images = build_images(catalog, options, applied, store)
-        retention = build_retention(store, applied, audit, jobs.draining, images, jobs.caches)
+        retention = build_retention(store, applied, audit, jobs.draining, images, jobs.files.caches)
         owner = TaskOwner(logged(_log))
         stack.push_async_callback(owner.close)
         owner.start("retention", retention.run())

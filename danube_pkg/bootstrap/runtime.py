@@ -10,16 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from danube_pkg.adapters.egress import EgressProxyPool, EgressSettings, FileLedgers
+from danube_pkg.adapters.egress.ledgers import FileLedgers
+from danube_pkg.adapters.egress.proxies import EgressProxyPool, EgressSettings
 from danube_pkg.adapters.programs import coordinator_command, coordinator_program, find_program
-from danube_pkg.adapters.runtimes.sandbox import (
-    PROXY_USER,
-    SandboxPrograms,
-    SandboxRuntime,
-    SandboxSettings,
-    find_cgroups,
-    has_ids_for_pods,
-)
+from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
+from danube_pkg.adapters.runtimes.sandbox.checks import SandboxPrograms
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import PROXY_USER, has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.core.configuration.cluster_settings import ClusterSettings
 from danube_pkg.core.configuration.egress_settings import EgressSection

@@ -10,7 +10,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
@@ -27,6 +27,9 @@ RECONNECT_SECONDS = 60.0
 """How long a server that is being restarted or upgraded is waited for, by a follower and after a lost answer."""
 
 RECONNECT_INTERVAL_SECONDS = 0.2
+
+KEPT_OPEN_SECONDS = 5.0
+"""How long a connection is used again after a request. Servers and proxies keep idle ones for longer."""
 
 PROBE_SECONDS = 5.0
 """How long it is tried whether a server speaks TLS."""
@@ -125,6 +128,48 @@ class ApiClient:
         headers = {"Content-Type": "application/json", "Idempotency-Key": secrets.token_hex(16)}
         return json.loads(self._repeated("POST", path, data, headers) or b"null")
 
+    def post_once(self, path: str, body: object) -> Any:
+        """The JSON of the answer to a request that is not repeated. Raises the server's error."""
+        return json.loads(self._answer("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"}))
+
+    @contextlib.contextmanager
+    def kept_open(self) -> Iterator[Callable[[str, bytes], None]]:
+        """A function that POSTs bytes to a path, over one connection: for requests that are small and many. It raises
+        the server's error."""
+        connection, used_at = self._connection(), time.monotonic()
+        headers = {**self._credential, "Content-Type": "application/octet-stream"}
+
+        def post(path: str, body: bytes) -> None:
+            nonlocal used_at
+            if time.monotonic() - used_at > KEPT_OPEN_SECONDS:
+                connection.close()  # before the server does; the next request opens it again
+            used_at = time.monotonic()
+            try:
+                connection.request("POST", path, body=body, headers=headers)
+                response = connection.getresponse()
+                answer = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._failure(error, "POST", sent=True) from error
+            if response.status >= 400:
+                raise _error_of(response.status, answer, response.headers.get("Retry-After", ""))
+
+        try:
+            yield post
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def events(self, path: str) -> Iterator[Iterator[ServerEvent]]:
+        """The events of a stream, which is not continued when its connection is lost. Raises Unavailable then."""
+        with self.open(path) as response:
+            yield self._checked_events(response)
+
+    def _checked_events(self, response: http.client.HTTPResponse) -> Iterator[ServerEvent]:
+        try:
+            yield from _events(response)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._failure(error, "GET", sent=True) from error
+
     def put(self, path: str, data: bytes) -> Any:
         """The answer; None if it is empty. Raises the server's error.
 
@@ -202,13 +247,12 @@ class ApiClient:
         accept: Collection[int] = (),
     ) -> Iterator[http.client.HTTPResponse]:
         connection = self._connection()
-        given = {"Authorization": f"Bearer {self.server.token}"} if self.server.token else {}
         sent = False
         try:
             try:
                 connection.connect()
                 sent = True
-                connection.request(method, path, body=body or None, headers={**given, **(headers or {})})
+                connection.request(method, path, body=body or None, headers={**self._credential, **(headers or {})})
                 response = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 raise self._failure(error, method, sent=sent) from error
@@ -217,6 +261,10 @@ class ApiClient:
             yield response
         finally:
             connection.close()
+
+    @property
+    def _credential(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self.server.token}"} if self.server.token else {}
 
     def _connection(self) -> http.client.HTTPConnection:
         if self.server.socket is not None:

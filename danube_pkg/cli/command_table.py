@@ -15,6 +15,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("rerun", "run a job again for the same commit"),
     ("rebuild", "build a job's outputs again and compare"),
     ("approve", "approve an environment that a job waits for, or the commit of untrusted code"),
+    ("shell", "open a shell in the kept pod of a failed job"),
     ("explain", "explain why a job waits, or why it failed"),
     ("artifacts", "list and download artifacts of jobs"),
     ("caches", "list and remove the caches of a pipeline"),

@@ -24,6 +24,12 @@ class LocalApprover:
         self._approved = approved
         self._may_ask = may_ask
         self._seen: set[int] = set()
+        self._asked: set[str] = set()
+
+    @property
+    def unused(self) -> Collection[str]:
+        """Environments that were approved beforehand and that the run did not ask for, in order."""
+        return [one for one in dict.fromkeys(self._approved) if one not in self._asked]
 
     def see(self, job: Job, group: asyncio.TaskGroup) -> None:
         """Start to decide what the job waits for, once for each request."""
@@ -31,6 +37,7 @@ class LocalApprover:
         if approval is None or not waits_for_decision(job.approvals) or approval.sequence in self._seen:
             return
         self._seen.add(approval.sequence)
+        self._asked.add(approval.environment)
         group.create_task(self._decide(job.id, approval), name=f"approval {approval.sequence}")
 
     async def _decide(self, job_id: str, approval: EnvironmentApproval) -> None:
@@ -50,7 +57,8 @@ class LocalApprover:
             return True
         if not (self._may_ask and sys.stdin.isatty()):
             text = f"danube: {environment} is rejected, without a terminal to ask: danube run --approve {environment}"
-            say(text, file=sys.stderr)
+            others = ", ".join(f"--approve {one}" for one in self._approved)
+            say(f"{text} (and not {others})" if others else text, file=sys.stderr)
             return False
         while True:
             say(f"approve the environment {environment}? [yes/no]", file=sys.stderr)

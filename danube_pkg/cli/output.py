@@ -1,11 +1,12 @@
 """What commands print: results, tables, times, errors."""
 
 import argparse
+import difflib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TextIO, TypeVar
 
@@ -16,6 +17,9 @@ STATUS_COLOURS = {"success": "32", "failure": "31", "timeout": "31", "cancelled"
 
 LEAST_WIDTH = 7
 """Characters to which a column of a table may be cut: those of a short commit hash."""
+
+SHOWN_NAMES = 10
+"""Known names in a note."""
 
 Result = TypeVar("Result")
 
@@ -83,6 +87,22 @@ def fitting(widths: Sequence[int], columns: int) -> list[int]:
 def cut(text: str, width: int) -> str:
     """At most that many characters; the last one is "…" where some are left out."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def note_unknown(what: str, name: str, known: Iterable[str]) -> None:
+    """Say on standard error that nothing has the name that a list was limited to, and which one was meant: it may be
+    right and have nothing yet, so that it is not refused. known: those that something has."""
+    names = sorted({one for one in known if one})
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1)
+        hint = (
+            f"; did you mean {near[0]!r}?"
+            if near
+            else f"; known here: {', '.join(names[:SHOWN_NAMES])}"
+            if names
+            else ""
+        )
+        say(f"danube: nothing found of {what} {name!r}{hint}", file=sys.stderr)
 
 
 def one_line(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from danube_pkg.cli.client import key_values
@@ -13,6 +13,8 @@ from danube_pkg.cli.pipeline_file import PipelineFile, read_pipeline_file
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.pipelines import ParamSpec
 from danube_pkg.core.configuration.state import PipelineDefinition, pipeline_of
+from danube_pkg.core.danubefile import read_danubefile
+from danube_pkg.core.documents.marked import Findings, nearest
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.pipelines import GRACE_SECONDS, Pipeline, PipelineSettings
 from danube_pkg.core.runtimes.pods import Network
@@ -86,7 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run-as-root", action="store_true", help="as run_as_root of a pipeline: root runs steps in the image host"
     )
-    parser.add_argument("--step", metavar="NAME", help="run this step alone, with the services around it")
+    parser.add_argument(
+        "--step", metavar="NAME", help="run this step alone, with the services around it and the approvals before it"
+    )
     parser.add_argument("--raw", action="store_true", help="keep control sequences other than colours")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
 
@@ -124,6 +128,7 @@ def run_request(options: argparse.Namespace, configured_paths: tuple[str, ...] =
             f"there is no {pipeline.settings.script} in {directory}",
             hint="danube run DIRECTORY, or name the file: --script ci/danubefile.py; danube init writes one",
         )
+    _check_approved(options.approve, named, directory / pipeline.settings.script)
     return RunRequest(
         directory=directory,
         pipeline=pipeline,
@@ -133,6 +138,23 @@ def run_request(options: argparse.Namespace, configured_paths: tuple[str, ...] =
         declared=named.spec.params if named is not None else {},
         approved=tuple(options.approve),
     )
+
+
+def _check_approved(approved: Sequence[str], named: PipelineFile | None, script: Path) -> None:
+    """Raises Invalid for an environment that neither the pipeline declares nor the danubefile asks for, where it is
+    known which ones it asks for."""
+    outline = read_danubefile(script.read_bytes(), script.name, Findings()) if approved else None
+    if outline is None or outline.environments is None:
+        return  # the run names what is wrong with the file, or at its end what was approved in vain
+    declared = named.spec.environments if named is not None else ()
+    known = [*declared, *(one.name for one in outline.environments)]
+    for name in approved:
+        if name not in known:
+            raise Invalid(
+                "environment-unknown",
+                f"--approve {name}: {script.name} asks for no environment of that name",
+                hint=nearest(name, known) if known else "leave --approve out: there is no approval() in it",
+            )
 
 
 def _pipeline(options: argparse.Namespace, named: PipelineFile | None, directory: Path, script: str | None) -> Pipeline:

@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TextIO
 
-from danube_pkg.adapters.git.sources import WorkerSource, WorkingTree
+from danube_pkg.adapters.git.process import Conversation
+from danube_pkg.adapters.git.worker_source import WorkerSource
+from danube_pkg.adapters.git.working_tree_source import WorkingTree
 from danube_pkg.cli.output import duration, say, size
 from danube_pkg.cli.progress import progress
 from danube_pkg.core.repositories.ports import SubmoduleGuard
@@ -60,6 +62,7 @@ class ShownWorkingTree(WorkingTree):
         tag: str = "",
         submodules: SubmoduleGuard | None = None,
         history: History | None = None,
+        conversation: Conversation | None = None,
     ) -> CountedSource:
-        source = await super().open(repository, commit_sha, tag, submodules, history)
+        source = await super().open(repository, commit_sha, tag, submodules, history, conversation)
         return CountedSource(source.commit_sha, source.worker, source.request)

@@ -24,7 +24,8 @@ UNKNOWN = "…"
 _SDK = "danube"
 _SECRETS = ("secrets.get", "secrets.get_bytes")
 _STEPS = ("step.run", "step.start")
-_NAMES = ("pipeline", "step", "secrets", "artifacts", "cache", "hash_files", "ctx")
+_NAMES = ("pipeline", "step", "secrets", "artifacts", "cache", "hash_files", "ctx", "approval", "reports")
+"""What `from danube import *` brings and a danubefile may call."""
 
 
 class StepOutline(Record):
@@ -46,7 +47,8 @@ class Outline(Record):
     """What a danubefile contains. name: the argument of `@pipeline`; function: the function that is decorated.
 
     warnings: what is allowed and is probably not meant. imports: modules that are neither the standard library's nor
-    the SDK's, and that the file cannot do without.
+    the SDK's, and that the file cannot do without. environments: those that `approval()` is called for; None where they
+    are not all known: for a computed name, or with modules beside the file.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Outline(Record):
     artifacts: tuple[Named, ...] = ()
     warnings: tuple[Invalid, ...] = ()
     imports: tuple[Named, ...] = ()
+    environments: tuple[Named, ...] | None = ()
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -99,7 +102,28 @@ def read_danubefile(data: bytes, file: str, findings: Findings) -> Outline | Non
             _take_call(node, names, found)
     check_sdk_use(tree, names, file, findings)
     outline = _outline(found, file, findings)
-    return None if outline is None else replace(outline, imports=tuple(_foreign_imports(tree.body)))
+    if outline is None:
+        return None
+    imports = tuple(_foreign_imports(tree.body))
+    return replace(outline, imports=imports, environments=_environments(tree, names))
+
+
+def _environments(tree: ast.Module, names: dict[str, str]) -> tuple[Named, ...] | None:
+    found: list[Named] = []
+    calls: set[ast.expr] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _sdk_name(node.func, names) == "approval":
+            calls.add(node.func)
+            found.append(Named(_argument(node, 0, "environment") or UNKNOWN, node.lineno))
+    every = (node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute))
+    passed_on = any(_sdk_name(node, names) == "approval" and node not in calls for node in every)
+    statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+    foreign = any(isinstance(one, ast.ImportFrom) and one.level for one in statements) or any(
+        _foreign_imports(statements)
+    )
+    if passed_on or foreign or any(UNKNOWN in one.name for one in found):
+        return None
+    return tuple(found[:MAX_OUTLINED])
 
 
 def _foreign_imports(body: Sequence[ast.stmt]) -> Iterator[Named]:

@@ -9,6 +9,9 @@ from danube_pkg.kit.records import Record, field, replace
 GRACE_SECONDS = 30
 """Enough to upload what is in the workspace and to remove what a deployment has left behind."""
 
+MAX_KEPT_SECONDS = 3600
+"""The longest that a failed job's pod is kept, and a shell in it lasts. It takes memory and disk of jobs that wait."""
+
 
 class Environment(Record):
     """What a job acts on only after an approval.
@@ -37,6 +40,8 @@ class PipelineSettings(Record):
     """An hour: long enough for most builds, short enough that a hanging one is noticed the same day."""
     grace_seconds: int = 0
     """How long a job may clean up that was cancelled or has reached its deadline; 0: not at all."""
+    keep_failed_seconds: int = 0
+    """How long the pod of a failed job is kept for `danube shell`; 0: not at all."""
     workspace_size_gb: int = 5
     memory_mb: int = 0
     cpu: float = 0.0

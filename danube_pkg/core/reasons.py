@@ -26,6 +26,7 @@ class Reason(StrEnum):
 
     NONE = ""
     QUEUED = "queued"
+    RESOLVING = "resolving"
     APPROVAL_REQUIRED = "approval-required"
     PREPARING = "preparing"
     ENVIRONMENT_APPROVAL = "environment-approval"

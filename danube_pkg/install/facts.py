@@ -6,7 +6,7 @@ import socket
 import time
 from pathlib import Path
 
-from danube_pkg.adapters.runtimes.sandbox import machine_bytes
+from danube_pkg.adapters.runtimes.sandbox.machine_memory import machine_bytes
 from danube_pkg.core.errors import Permanent
 from danube_pkg.install.commands import run_machine_command
 from danube_pkg.install.journal import InstallOptions

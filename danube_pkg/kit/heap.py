@@ -35,7 +35,7 @@ async def release_regularly() -> None:
     """Until it is cancelled."""
     while True:
         await asyncio.sleep(RELEASE_SECONDS)
-        release_free()
+        await asyncio.to_thread(release_free)  # a large heap takes longer than a turn of the loop may
 
 
 def _function(name: str) -> Any:

@@ -14,19 +14,16 @@ import tempfile
 from pathlib import Path
 
 from danube_pkg.adapters.programs import CoordinatorProgram
-from danube_pkg.adapters.runtimes.sandbox import (
-    PodDisks,
-    SandboxRuntime,
-    SandboxSettings,
-    find_bubblewrap,
-    find_cgroups,
-    has_ids_for_pods,
-    machine_bytes,
-    map_of_user,
-    memory_of_all_pods,
-    seccomp_program,
-    unreadable_for_pods,
-)
+from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap
+from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
+from danube_pkg.adapters.runtimes.sandbox.file_permissions import unreadable_for_pods
+from danube_pkg.adapters.runtimes.sandbox.id_maps import map_of_user
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.machine_memory import machine_bytes, memory_of_all_pods
+from danube_pkg.adapters.runtimes.sandbox.pod_disks import PodDisks
+from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
+from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.bootstrap.runtime import local_options, open_sandbox
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.runtimes.pods import (

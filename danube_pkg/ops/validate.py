@@ -8,7 +8,7 @@ from danube_pkg.adapters.configuration import configuration_files, is_configurat
 from danube_pkg.core.configuration.reader import read_configuration
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.danubefile import MAX_BYTES, Outline, read_danubefile
-from danube_pkg.core.documents.marked import Findings
+from danube_pkg.core.documents.marked import Findings, nearest
 from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.core.repositories.urls import is_remote
 from danube_pkg.kit.records import Record
@@ -41,8 +41,10 @@ def validate(path: Path) -> Validation:
             known = True
             state, found = read_configuration(read_directory(path))
             findings.extend(found)
-            for file, shown in _scripts(state, path).items():
+            scripts = _scripts(state, path)
+            for file, shown in scripts.items():
                 _read_danubefile(file, shown, findings, outlines)
+            _check_environments(state, scripts, outlines, findings)
         if (path / DANUBEFILE).is_file():
             known = True
             _read_danubefile(path / DANUBEFILE, DANUBEFILE, findings, outlines)
@@ -77,6 +79,22 @@ def _scripts(state: State | None, base: Path) -> dict[Path, str]:
         file = directory / pipeline.spec.script
         found[file] = os.path.relpath(file, base.absolute())
     return found
+
+
+def _check_environments(
+    state: State | None, scripts: Mapping[Path, str], outlines: Mapping[str, Outline], findings: Findings
+) -> None:
+    """A danubefile asks approval only of what a pipeline that has it declares. scripts: files and shown paths."""
+    specs = [one.spec for one in state.pipelines.values()] if state is not None else []
+    for file, shown in scripts.items():
+        declared = {name for one in specs if Path(one.repository) / one.script == file for name in one.environments}
+        outline = outlines.get(shown)
+        for asked in (outline.environments or ()) if outline is not None else ():
+            if asked.name not in declared:
+                example = f"in the pipeline's YAML: environments: {{{asked.name}: {{approvers: [TEAM]}}}}"
+                hint = nearest(asked.name, sorted(declared)) if declared else example
+                what = f"no pipeline of this file has the environment {asked.name!r}"
+                findings.add(SourceLocation(shown, asked.line), what, hint=hint)
 
 
 def _read_danubefile(path: Path, shown: str, findings: Findings, outlines: dict[str, Outline]) -> None:

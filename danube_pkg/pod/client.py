@@ -10,7 +10,6 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -27,6 +26,8 @@ from danube_pkg.kit.backoff import Backoff
 from danube_pkg.pod.downloads import write_download
 from danube_pkg.pod.only_step import OnlyStep
 from danube_pkg.pod.own_process import monotonic, now, pause, say
+from danube_pkg.pod.server_connection import ServerConnection
+from danube_pkg.pod.step_messages import step_request, step_result
 
 PROTOCOL_VERSION = 1
 RETRY_CAP_SECONDS = 1.0
@@ -35,51 +36,12 @@ RETRY_CAP_SECONDS = 1.0
 NOTICE_SECONDS = 5.0
 """A server that restarts is back before it; what lasts longer is printed, and is in the log once the server is back."""
 
-MESSAGE_BYTES = 8 * 1024**2
-
 UPLOADS_AT_ONCE = 4
 SECRETS_AT_ONCE = 8
 CACHES_AT_ONCE = 2
 """Threads of a danubefile wait for one another, since the server refuses calls above its bounds."""
 
-_OPTIONS = (
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_BYTES),
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 500),
-    ("grpc.enable_http_proxy", 0),
-)
-
 Response = TypeVar("Response")
-
-
-SERVER_NAME = "coordinator.danube.internal"
-"""The name in the server's certificate, whatever its address is."""
-
-SERVER_FILE, AUTHORITY_FILE, TOKEN_FILE = "server", "ca.pem", "token"
-
-
-@dataclass(frozen=True, slots=True)
-class ServerConnection:
-    """How the server is reached. authority: PEM; None for a unix socket, which is not encrypted."""
-
-    address: str
-    token: str = field(repr=False)
-    authority: bytes | None = None
-
-    @classmethod
-    def in_directory(cls, directory: Path) -> "ServerConnection":
-        """What a runtime has mounted into the coordinator's container."""
-        address, token = ((directory / name).read_text().strip() for name in (SERVER_FILE, TOKEN_FILE))
-        return cls(address, token, (directory / AUTHORITY_FILE).read_bytes())
-
-    def channel(self) -> grpc.Channel:
-        if self.authority is None:
-            return grpc.insecure_channel(self.address, options=_OPTIONS)
-        credentials = grpc.ssl_channel_credentials(root_certificates=self.authority)
-        name = ("grpc.ssl_target_name_override", SERVER_NAME)
-        return grpc.secure_channel(self.address, credentials, options=(*_OPTIONS, name))
 
 
 class CoordinatorClient:
@@ -114,6 +76,10 @@ class CoordinatorClient:
     def leg_workspaces(self) -> str:
         return self._leg_workspaces
 
+    @property
+    def is_partial(self) -> bool:
+        return self.only_step.has_left_out
+
     def next_sequence(self, kind: str) -> int:
         with self._lock:
             return next(self._counters.setdefault(kind, itertools.count(1)))
@@ -145,38 +111,9 @@ class CoordinatorClient:
         if not self.only_step.wants(call):
             say(f"step {call.name!r} is left out: --step {self.only_step.name}")
             return StepResult(call.name, "success", 0, 0.0, message="left out", sequence=call.sequence, raw_output=b"")
-        request = pb.RunStepRequest(
-            protocol_version=PROTOCOL_VERSION,
-            sequence=call.sequence,
-            name=call.name,
-            command=call.command,
-            image=call.image,
-            environment=call.environment,
-            working_directory=call.working_directory,
-            timeout_seconds=call.timeout_seconds,
-            retries=call.retries,
-            check=call.check,
-            shell=call.shell,
-            leg=call.leg,
-            isolation=call.isolation,
-            retry_delay_seconds=call.retry_delay_seconds,
-            retry_on=call.retry_on,
-            cleanup=call.cleanup,
-        )
-        end = self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata))
-        signal = end.signal if end.HasField("signal") else 0
-        return StepResult(
-            name=call.name,
-            status=end.status,
-            exit_code=end.exit_code if end.HasField("exit_code") else 128 + signal if signal else -1,
-            duration_seconds=end.duration_seconds,
-            reason=end.reason,
-            message=end.message,
-            attempt=end.attempt,
-            output_truncated=end.output_truncated,
-            sequence=call.sequence,
-            raw_output=end.output if end.HasField("output") else None,
-        )
+        self.only_step.ask()
+        request = step_request(call, PROTOCOL_VERSION)
+        return step_result(call, self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata)))
 
     def stop_step(self, sequence: int) -> None:
         request = pb.StopStepRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence)
@@ -236,7 +173,14 @@ class CoordinatorClient:
             return self._repeat(lambda: self._stub.IssueIdToken(request, metadata=self._metadata)).value
 
     def ask_for_environment(self, sequence: int, environment: str, timeout_seconds: int) -> Grant:
-        """Returns when the job continues. This process is frozen meanwhile, so that the connection may be lost."""
+        """Returns when the job continues; at once where one step alone runs, since no other may run after it."""
+        if not self.only_step.name:
+            return self._ask_for_environment(sequence, environment, timeout_seconds)
+        self.only_step.postpone(environment, lambda: self._ask_for_environment(sequence, environment, timeout_seconds))
+        return Grant("danube run --step", now(), "")
+
+    def _ask_for_environment(self, sequence: int, environment: str, timeout_seconds: int) -> Grant:
+        """This process is frozen meanwhile, so that the connection may be lost."""
         request = pb.EnvironmentRequest(
             protocol_version=PROTOCOL_VERSION,
             sequence=sequence,
@@ -244,18 +188,13 @@ class CoordinatorClient:
             timeout_seconds=timeout_seconds,
         )
 
-        def once() -> pb.EnvironmentGrant:
-            try:
-                return self._stub.AskForEnvironment(request, metadata=self._metadata)
-            except grpc.RpcError as error:
-                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                    what = "the server is of an older release, which has no approvals in a pipeline"
-                    raise DanubeError("approval-unsupported", what, hint="upgrade the server: danube upgrade") from None
-                raise
+        def unsupported() -> pb.EnvironmentGrant:
+            what = "the server is of an older release, which has no approvals in a pipeline"
+            raise DanubeError("approval-unsupported", what, hint="upgrade the server: danube upgrade")
 
         self._approvals += 1
         try:
-            grant = self._repeat(once)
+            grant = self._repeat(_call(self._stub.AskForEnvironment, request, self._metadata, unsupported))
             self._deadline_at = grant.deadline_at
         finally:
             self._approvals -= 1
@@ -279,16 +218,8 @@ class CoordinatorClient:
             image=call.image,
         )
 
-        def once() -> pb.CacheReply:
-            try:
-                return method(request, metadata=self._metadata)
-            except grpc.RpcError as error:
-                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                    return pb.CacheReply(outcome="off")
-                raise
-
         with self._caches:
-            reply = self._repeat(once)
+            reply = self._repeat(_call(method, request, self._metadata, lambda: pb.CacheReply(outcome="off")))
         return reply.outcome, reply.key, reply.size_bytes
 
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks, describes: str = "") -> None:
@@ -364,6 +295,22 @@ class CoordinatorClient:
                     what = "the server was unreachable until the job's deadline"
                     raise DanubeError(SERVER_LOST, what, hint="run the job again: danube rerun JOB") from None
             pause(backoff.next())
+
+
+def _call(
+    method: Callable[..., Response], request: Any, metadata: Any, unsupported: Callable[[], Response]
+) -> Callable[[], Response]:
+    """One attempt. unsupported: instead, with a server of a release that does not have the method."""
+
+    def once() -> Response:
+        try:
+            return method(request, metadata=metadata)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                raise
+        return unsupported()
+
+    return once
 
 
 def _random() -> float:

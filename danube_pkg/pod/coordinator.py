@@ -1,13 +1,9 @@
 """The process that runs a danubefile: it starts the job, unpacks the source, calls the pipeline function and finishes
 the job.
 
-Environment: DANUBE_CONNECTION (a directory with the files of `client.ServerConnection`), or DANUBE_SERVER (a unix
-socket) with DANUBE_TOKEN_FILE; DANUBE_WORKSPACE; DANUBE_LEGS, where the runtime can isolate legs. All are removed
-before the danubefile runs. The job token, read from its file, is the only credential.
-
-Half of a small job's processor time was the start of this process. What gRPC and its messages import for uses that are
-not made here is left out: the calls are blocking ones, and messages are coded by a library in C. So is what the
-standard library imports for rare uses: dates, addresses in brackets, the documentation of a dataclass without one.
+Environment: DANUBE_CONNECTION (a directory with the files of `ServerConnection`), or DANUBE_SERVER (a unix socket) with
+DANUBE_TOKEN_FILE; DANUBE_WORKSPACE; DANUBE_LEGS, where the runtime can isolate legs. All are removed before the
+danubefile runs. The job token, read from its file, is the only credential.
 """
 
 import os
@@ -35,9 +31,10 @@ with LateModules(
     from danube._errors import DanubeError
 
     from danube import _session
-    from danube_pkg.pod.client import CoordinatorClient, ServerConnection
+    from danube_pkg.pod.client import CoordinatorClient
     from danube_pkg.pod.own_process import flush, leave, say
     from danube_pkg.pod.script import Outcome, run_script
+    from danube_pkg.pod.server_connection import ServerConnection
     from danube_pkg.pod.source_tree import BadSource, unpack
 
 
@@ -76,8 +73,15 @@ def _work(client: CoordinatorClient, workspace: Path) -> Outcome:
         return Outcome("source-unavailable", f"the source could not be fetched: {error}")
     _session.enter(client)
     outcome = run_script(workspace, str(client.context["script"]))
-    problem = client.only_step.problem
-    return Outcome("script-error", problem) if problem and not outcome.reason else outcome
+    return with_problem(outcome, client.only_step.problem)
+
+
+def with_problem(outcome: Outcome, problem: str) -> Outcome:
+    """A name that no step has is said first: what the danubefile does without its steps matters less."""
+    if not problem:
+        return outcome
+    message = f"{problem}; then: {outcome.message}" if outcome.reason else problem
+    return Outcome(outcome.reason or "script-error", message, outcome.step)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Gives a job an artifact of another: finds the other job, checks access, trust and provenance, and records the use."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from danube_pkg.core.artifact_downloads import (
     EXAMPLE,
@@ -71,7 +71,7 @@ class ArtifactDownloads:
         if len([one for one in uses if one.sequence != request.sequence]) >= MAX_DOWNLOADS:
             what = f"a job can download {MAX_DOWNLOADS} artifacts, and this is one more"
             raise TooLarge("too-many-downloads", what, hint="upload them as one directory in the job that makes them")
-        source = await self._source(job, request)
+        source = await self._source(job, request, uses)
         if not is_trusted_enough(job, source, allow_untrusted=request.allow_untrusted):
             raise refusal_of_trust(job, source)
         artifact = await self._artifacts.find(source.id, request.name)
@@ -95,14 +95,15 @@ class ArtifactDownloads:
         await self._uses.add_use(use)
         return Download(artifact, use, lambda: self._artifacts.read(artifact, 0, artifact.size_bytes))
 
-    async def _source(self, job: Job, request: DownloadRequest) -> Job:
-        """The other job, which the job's users may read. Raises NotFound, the same for one that does not exist."""
+    async def _source(self, job: Job, request: DownloadRequest, uses: Sequence[ArtifactUse]) -> Job:
+        """The other job, which the job's users may read. uses: the job's own. Raises NotFound, the same for one that
+        does not exist."""
         if request.job:
             found = await self._jobs.load_job(request.job)
-            if found is None or not await self._is_shared(job, found):
+            if found is None or not await self._shared(job, [found]):
                 raise _no_source(f"there is no job {request.job!r} whose artifacts this job may have")
             return found
-        if (known := await self._known(job, request)) is not None:
+        if (known := await self._known(job, request, uses)) is not None:
             return known
         wanted = JobFilter(
             pipelines=frozenset({request.pipeline}),
@@ -110,27 +111,33 @@ class ArtifactDownloads:
             branch=request.branch or job.trigger.revision.branch or None,
             limit=MAX_CANDIDATES,
         )
-        for other in await self._jobs.list_jobs(wanted):
-            fits = is_of_same_ref(job, other, request.branch) and other.id != job.id
-            if not fits or not is_trusted_enough(job, other, allow_untrusted=request.allow_untrusted):
-                continue
-            names = [one.name for one in await self._artifacts.list(other.id)]
-            if request.name in names and await self._is_shared(job, other):
-                return other
+        candidates = [
+            other
+            for other in await self._jobs.list_jobs(wanted)
+            if other.id != job.id
+            and is_of_same_ref(job, other, request.branch)
+            and is_trusted_enough(job, other, allow_untrusted=request.allow_untrusted)
+        ]
+        having = await self._artifacts.jobs_with(request.name, [one.id for one in candidates])
+        if shared := await self._shared(job, [one for one in candidates if one.id in having]):
+            return shared[0]
         ref = f"branch {request.branch}" if request.branch else job.trigger.revision.full_ref or "this ref"
         raise _no_source(f"pipeline {request.pipeline!r} has no successful job of {ref} with artifact {request.name!r}")
 
-    async def _known(self, job: Job, request: DownloadRequest) -> Job | None:
+    async def _known(self, job: Job, request: DownloadRequest, uses: Sequence[ArtifactUse]) -> Job | None:
         """The source that the same call had before, in this job or in the one that it rebuilds."""
-        for job_id in (job.id, job.trigger.rebuild.job if job.trigger.rebuild is not None else ""):
-            for use in await self._uses.list_uses(job_id) if job_id else ():
-                if (use.sequence, use.name, use.pipeline) == (request.sequence, request.name, request.pipeline):
-                    return await self._jobs.load_job(use.source_job)
+        before = await self._uses.list_uses(job.trigger.rebuild.job) if job.trigger.rebuild is not None else ()
+        for use in (*uses, *before):
+            if (use.sequence, use.name, use.pipeline) == (request.sequence, request.name, request.pipeline):
+                return await self._jobs.load_job(use.source_job)
         return None
 
-    async def _is_shared(self, job: Job, other: Job) -> bool:
-        own, its = [await self._pipelines.pipeline_by_id(one.pipeline_id) for one in (job, other)]
-        return is_shared(job, own.team if own is not None else "", other, its.team if its is not None else "")
+    async def _shared(self, job: Job, others: Sequence[Job]) -> Sequence[Job]:
+        """Those whose artifacts the job's users may read. Each pipeline is loaded once."""
+        ids = {one.pipeline_id for one in (job, *others)}
+        loaded = {one: await self._pipelines.pipeline_by_id(one) for one in ids}
+        teams = {one: found.team if found is not None else "" for one, found in loaded.items()}
+        return [one for one in others if is_shared(job, teams[job.pipeline_id], one, teams[one.pipeline_id])]
 
     async def _check_stated(self, source: Job, artifact: Artifact) -> None:
         """Raises Conflict for a job whose artifacts are not released, Permanent for one that this server has not

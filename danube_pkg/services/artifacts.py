@@ -128,6 +128,10 @@ class Artifacts:
     async def list(self, job_id: str) -> Sequence[Artifact]:
         return await self._store.list_artifacts(job_id)
 
+    async def jobs_with(self, name: str, job_ids: Sequence[str]) -> frozenset[str]:
+        """Those of the jobs that have an artifact of that name."""
+        return await self._store.jobs_with(name, job_ids)
+
     async def find(self, job_id: str, name: str) -> Artifact:
         found = await self._store.load_artifact(job_id, name)
         if found is None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.health.conditions import Condition
-from danube_pkg.core.jobs.job import Job, Phase
+from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.traces.ports import SpanSender
 from danube_pkg.core.traces.spans import (
     Period,
@@ -84,8 +84,9 @@ class Tracer:
         return {"TRACEPARENT": step_traceparent(job.id, sequence, self._ratio)}
 
     def job_changed(self, job: Job, source: Period | None) -> None:
-        """A job's new state; the state `closed` is its last, and comes once. source: when its tree was prepared."""
-        if job.phase is Phase.CLOSED and self.is_on:
+        """A job's new state. It is settled once; after a restart again, where its pod is kept, with the same spans.
+        source: when its tree was prepared."""
+        if job.is_settled and self.is_on:
             spans = job_spans(job, self._timing.clock.now(), source)
             if is_sampled(spans[0].trace_id, self._ratio):
                 self._add(spans)

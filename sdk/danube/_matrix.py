@@ -12,6 +12,7 @@ from danube._legs import LegCancelled, LegResult, RunningLeg, current_leg, worki
 from danube._results import StepFailed
 from danube._session import current
 from danube._texts import check_texts, check_whole_numbers
+from danube._workspace import is_left_out
 
 MAX_LEGS = 256
 """The most legs of one matrix, as elsewhere; a job has at most 2000 steps."""
@@ -57,6 +58,8 @@ class Leg(Mapping[str, str]):
         source = _below(self.workspace, path)
         target = _below(self.shared_workspace, to)
         if not os.path.lexists(source):
+            if is_left_out(f"{path!r} of leg {self.name}"):
+                return
             raise DanubeError(
                 "leg-file-missing", f"leg {self.name!r} has no {path!r}", hint="list it in a step: ls -la"
             )

@@ -13,12 +13,15 @@ from danube._errors import DanubeError
 from danube._legs import current_leg
 from danube._session import current
 from danube._texts import check_texts
-from danube._workspace import matches, refuse_outside
+from danube._workspace import is_left_out, matches, refuse_outside
 
 CHUNK_BYTES = 256 * 1024
 
 MEMBER_TIME = 315_532_800
 """1980-01-01, the time of each member of an archive: with its own, a second build of the same files would differ."""
+
+MAX_NAMED = 5
+"""What is left out is named, so far."""
 
 MAX_SHOWN = 200
 """Characters of a path in a message."""
@@ -41,6 +44,8 @@ def keep_of(workspace: Path, path: str, name: str, describes: str = "") -> None:
     session = current()
     found = matches(workspace, path)
     if not found:
+        if is_left_out(f"artifact {name}"):
+            return
         raise DanubeError(
             "artifact-missing",
             f"no file or directory matches {path!r}",
@@ -60,12 +65,27 @@ def keep_of(workspace: Path, path: str, name: str, describes: str = "") -> None:
         raise DanubeError("sbom-invalid", f"{path!r} is not one file", hint='sbom="bom.json"')
     refuse_outside("artifact-outside", workspace, [Path(file) for file in found], followed=single)
 
+    left_out: list[str] = []
+
     def chunks() -> Iterator[bytes]:
-        return _file_chunks(found[0]) if single else _archive_chunks(workspace, found)
+        left_out.clear()  # a repeated upload reads everything again
+        return _file_chunks(found[0]) if single else _archive_chunks(workspace, found, left_out)
 
     ending = Path(found[0]).suffix if single and glob.has_magic(path) else ""
     file_name = f"{name}{_kept(ending, name)}" if single else f"{name}.tar.gz"
     session.upload(session.next_sequence("artifact"), name, file_name, chunks, describes)
+    _say_what_is_missing(name, found[0] if single else "", left_out)
+
+
+def _say_what_is_missing(name: str, single: str, left_out: Sequence[str]) -> None:
+    """In the job's log: what of the files the artifact has not. single: the only file, which has no mode in it."""
+    if single and os.access(single, os.X_OK):
+        text = "is kept without the permission to execute it, which a directory keeps"
+        print(f"danube: artifact {name}: {os.path.basename(single)!r} {text}", flush=True)
+    if left_out:
+        shown = ", ".join(map(repr, left_out[:MAX_NAMED])) + (", …" if len(left_out) > MAX_NAMED else "")
+        count = f"{len(left_out)} that {'is' if len(left_out) == 1 else 'are'} neither file, directory nor link"
+        print(f"danube: artifact {name} is kept without {count}: {shown}", flush=True)
 
 
 def _target(workspace: Path, link: str, path: str) -> str:
@@ -110,7 +130,8 @@ class _Buffer(io.RawIOBase):
             del self._data[:CHUNK_BYTES]
 
 
-def _archive_chunks(workspace: Path, found: Sequence[str]) -> Iterator[bytes]:
+def _archive_chunks(workspace: Path, found: Sequence[str], left_out: list[str]) -> Iterator[bytes]:
+    """left_out: gets the names of what the archive does not have."""
     buffer = _Buffer()
     base = found[0] if len(found) == 1 else str(workspace)
     with (
@@ -119,19 +140,20 @@ def _archive_chunks(workspace: Path, found: Sequence[str]) -> Iterator[bytes]:
     ):
         for member in _members(found):
             try:
-                _add(archive, member, os.path.relpath(member, base))
+                if not _add(archive, member, name := os.path.relpath(member, base)):
+                    left_out.append(name)
             except OSError as error:
                 raise _unreadable(member, error) from error
             yield from buffer.take(CHUNK_BYTES)
     yield from buffer.take(1)
 
 
-def _add(archive: tarfile.TarFile, member: str, name: str) -> None:
-    """Add a file, a directory or a link, and nothing else. Raises OSError."""
+def _add(archive: tarfile.TarFile, member: str, name: str) -> bool:
+    """Add a file, a directory or a link, and nothing else; whether it was one. Raises OSError."""
     # typeshed does not know that the result is None for a socket.
     info: tarfile.TarInfo | None = archive.gettarinfo(member, arcname=name)
     if info is None:
-        return
+        return False
     info.uid = info.gid = 0
     info.uname = info.gname = ""
     info.mtime = MEMBER_TIME
@@ -140,6 +162,9 @@ def _add(archive: tarfile.TarFile, member: str, name: str) -> None:
             archive.addfile(info, file)
     elif info.isdir() or info.issym() or info.islnk():
         archive.addfile(info)
+    else:
+        return False
+    return True
 
 
 def _unreadable(path: str, error: OSError) -> DanubeError:

@@ -6,6 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from danube._errors import DanubeError
+from danube._session import current
+
+
+def is_left_out(what: str) -> bool:
+    """Whether what is missing may be so because the steps that make it were left out; the job's log says so then."""
+    if current().is_partial:
+        print(f"danube: {what} is left out: the steps that make it did not run", flush=True)
+    return current().is_partial
 
 
 def matches(workspace: Path, pattern: str) -> list[str]:

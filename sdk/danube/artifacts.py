@@ -24,8 +24,9 @@ def upload(path: str, *, name: str, sbom: str | None = None) -> None:
 
     A single file is kept as it is, with its own ending where a pattern matches no other; anything else as
     `<name>.tar.gz`, with sorted members, no owners and no times, so that the same files give the same bytes. Pipes,
-    sockets and devices in a directory are left out. Raises DanubeError where the path matches nothing that can be kept,
-    and where it leads out of the workspace.
+    sockets and devices in a directory are left out, and so is the permission to execute a single file: the job's log
+    says so. A pattern such as `dist/*` does not match names that begin with a dot. Raises DanubeError where the path
+    matches nothing that can be kept, and where it leads out of the workspace.
     """
     keep(path, name)
     if sbom is not None:

@@ -22,6 +22,13 @@ def test_processes_below_the_server_are_counted_with_all_their_threads() -> None
     assert found == {"git": (1, 3.0), "fork": (1, 3.0)}
 
 
+def test_what_serves_the_repository_is_not_counted() -> None:
+    mine = EndedTask(SERVER + 2, os.getpid(), "holder", 1.5)
+    git_server = EndedTask(SERVER + 3, os.getpid(), "python", 2.0)
+    tasks = [mine, git_server, EndedTask(SERVER + 4, SERVER + 3, "git", 9.0)]
+    assert by_kind(tasks, SERVER, beside=SERVER + 3) == {"holder": (1, 1.5)}
+
+
 def test_a_process_that_lost_its_parent_is_one_of_the_job() -> None:
     orphan = EndedTask(SERVER + 2, os.getpid(), "holder", 1.5)
     assert counted(orphan) == {"holder": (1, 1.5)}

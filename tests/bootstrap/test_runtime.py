@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import danube_pkg
-from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
 from danube_pkg.bootstrap.runtime import local_options, open_runtime, remove_pods
 from danube_pkg.bootstrap.runtime_choice import choose_runtime
 from danube_pkg.core.configuration.cluster_settings import ClusterSettings, effective_cluster

@@ -31,6 +31,12 @@ class Shell:
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return str(done.stdout if code == 0 else done.stderr)
 
+    async def noted(self, *words: str, given: str = "") -> str:
+        """Standard error of a command that succeeds."""
+        done = await asyncio.to_thread(self._run, words, given, self.environment)
+        assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return str(done.stderr)
+
     async def run_out(self, *words: str, code: int | None, **environment: str) -> str:
         """Standard output, whatever the expected exit code is. code: None for any."""
         done = await asyncio.to_thread(self._run, words, "", self.environment | environment)

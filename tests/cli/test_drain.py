@@ -29,7 +29,7 @@ async def running(api: Api) -> Api:
     api.pipeline("app", owner="core")
     for _ in range(2):
         job = await api.open_job("app")
-    active = api.services.engine._active[job.id]
+    active = api.services.jobs.engine._active[job.id]
     active.job = replace(job, phase=Phase.RUNNING, status=Status.RUNNING, started_at=1.0)
     return api
 
@@ -37,22 +37,22 @@ async def running(api: Api) -> Api:
 async def test_it_is_safe_to_stop_once_no_job_runs(api: Api, shell: Shell) -> None:
     shown = await shell.danube("drain", "--timeout=3600", "--data", str(api.path))
     assert "safe to stop" in shown
-    assert api.services.draining.active
+    assert api.services.jobs.draining.active
 
 
 async def test_without_a_terminal_the_drain_is_aborted_at_the_timeout(running: Api, shell: Shell) -> None:
     shown = await shell.danube("drain", "--timeout", "1", "--data", str(running.path), code=1)
     assert "waiting for 1 job" in shown
-    assert not running.services.draining.active
+    assert not running.services.jobs.draining.active
 
 
 async def test_a_job_that_waits_for_an_approval_is_named(running: Api, shell: Shell) -> None:
     """A drain waits for it, a restart does not end it."""
-    active = next(one for one in running.services.engine._active.values() if one.job.phase is Phase.RUNNING)
+    active = next(one for one in running.services.jobs.engine._active.values() if one.job.phase is Phase.RUNNING)
     approval = EnvironmentApproval(1, "production", 1.0, 2_000_000_000.0)
     active.job = replace(active.job, approvals=(approval,))
     shown = await shell.danube("drain", "--timeout", "1", "--data", str(running.path), code=1)
-    assert f"app job {active.job.id} waits for approval of production, until 2033" in shown
+    assert f"job {active.job.id} of app waits for approval of production, until 2033" in shown
     (awaited,) = (await running.local.get("/api/v1/system")).json["waiting_for_approval"]
     assert (awaited["job"], awaited["environment"]) == (active.job.id, "production")
     shown = await shell.run_out("check-upgrade", "--data", str(running.path), code=None)
@@ -80,7 +80,7 @@ def test_on_a_terminal_the_operator_chooses_at_the_timeout(
 async def test_a_script_may_only_start_the_drain(running: Api, shell: Shell) -> None:
     shown = json.loads(await shell.danube("drain", "--timeout", "0", "--json", "--data", str(running.path)))
     assert (shown["active"], shown["running"]) == (True, 1)
-    assert running.services.draining.active
+    assert running.services.jobs.draining.active
 
 
 async def test_jobs_that_run_at_the_timeout_are_ended_as_drained(running: Api, shell: Shell) -> None:
@@ -92,7 +92,7 @@ async def test_jobs_that_run_at_the_timeout_are_ended_as_drained(running: Api, s
     assert [(job["reason"], job["message"]) for job in ended] == [
         ("drained", "ended by local-administrator, who drained the server")
     ]
-    assert running.services.draining.active
+    assert running.services.jobs.draining.active
     assert "new jobs are started" in await shell.danube("resume", "--data", str(running.path))
 
 

@@ -18,7 +18,7 @@ LOCAL = replace(PIPELINE, settings=replace(PIPELINE.settings, approved_locally=T
 
 
 @pytest.mark.parametrize(
-    ("approved", "state"), [(("production",), ApprovalState.GRANTED), ((), ApprovalState.REJECTED)]
+    ("approved", "state"), [(("production",), ApprovalState.GRANTED), (("prodution",), ApprovalState.REJECTED)]
 )
 async def test_what_was_not_approved_beforehand_is_rejected_without_a_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], approved: tuple[str, ...], state: ApprovalState
@@ -34,5 +34,7 @@ async def test_what_was_not_approved_beforehand_is_rejected_without_a_terminal(
                 approver.see(waiting, group)
         decided = await active.wait_until(lambda job: not job.approvals[0].is_open)
         assert (decided.approvals[0].state, decided.approvals[0].decided_by) == (state, USER)
+    rejected = state is ApprovalState.REJECTED
     hint = "danube: production is rejected, without a terminal to ask: danube run --approve production"
-    assert (hint in capsys.readouterr().err) == (not approved)
+    assert (f"{hint} (and not --approve prodution)" in capsys.readouterr().err) == rejected
+    assert list(approver.unused) == (["prodution"] if rejected else [])

@@ -137,3 +137,29 @@ def test_a_run_is_not_kept_and_removed_by_one_command(words: Sequence[str], caps
         parser_of("run").parse_args(["run", *words])
     assert refused.value.code == 2
     assert "not allowed with argument" in capsys.readouterr().err
+
+
+ASKS = "from danube import approval, pipeline\n@pipeline(name='a')\ndef a():\n    approval(%s)\n"
+
+
+def test_an_environment_that_is_approved_beforehand_is_one_that_the_danubefile_names(tree: Path) -> None:
+    (tree / "danubefile.py").write_text(ASKS % "'production'")
+    assert request(str(tree), "--approve", "production").approved == ("production",)
+    with pytest.raises(Invalid) as refused:
+        request(str(tree), "--approve", "prodution")
+    assert (refused.value.reference, refused.value.hint) == ("environment-unknown", "did you mean 'production'?")
+    (tree / "pipelines" / "shop.yaml").write_text(f"{PIPELINE}  environments: {{staging: {{approvers: [core]}}}}\n")
+    assert request(str(tree), "--approve", "staging", "--pipeline", str(tree / "pipelines" / "shop.yaml")).approved
+
+
+@pytest.mark.parametrize("text", [ASKS % "name()", f"import deploy\n{ASKS % repr('production')}", "not Python"])
+def test_what_a_danubefile_computes_may_be_approved_beforehand(tree: Path, text: str) -> None:
+    (tree / "danubefile.py").write_text(text)
+    assert request(str(tree), "--approve", "staging").approved == ("staging",)
+
+
+def test_without_an_approval_none_is_approved_beforehand(tree: Path) -> None:
+    (tree / "danubefile.py").write_text("from danube import pipeline\n@pipeline(name='a')\ndef a(): ...\n")
+    with pytest.raises(Invalid) as refused:
+        request(str(tree), "--approve", "production")
+    assert refused.value.hint == "leave --approve out: there is no approval() in it"

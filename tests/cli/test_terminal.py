@@ -49,7 +49,7 @@ async def test_a_download_shows_its_progress(api: Api, shell: Shell) -> None:
         for _ in range(PARTS):
             yield PART
 
-    kept = await api.parts.jobs.artifacts.receive(job, "disk", "disk", chunks(), lambda: None)
+    kept = await api.parts.jobs.files.artifacts.receive(job, "disk", "disk", chunks(), lambda: None)
     shown = await on_a_terminal(shell, "artifacts", "download", job.id, "disk")
     assert "\rdisk  [#" in shown
     assert " left" in shown

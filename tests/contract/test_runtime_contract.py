@@ -132,6 +132,23 @@ async def test_an_ended_container_is_reported_and_its_successor_has_a_new_number
         assert await pods.shell(after, "true") == (0, b"")
 
 
+async def test_a_pod_whose_network_is_closed_keeps_its_containers_or_it_is_refused(pods: ContractPods) -> None:
+    _, worker = await pods.pod()
+    if pods.runtime.name == "kubernetes":
+        with pytest.raises(Permanent) as refusal:
+            await pods.runtime.close_network(worker.pod_id)
+        assert refusal.value.reference == "network-not-closed"
+        return
+    for _ in range(2):
+        await pods.runtime.close_network(worker.pod_id)
+    assert await pods.shell(worker, "true") == (0, b"")
+    assert await pods.runtime.ensure_container(worker.pod_id, HOST_IMAGE) == worker
+    await pods.runtime.delete_pod(worker.pod_id)
+    with pytest.raises(Permanent) as gone:
+        await pods.runtime.close_network(worker.pod_id)
+    assert gone.value.reference == "pod-lost"
+
+
 async def test_deleting_is_idempotent_and_complete(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     await pods.runtime.delete_pod(worker.pod_id)

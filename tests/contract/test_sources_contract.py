@@ -129,6 +129,19 @@ async def test_a_tree_streams_the_same_tar_each_time(contract: ContractSources) 
     assert found == FILES
 
 
+async def test_what_finds_a_commit_opens_its_tree(contract: ContractSources) -> None:
+    found = await contract.sources.find(contract.repository, "main")
+    assert found.revision == await contract.sources.resolve(contract.repository, "main")
+    tree = await found.open()
+    direct = await contract.sources.open(contract.repository, contract.commit)
+    assert tree.commit_sha == direct.commit_sha
+    assert [chunk async for chunk in tree.stream()] == [chunk async for chunk in direct.stream()]
+    unused = await contract.sources.find(contract.repository, "main")
+    await unused.close()
+    with pytest.raises(Permanent):
+        await contract.sources.find(contract.repository, "nowhere")
+
+
 async def test_single_files_are_read_by_name_or_pattern_and_missing_ones_are_left_out(
     contract: ContractSources,
 ) -> None:

@@ -1,9 +1,11 @@
 """The outline of a danubefile, which is not run."""
 
 import textwrap
+from types import ModuleType
 
 import pytest
 
+import danube
 from danube_pkg.core.danubefile import Named, Outline, StepOutline, read_danubefile
 from danube_pkg.core.documents.marked import Findings
 
@@ -171,3 +173,34 @@ def test_a_large_file_is_not_read() -> None:
     findings = Findings()
     assert read_danubefile(b"#" * (1024**2 + 1), "danubefile.py", findings) is None
     assert "at most 1048576 are read" in str(findings.sorted()[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "environments"),
+    [
+        ("from danube import approval as ask\n{}\n    ask('a'); ask(environment='b')\n", ["a", "b"]),
+        ("from danube import *\n{}\n    approval('a')\n", ["a"]),
+        ("import danube\n{}\n    danube.approval('a', timeout_seconds=5)\n", ["a"]),
+        ("import json\n{}\n    pass\n", []),
+        ("from danube import approval\n{}\n    approval(name)\n", None),
+        ("from danube import approval\n{}\n    approval(f'{{name}}-eu')\n", None),
+        ("from danube import approval\n{}\n    list(map(approval, names))\n", None),
+        ("{}\n    import deploy\n", None),
+        ("{}\n    from . import deploy\n", None),
+    ],
+)
+def test_the_environments_that_it_asks_for_are_known_where_it_names_them(
+    text: str, environments: list[str] | None
+) -> None:
+    outline, _ = read(text.format("import danube\n@danube.pipeline(name='x')\ndef x():"))
+    assert outline is not None
+    found = outline.environments
+    assert (found if found is None else [one.name for one in found]) == environments
+
+
+def test_a_star_brings_all_that_the_sdk_has() -> None:
+    called = [one for one in danube.__all__ if one[0].islower()]
+    text = f"from danube import *\n@pipeline(name='x')\ndef x(): {'; '.join(f'{one}.none' for one in called)}\n"
+    _, findings = read(text)
+    modules = [one for one in called if isinstance(getattr(danube, one), ModuleType)]
+    assert sorted(one.split()[1] for one in findings if "has no 'none'" in one) == sorted([*modules, "ctx"])

@@ -195,6 +195,7 @@ def test_load_list_pull_and_remove(danube: Installation, archives: tuple[Path, P
     ready = danube.command("image", "pull", f"{registry.host}/e2e/small:1", "--http")
     assert "pulling image" in ready.stderr
     assert ready.stdout.startswith(f"ready: {registry.host}/e2e/small:1 (")
+    assert f"image store: {danube.data / 'images'}" in ready.stderr
     lines = danube.command("image", "list").stdout.splitlines()
     assert [line.split()[0].rpartition("/")[2] for line in lines] == ["small:1", "shell:1", "user:1"]
     danube.command("image", "remove", "local/shell:1")

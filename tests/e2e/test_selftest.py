@@ -42,6 +42,7 @@ def test_nothing_grows_with_the_number_of_jobs(tmp_path: Path) -> None:
     report = selftest(tmp_path, "--jobs", "80")
     assert report["figures"]["ends"] == {"small success": 80}
     before, first, last = (report["samples"][at] for at in (0, 1, -1))
-    assert [before["jobs"], first["jobs"], last["jobs"]] == [0, 50, 80]
+    assert (before["jobs"], last["jobs"]) == (0, 80)
+    assert 50 <= first["jobs"] < 80, "the second sample is taken once 50 jobs have ended; more may end meanwhile"
     assert set(last["of_pods"]) == {"process", "mount", "loop device", "control group", "range of user ids", "file"}
     assert (last["of_pods"], last["rows"]["jobs"]) == (before["of_pods"], 80)

@@ -5,10 +5,12 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.otlp_collector import PROGRAMS, through_collector
 from tests.support.server import Installation
 from tests.support.waiting import wait_until
 
@@ -53,18 +55,21 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None: ...
 
 
-@pytest.fixture
-def receiver() -> Iterator[Received]:
+@pytest.fixture(params=PROGRAMS)
+def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Received, str]]:
+    """What a receiver got, and where it is sent: to the receiver, or to a collector before it."""
     server = Received()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield server
+    with through_collector(request.param, f"http://127.0.0.1:{server.server_port}", tmp_path) as sent_to:
+        yield server, sent_to
     server.shutdown()
     server.server_close()
 
 
-def test_a_job_is_one_trace_over_a_restart(danube: Installation, receiver: Received) -> None:
-    observability = {"traces_enabled": True, "otel_endpoint": f"http://127.0.0.1:{receiver.server_port}"}
+def test_a_job_is_one_trace_over_a_restart(danube: Installation, receiver: tuple[Received, str]) -> None:
+    received, sent_to = receiver
+    observability = {"traces_enabled": True, "otel_endpoint": sent_to}
     observability |= {"metrics_push_enabled": True, "metrics_push_interval": 5}
     document = {"apiVersion": "danube.dev/v1", "kind": "Config", "metadata": {"name": "global"}}
     (danube.config / "config.yaml").write_text(json.dumps({**document, "spec": {"observability": observability}}))
@@ -79,7 +84,7 @@ def test_a_job_is_one_trace_over_a_restart(danube: Installation, receiver: Recei
     log = danube.log(job)
 
     def trace() -> Mapping[str, Mapping[str, Any]]:
-        return {one["name"]: one for one in receiver.spans if one["traceId"] in log}  # not those of requests
+        return {one["name"]: one for one in received.spans if one["traceId"] in log}  # not those of requests
 
     wait_until(lambda: "end" in trace(), 60, "the trace")
     spans = trace()
@@ -88,4 +93,4 @@ def test_a_job_is_one_trace_over_a_restart(danube: Installation, receiver: Recei
         line = next(one for one in log.splitlines() if f"{printed} 00-" in one)
         assert line.split(f"{printed} 00-")[1].split("-")[:2] == [spans[name]["traceId"], spans[name]["spanId"]]
     assert spans["step Print"]["parentSpanId"] == spans["danubefile"]["spanId"]
-    wait_until(lambda: "danube_jobs_total" in receiver.metrics, 60, "the metrics of the ended job")
+    wait_until(lambda: "danube_jobs_total" in received.metrics, 60, "the metrics of the ended job")

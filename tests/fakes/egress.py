@@ -1,4 +1,4 @@
-"""The fake of `core.egress.ports.EgressProxies`: it serves no pod."""
+"""A stub of `core.egress.ports.EgressProxies`: it serves no pod."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,6 +25,9 @@ class NoProxies:
 
     async def join(self, job_id: str, sockets: PodSockets) -> None:
         raise Defect("no-egress", "this fake serves no pod")
+
+    async def withdraw(self, job_id: str) -> None:
+        return None
 
     async def served(self) -> frozenset[str]:
         return frozenset()

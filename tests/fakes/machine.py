@@ -35,12 +35,13 @@ Attempt = tuple[str, int]
 @dataclass(slots=True)
 class FakePod:
     """lives: its namespaces are held; without them it gets no new container and waits to be deleted. workspace_full: as
-    the runtime reports it."""
+    the runtime reports it. is_closed: its network is."""
 
     spec: PodSpec
     containers: list["FakeContainer"] = field(default_factory=list)
     lives: bool = True
     workspace_full: str = ""
+    is_closed: bool = False
 
 
 class FakeContainer:
@@ -106,7 +107,7 @@ class FakeContainer:
         match list(argv):
             case [word, "run" | "kill" | "freeze" | "thaw" as verb] if word == SUPERVISOR:
                 self.supervisor.connect(connection, verb)
-            case [word, "pack" | "unpack", *_] if word == SUPERVISOR:
+            case [word, "pack" | "unpack" | "capture" | "apply" | "shell", *_] if word == SUPERVISOR:
                 self._run(" ".join(argv), connection)
             case [word, *_] if word == SUPERVISOR:
                 connection.finish(2)
@@ -174,6 +175,8 @@ class FakeMachine:
         self.printed: dict[Attempt, bytearray] = {}
         self.steps: dict[Attempt, FakeStep] = {}
         self.defects: list[BaseException] = []
+        self.keeps_networks_open = False
+        """Whether it is one whose pods keep their network until they end."""
         self.signed: list[bytes] = []
         """What servers had signed, in order, whether or not they lived to store the signature."""
 

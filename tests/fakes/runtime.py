@@ -112,6 +112,16 @@ class FakeRuntime:
         pod = self.machine.pods.get(container.pod_id)
         return pod.workspace_full if pod is not None else ""
 
+    async def close_network(self, pod_id: str) -> None:
+        async with self._locks.setdefault(pod_id, asyncio.Lock()):
+            await self._boundary.cross("close-network")
+            pod = self.machine.pods.get(pod_id)
+            if pod is None or not pod.lives:
+                raise Permanent("pod-lost", f"pod {pod_id} has ended or was removed")
+            if self.machine.keeps_networks_open:
+                raise Permanent("network-not-closed", "this machine closes no network of a pod")
+            pod.is_closed = True
+
     async def delete_pod(self, pod_id: str) -> None:
         async with self._locks.setdefault(pod_id, asyncio.Lock()):
             await self._boundary.cross("delete-pod.begin")

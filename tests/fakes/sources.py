@@ -37,6 +37,25 @@ class FakeTree:
             await asyncio.sleep(0)
             yield self.data[start : start + size]
 
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass
+class FoundInFake:
+    """`core.repositories.ports.FoundCommit`. sources: what has found it, which counts those that wait."""
+
+    revision: Revision
+    repository: str
+    sources: "FakeSources"
+
+    async def open(self, submodules: SubmoduleGuard | None = None, history: History | None = None) -> FakeTree:
+        await self.close()
+        return await self.sources.open(self.repository, self.revision.commit_sha, self.revision.tag)
+
+    async def close(self) -> None:
+        self.sources.waiting.discard(id(self))
+
 
 class FakeSources:
     """`Sources`, `SourceFiles`, `CommitReader` and `HeadReader`. The commit is the head of `main`, the default branch,
@@ -67,7 +86,14 @@ class FakeSources:
         self.message = "a change"
         self.failure: Exception | None = None
         self.requests: list[str] = []
+        self.waiting: set[int] = set()
+        """What `find` has returned and was neither opened nor closed."""
         self._tar = _tar(self.files)
+
+    async def find(self, repository: str, ref: str) -> FoundInFake:
+        found = FoundInFake(await self.resolve(repository, ref), repository, self)
+        self.waiting.add(id(found))
+        return found
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         self._request(f"{repository} {ref}".strip())

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 from danube_pkg.core.secrets.outside import VaultSettings
+from tests.support.rsa_keys import rsa_key, rsa_pem
 
 ISSUER = "https://ci.example.org"
 ROLE = "danube"
@@ -23,13 +23,12 @@ NOW = 1_900_000_000
 
 
 class Identities:
-    """The server whose identity tokens a vault trusts."""
+    """The server whose identity tokens a vault trusts, or another one."""
 
-    def __init__(self) -> None:
-        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        self.key = RSAKey.import_key(pem)
-        self.public_pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    def __init__(self, owner: str = "the server") -> None:
+        self.key = RSAKey.import_key(rsa_pem(owner))
+        public = rsa_key(owner).public_key()
+        self.public_pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
     def token(self, pipeline: str, audience: str) -> str:
         """As Danube issues it, of a job of that pipeline."""

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -57,10 +58,11 @@ def test_free_memory_between_used_blocks_is_given_back() -> None:
     assert run(RELEASE) > 40
 
 
-async def test_it_is_given_back_regularly(monkeypatch: pytest.MonkeyPatch) -> None:
-    released = list[bool]()
+async def test_it_is_given_back_regularly_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = list[int]()
     monkeypatch.setattr(heap, "RELEASE_SECONDS", 0.001)
-    monkeypatch.setattr(heap, "release_free", lambda: released.append(True))
+    monkeypatch.setattr(heap, "release_free", lambda: released.append(threading.get_ident()))
     task = asyncio.create_task(heap.release_regularly(), name="release")
     await wait_until_async(lambda: len(released) >= 2, 10, "two releases")
     await end_all(task)
+    assert threading.get_ident() not in released

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from danube_pkg.adapters.programs import CoordinatorProgram
-from danube_pkg.adapters.runtimes.sandbox import PodDisks, SandboxRuntime, has_ids_for_pods
 from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.pod_disks import PodDisks
+from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
 from danube_pkg.core.errors import HostLacks
 from danube_pkg.kit.records import replace
 from danube_pkg.ops import doctor

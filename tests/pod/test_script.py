@@ -328,11 +328,11 @@ def test_a_call_of_a_job_that_is_ending_has_no_traceback(
     session: RecordingSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refused(call: StepCall) -> StepResult:
-        raise DanubeError("job-ending", "app job 01j is ending", cause="cancelled by alice")
+        raise DanubeError("job-ending", "job 01j of app is ending", cause="cancelled by alice")
 
     session.ends["late"] = refused
     assert run(session, pipeline_of("step.run('make', name='late')")).reason == "script-error"
-    assert capsys.readouterr().err == "app job 01j is ending: cancelled by alice\n"
+    assert capsys.readouterr().err == "job 01j of app is ending: cancelled by alice\n"
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class RecordingSession:
         self.ended: list[str] = []
         self.unknown_stops = 0
         self.leg_workspaces = ""
+        self.is_partial = False
         self.reports: dict[int, JunitReport] = {}
         self.notes: list[NoteCall] = []
         self._stopped: dict[int, threading.Event] = {}

@@ -7,9 +7,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from danube._session import DownloadCall
+from danube._session import Chunks, DownloadCall
 
-from danube import DanubeError, StepResult, artifacts, step
+from danube import DanubeError, Leg, StepResult, artifacts, reports, step
 from danube_pkg.kit.trees import remove_tree
 from tests.sdk.session import RecordingSession
 from tests.support.trees import make_deep
@@ -224,3 +224,37 @@ def test_the_only_file_of_a_pattern_keeps_its_ending(
         (tmp_path / file).write_text(file)
     artifacts.upload(path, name=name)
     assert session.uploads[name][0] == file_name
+
+
+def test_what_an_artifact_lacks_is_said(
+    session: RecordingSession, tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def upload(sequence: int, name: str, file_name: str, chunks: Chunks, describes: str) -> None:
+        assert b"".join(chunks())  # as a connection streams it
+
+    monkeypatch.setattr(session, "upload", upload)
+    (tree.parent / "tool").write_text("#!/bin/sh\n")
+    (tree.parent / "tool").chmod(0o755)
+    artifacts.upload("tool", name="tool")
+    assert "artifact tool: 'tool' is kept without the permission to execute it" in capsys.readouterr().out
+    artifacts.upload("dist", name="dist")
+    assert capsys.readouterr().out == ""
+    os.mkfifo(tree / "pipe")
+    artifacts.upload("dist", name="with pipe")
+    said = "danube: artifact with pipe is kept without 1 that is neither file, directory nor link: 'pipe'\n"
+    assert capsys.readouterr().out == said
+
+
+def test_what_a_step_would_have_made_that_was_left_out_is_left_out_too(
+    session: RecordingSession, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session.is_partial = True
+    artifacts.upload("missing", name="app", sbom="bom.json")
+    assert reports.junit("report.xml").passed == reports.coverage("cov.xml").total == 0
+    Leg("a", {}, str(tree), str(tree.parent)).keep("missing", "reports/a")
+    said = capsys.readouterr().out
+    for what in ("artifact app", "artifact app.sbom.json", "report report.xml", "'missing' of leg a"):
+        assert f"danube: {what} is left out: the steps that make it did not run\n" in said
+    session.is_partial = False
+    with pytest.raises(DanubeError):
+        artifacts.upload("missing", name="app")

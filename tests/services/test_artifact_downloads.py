@@ -4,9 +4,11 @@ import asyncio
 import sqlite3
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.artifact_downloads import DownloadRequest
 from danube_pkg.core.errors import Conflict, Forbidden, NotFound, Permanent, PlatformError
 from danube_pkg.core.jobs.job import Job, Phase
@@ -91,7 +93,7 @@ async def test_a_download_is_verified_logged_and_a_dependency_of_the_job(tmp_pat
         artifact = next(one for one in found if one["name"] == "artifact")
         assert artifact["digest"] == {"sha256": by_name.artifact.sha256}
         assert artifact["annotations"] == {"file": "app", "pipeline": "hello", "ref": "", "trusted": True}
-        assert f"--- artifact app of hello job {newest}" in setup.logs.path(job_id).read_text()
+        assert f"--- artifact app of job {newest} of hello" in setup.logs.path(job_id).read_text()
 
 
 async def refusal(setup: EngineSetup, job_id: str, request: DownloadRequest) -> PlatformError:
@@ -139,6 +141,32 @@ async def test_a_record_that_differs_from_the_signed_statement_is_refused(tmp_pa
         job_id = await running_job(setup)
         refused = await refusal(setup, job_id, DownloadRequest(1, "app", job=source))
         assert (type(refused), refused.reference) == (Permanent, "artifact-not-stated")
+
+
+async def test_a_search_asks_the_database_as_often_for_many_jobs_as_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, asked = Jobs(), list[str]()
+    async with open_engine_setup(tmp_path, jobs.machine) as setup:
+        oldest = await built(jobs, setup)
+        job_id = await running_job(setup)
+        read = Database.read
+
+        def counted(database: Database, sql: str, *values: Any) -> Any:
+            asked.append(sql)
+            return read(database, sql, *values)
+
+        monkeypatch.setattr(Database, "read", counted)
+        counts = []
+        for sequence in (1, 2):
+            asked.clear()
+            request = DownloadRequest(sequence, "app", pipeline="hello")
+            found = await setup.coordination.download_artifact(job_id, request)
+            counts.append(len(asked))
+            assert found.use.source_job == oldest
+            for _ in range(2):
+                await built(jobs, setup, name="other")
+    assert counts[0] == counts[1], asked
 
 
 async def test_a_job_that_cleans_up_downloads_nothing(tmp_path: Path) -> None:

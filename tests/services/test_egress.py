@@ -3,7 +3,7 @@
 import base64
 from pathlib import Path
 
-from danube_pkg.adapters.egress import FileLedgers
+from danube_pkg.adapters.egress.ledgers import FileLedgers
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.store import SqliteJobs
 from danube_pkg.core.egress.credentials import NetworkAccess

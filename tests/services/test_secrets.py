@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from danube_pkg.adapters.egress import FileLedgers
+from danube_pkg.adapters.egress.ledgers import FileLedgers
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.store import Database, SqliteSecrets
 from danube_pkg.core.egress.host_masks import host_forms

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
-from danube_pkg.adapters.logs import FileJobLogs, writer
+from danube_pkg.adapters.logs import FileJobLogs, appending
 from danube_pkg.adapters.store.database import Database, Work
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
@@ -214,7 +214,7 @@ class CrashingOutput:
 @contextlib.contextmanager
 def writing_logs_as(processes: "list[CrashingProcess]") -> Iterator[None]:
     """While the block lasts, each write of log bytes or index records is a point, and fails while the disk is full."""
-    real = writer._write_all
+    real = appending.write_all
 
     def write_all(descriptor: int, data: bytes, offset: int) -> None:
         process = processes[-1]
@@ -224,8 +224,8 @@ def writing_logs_as(processes: "list[CrashingProcess]") -> Iterator[None]:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(descriptor, data, offset)
 
-    writer._write_all = write_all
+    appending.write_all = write_all
     try:
         yield
     finally:
-        writer._write_all = real
+        appending.write_all = real

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from build_steps.supervisor import build_supervisor
-from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
 from danube_pkg.kit.records import replace
 from tests.adapters.runtimes.sandbox.pods import Pods, settings_of
 from tests.fakes.egress import NoProxies

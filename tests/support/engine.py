@@ -10,6 +10,7 @@ from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.keys.signing import SigningKeys
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import Database, SqliteSecrets
+from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.state import Applied, State
@@ -63,6 +64,7 @@ class EngineSetup:
     exports: JobExports
     signing: SigningKeys
     forget_rounds: list[int]
+    parts: EngineParts
 
     def limit(self, jobs: int) -> None:
         """So many jobs may run at the same time from now on."""
@@ -108,13 +110,14 @@ async def open_engine_setup(
                 secrets,
                 keys,
                 engine,
-                parts.resources,
+                parts.work.resources,
                 coordination,
                 applied,
-                parts.statements,
-                parts.exports,
+                parts.provenance.statements,
+                parts.provenance.exports,
                 store.signing,
                 secrets.forget_rounds,
+                parts,
             )
         logs.abandon()
         for pod_id in [] if keep_pods else list(machine.pods):

@@ -8,11 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
+
+from tests.support.rsa_keys import rsa_key
 
 
 class GithubApi:
@@ -20,7 +21,7 @@ class GithubApi:
 
     def __init__(self, app_id: str, *, token_seconds: float = 3600) -> None:
         self.app_id = app_id
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        key = rsa_key(f"the app {app_id} of GitHub")
         self.private_key = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
         self._public = RSAKey.import_key(self.private_key)
         self.token_seconds = token_seconds

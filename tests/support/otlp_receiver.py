@@ -60,8 +60,8 @@ def _checked_span(span: Mapping[str, Any]) -> Mapping[str, Any]:
     assert (len(bytes.fromhex(span["traceId"])), len(bytes.fromhex(span["spanId"]))) == (16, 8)
     assert int(span["startTimeUnixNano"]) <= int(span["endTimeUnixNano"])
     assert span["kind"] in (1, 2)
-    _check_attributes(span["attributes"])
-    return span
+    _check_attributes(span.get("attributes", []))
+    return {"attributes": [], **span}  # the specification lets a sender leave out what is empty
 
 
 def _checked_metric(metric: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -72,8 +72,10 @@ def _checked_metric(metric: Mapping[str, Any]) -> Mapping[str, Any]:
     assert data.get("aggregationTemporality", 0) == (0 if kind == "gauge" else 2)
     for point in data["dataPoints"]:
         assert int(point["startTimeUnixNano"]) <= int(point["timeUnixNano"])
-        _check_attributes(point["attributes"])
+        _check_attributes(point.setdefault("attributes", []))
         if kind == "histogram":
+            point.setdefault("count", "0")
+            point.setdefault("sum", 0)
             assert len(point["bucketCounts"]) == len(point["explicitBounds"]) + 1
             assert point["explicitBounds"] == sorted(point["explicitBounds"])
             assert sum(map(int, point["bucketCounts"])) == int(point["count"])

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from danube_pkg.adapters.egress import FileLedgers
+from danube_pkg.adapters.egress.ledgers import FileLedgers
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.keys.signing import SigningKeys
 from danube_pkg.adapters.logs import FileJobLogs

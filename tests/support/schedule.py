@@ -6,7 +6,7 @@ Without xdist, groups do nothing.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 
 import pytest
 
@@ -34,6 +34,9 @@ SLOW = (
 """Parts of paths with slow tests. They start first, so that no worker is alone with one at the end, and one by one. The
 tests of each other file are a group, since handing out thousands of quick tests one by one takes longer than they
 do."""
+
+REASONS = frozenset({"slow", "long", "soak"})
+"""Marks of tests that may take longer than an everyday test."""
 
 EVERYDAY_SECONDS = 5.0
 """What a test may take on a quiet machine without a reason (`@pytest.mark.slow("why")`)."""
@@ -90,7 +93,18 @@ class SlowTests:
 
 
 def _has_reason(keywords: Iterable[str]) -> bool:
-    return bool({"slow", "long", "soak"} & set(keywords))
+    return bool(REASONS & set(keywords))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a worker send of a success what is read of it. Three reports of each test go to the process that prints
+    them, which takes as long as a quick test."""
+    report = yield
+    if report.passed and hasattr(item.config, "workerinput"):
+        report.keywords = dict.fromkeys(REASONS & set(report.keywords), 1)
+        report.sections = []
+    return report
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,7 +16,7 @@ export function stepOf(sequence: number, changes: Partial<Step> = {}): Step {
 }
 
 export function detailOf(changes: Partial<JobDetail> = {}): JobDetail {
-  return { ...jobOf("1"), steps: [], approvals: [], may: ["cancel"], commit_url: "https://forge.example.org/c/1", ...changes } as JobDetail;
+  return { ...jobOf("1"), steps: [], approvals: [], may: ["cancel"], approval_refused: "", commit_url: "https://forge.example.org/c/1", ...changes } as JobDetail;
 }
 
 export function pipelineOf(name: string, changes: Partial<Pipeline> = {}): Pipeline {

@@ -2,9 +2,6 @@
 
 `program` and its imports run in the proxy, without rights and without the server's data; `proxies` and `ledgers` run in
 the server. Decisions are in `core.egress.policy`; this package must not know a job's state.
+
+Nothing is imported here: each start of a proxy would import the server's side with it.
 """
-
-from danube_pkg.adapters.egress.ledgers import FileLedgers
-from danube_pkg.adapters.egress.proxies import EgressProxyPool, EgressSettings, proxy_command
-
-__all__ = ["EgressProxyPool", "EgressSettings", "FileLedgers", "proxy_command"]

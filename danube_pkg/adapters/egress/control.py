@@ -3,6 +3,7 @@
     {"verb": "serve", "job": …, "allowlist": […], "learn": bool, "hosts": {…}}  with DESCRIPTORS      no response
     {"verb": "join", "job": …}  with the first three of DESCRIPTORS and the counters of another network of that pod
                                                                                                        {"joined": bool}
+    {"verb": "withdraw", "job": …}: serve that pod no longer                                       {"withdrawn": job}
     {"verb": "mask", "job": …}  with a masks file that replaces the one before                        {"masked": job}
     {"verb": "pods"}                                                             {"pods": [job, …], "network": [job, …]}
     {"verb": "settle", "job": …, "step": n}: write counted attempts into the ledger                   {"settled": job}

@@ -25,12 +25,12 @@ from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.adapters.egress.network import AdmittedPod, NetworkPods
 from danube_pkg.adapters.egress.pod import Pod, ServedNetwork
 from danube_pkg.core.egress.policy import Policy
-from danube_pkg.core.logs.redaction import best_finder
+from danube_pkg.core.logs.finders import best_finder
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import set_up_logging
 from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.readiness import wait_readable
-from danube_pkg.kit.tasks import TaskOwner
+from danube_pkg.kit.tasks import TaskOwner, end_all
 
 IDLE_SECONDS = 300.0
 """How long it runs without a pod while a server is connected, so that the next job need not wait: a start takes as much
@@ -48,6 +48,7 @@ class Proxy:
         self._name = secrets.token_hex(4)
         self._dialer = Dialer()
         self._pods: dict[str, Pod] = {}
+        self._serving: dict[str, asyncio.Task[None]] = {}
         self._network = NetworkPods()
         self._servers = 0
         self._changed = asyncio.Event()
@@ -127,6 +128,9 @@ class Proxy:
                 return None
             case "join":
                 return {"joined": self._join(str(message["job"]), descriptors)}
+            case "withdraw":
+                await self._withdraw(str(message["job"]))
+                return {"withdrawn": message["job"]}
             case "mask":
                 self._mask(str(message["job"]), descriptors)
                 return {"masked": message["job"]}
@@ -197,11 +201,15 @@ class Proxy:
         pod = self._pods[job_id] = Pod(enforcer, network)
 
         def ended() -> None:
-            del self._pods[job_id]
+            del self._pods[job_id], self._serving[job_id]
             self._changed.set()
 
-        self._owner.start(f"pod {job_id}", pod.serve(ended))
+        self._serving[job_id] = self._owner.start(f"pod {job_id}", pod.serve(ended))
         self._changed.set()
+
+    async def _withdraw(self, job_id: str) -> None:
+        if (task := self._serving.get(job_id)) is not None:
+            await end_all(task)
 
     def _join(self, job_id: str, descriptors: Sequence[int]) -> bool:
         """Whether the pod is served here."""

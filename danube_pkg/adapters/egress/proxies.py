@@ -139,6 +139,20 @@ class EgressProxyPool:
         if not answer["joined"]:
             raise Unavailable("egress-not-opened", f"the egress proxy does not serve job {job_id} any more")
 
+    async def withdraw(self, job_id: str) -> None:
+        self._find_earlier_proxies()
+        for proxy in list(self._proxies.values()):
+            try:
+                answer = await proxy.request({"verb": "withdraw", "job": job_id})
+            except Unavailable:
+                if not proxy.has_ended:
+                    raise
+                continue
+            if "unknown" in answer and job_id in proxy.jobs:
+                what = "the egress proxy of this job is of an older version, which serves a pod until its end"
+                raise Permanent("network-not-closed", what, hint="run the job again: danube rerun JOB")
+            proxy.jobs.discard(job_id)
+
     async def admit(self, pod: NetworkPod) -> None:
         sources = [*pod.addresses, *self._settings.translated]
         message = self._message("admit", pod.job_id, pod.allowlist, learn=pod.learn)

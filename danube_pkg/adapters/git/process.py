@@ -1,6 +1,8 @@
-"""The server's side of the worker: sends a request, reads the answer with backpressure, raises its error.
+"""The server's side of the worker: sends requests, reads the answers with backpressure, raises its error.
 
-Each request has a process of its own. A fork server starts it: the imports of dulwich take longer than most answers.
+Each question, and each job, has a process of its own, which ends with it: none is kept for another job, since it has
+parsed what an untrusted repository sent and holds a credential. A fork server starts it: the imports of dulwich take
+longer than most answers.
 """
 
 import asyncio
@@ -8,6 +10,7 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,50 +69,88 @@ def worker_processes() -> ForkServer:
     return ForkServer(WORKER_MODULE, worker_environment())
 
 
+class Conversation:
+    """One worker process, which answers one request after the other. `close` ends it, whatever it does; so does an
+    error, which is raised where its output ends."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        if process.stdin is None or process.stdout is None or process.stderr is None:
+            raise errors.Defect("worker-pipes", "the source worker has no pipes")
+        self._process = process
+        self._stdin, self._stdout = process.stdin, process.stdout
+        self._stderr = asyncio.create_task(_tail(process.stderr), name="git-worker-stderr")
+        self._closed = False
+
+    async def ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A short answer, as JSON."""
+        async with without_stops("Git worker", self._process.pid):
+            self._send(request)
+            answer, seconds = bytearray(), ANSWER_TIMEOUT_SECONDS
+            while not answer.endswith(b"\n"):
+                chunk = await _read(self._stdout, request, seconds)
+                if not chunk:
+                    raise _error(await self._process.wait(), await self._stderr)
+                answer += chunk
+                seconds = CHUNK_TIMEOUT_SECONDS
+        found: Mapping[str, Any] = json.loads(answer)
+        return found
+
+    async def stream(self, request: Mapping[str, Any], notices: list[str] | None = None) -> AsyncGenerator[bytes, None]:
+        """The last answer, in chunks; the worker's sentences for users are added to `notices` at the end."""
+        async with without_stops("Git worker", self._process.pid):
+            self._send(request)
+            chunk = await _read(self._stdout, request, ANSWER_TIMEOUT_SECONDS)
+            while chunk:
+                yield chunk
+                chunk = await _read(self._stdout, request, CHUNK_TIMEOUT_SECONDS)
+            code = await self._process.wait()
+        if code:
+            raise _error(code, await self._stderr)
+        if notices is not None:
+            notices += _notices(await self._stderr)
+
+    def _send(self, request: Mapping[str, Any]) -> None:
+        """A worker that has ended meanwhile is noticed by the end of its output."""
+        self._stdin.write(json.dumps(request).encode() + b"\n")
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            self._process.kill()
+        self._stderr.cancel()
+        await self._process.wait()
+
+
 class Worker:
-    """Starts one process for each request."""
+    """Starts processes: one for each question, and one for each conversation."""
 
     def __init__(self, processes: WorkerStarter) -> None:
         self._processes = processes
 
     async def ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """A short answer, as JSON."""
-        answer = b"".join([chunk async for chunk in self.stream(request)])
-        found: Mapping[str, Any] = json.loads(answer)
-        return found
+        conversation = await self.begin()
+        try:
+            return await conversation.ask(request)
+        finally:
+            await conversation.close()
 
     async def stream(self, request: Mapping[str, Any], notices: list[str] | None = None) -> AsyncGenerator[bytes, None]:
-        """The answer in chunks; the worker's sentences for users are added to `notices` at the end.
-
-        The worker is killed when the reader stops early. Its error is raised where its output ends.
-        """
-        process = await self._start()
-        if process.stdin is None or process.stdout is None or process.stderr is None:
-            raise errors.Defect("worker-pipes", "the source worker has no pipes")
-        stderr = asyncio.create_task(_tail(process.stderr), name="git-worker-stderr")
-        async with without_stops("Git worker", process.pid):
-            try:
-                process.stdin.write(json.dumps(request).encode())
-                process.stdin.close()
-                chunk = await _read(process.stdout, request, ANSWER_TIMEOUT_SECONDS)
-                while chunk:
-                    yield chunk
-                    chunk = await _read(process.stdout, request, CHUNK_TIMEOUT_SECONDS)
-                code = await process.wait()
-                if code:
-                    raise _error(code, await stderr)
-                if notices is not None:
-                    notices += _notices(await stderr)
-            finally:
-                # Where the answer was complete, the process has exited already.
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                stderr.cancel()
-                await process.wait()
-
-    async def _start(self) -> WorkerProcess:
+        """See `Conversation.stream`. The worker is killed when the reader stops early."""
+        conversation = await self.begin()
         try:
-            return await self._processes.start(worker_environment(), CHUNK_BYTES)
+            async with aclosing(conversation.stream(request, notices)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            await conversation.close()
+
+    async def begin(self) -> Conversation:
+        """A process that waits for requests; to be closed by the caller. Raises Unavailable."""
+        try:
+            return Conversation(await self._processes.start(worker_environment(), CHUNK_BYTES))
         except OSError as error:
             raise Unavailable(
                 "git-worker-lost",

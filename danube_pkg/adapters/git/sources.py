@@ -1,24 +1,26 @@
-"""The `Sources` port: local and remote repositories and plain directories (`GitSources`); a `WorkingTree`.
+"""The `Sources` port: local and remote repositories and plain directories.
 
 The work is done in worker processes (`worker.py`); the event loop only moves bytes, and dulwich's memory is freed with
-the process. A source's stream can be read repeatedly: each reading starts a worker of its own.
+the process. A source's stream can be read repeatedly: the first reading continues the conversation with the worker that
+has fetched it, each later one starts a worker of its own.
 """
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
-from danube_pkg.adapters.git.process import Worker
+from danube_pkg.adapters.git.process import Conversation, Worker
 from danube_pkg.adapters.git.remote import REDIRECTED, RemoteSettings
+from danube_pkg.adapters.git.worker_source import FoundWithWorker, WorkerSource
 from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.egress.policy import entry_for
-from danube_pkg.core.errors import Permanent, PlatformError, TooLarge
+from danube_pkg.core.errors import Defect, Permanent, TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials, SubmoduleGuard
 from danube_pkg.core.repositories.revisions import (
     Credential,
@@ -31,52 +33,25 @@ from danube_pkg.core.repositories.revisions import (
 from danube_pkg.core.repositories.urls import as_url, canonical, is_remote, scheme_of, without_login
 from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
-from danube_pkg.kit.records import Mutable, Record, field, replace, to_builtins
+from danube_pkg.kit.records import Mutable, field, replace, to_builtins
 
 MAX_WORKERS = 2
 """Reading a tree is bound by the processor; more workers at once would only slow each other down."""
 
 
-class WorkerSource(Record):
-    """A `SourceTree` that a worker streams.
-
-    request: what it is asked; used: the mirrors that it reads from, which must not be removed meanwhile.
-    """
-
-    commit_sha: str
-    worker: Worker
-    request: Mapping[str, Any]
-    rule: str = ""
-    commit_message: str = ""
-    commit_author: str = ""
-    submodules: tuple[SubmoduleCommit, ...] = ()
-    notices: list[str] = field(default_factory=list)
-    mirrors: Mirrors | None = None
-    used: Sequence[Path] = ()
-
-    async def stream(self) -> AsyncGenerator[bytes, None]:
-        async with AsyncExitStack() as stack:
-            for mirror in self.used if self.mirrors is not None else ():
-                await stack.enter_async_context(self.mirrors.using(mirror))  # type: ignore[union-attr]
-            notices: list[str] = []
-            chunks = await stack.enter_async_context(aclosing(self.worker.stream(self.request, notices)))
-            async for chunk in chunks:
-                yield chunk
-            self.notices.extend(one for one in notices if one not in self.notices)
+MAX_WAITING = 4
+"""Workers that have found a commit and wait until its tree is opened: each is a process. Further ones end."""
 
 
 class _Fetched(Mutable):
     """The results of fetching a commit and its submodules.
 
-    repository: the outermost one. guard: decides about submodules. history: a `History` as JSON, for the outermost one.
-    metadata: the commit's message and author; notices: sentences for the job's page; used: the mirrors. submodules: all
-    that were fetched, by their path in the outermost tree.
+    repository: the outermost one. guard: decides about submodules. notices: sentences for the job's page; used: the
+    mirrors. submodules: all that were fetched, by their path in the outermost tree.
     """
 
     repository: str
     guard: SubmoduleGuard | None
-    history: Mapping[str, Any] | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     used: list[Path] = field(default_factory=list)
     submodules: list[SubmoduleCommit] = field(default_factory=list)
@@ -113,19 +88,59 @@ class GitSources:
         self._resolving = asyncio.Semaphore(MAX_WORKERS)
         self._fetching = asyncio.Semaphore(MAX_WORKERS)
         self._listing = asyncio.Semaphore(MAX_WORKERS)
+        self._waiting = asyncio.Semaphore(MAX_WAITING)
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """ref: a branch, a tag or a full hash; in a local repository a short hash too."""
         if not ref and is_plain_directory(repository):
             return Revision("")
+        async with self._resolving, self._conversation() as conversation:
+            answer = await conversation.ask(await self._question(repository, ref))
+        return await self._peeled(repository, answer)
+
+    async def find(self, repository: str, ref: str) -> FoundWithWorker:
+        """By one worker, which waits for the next request where not too many do already."""
+        found = FoundWithWorker(Revision(), self.open, repository)
+        if not is_remote(repository):
+            found.revision = await self.resolve(repository, ref)
+            return found
+        async with self._resolving, self._conversation(found) as conversation:
+            answer = await conversation.ask(await self._question(repository, ref))
+        try:
+            found.revision = await self._peeled(repository, answer)
+        except BaseException:
+            await found.close()
+            raise
+        return found
+
+    @asynccontextmanager
+    async def _conversation(self, kept_by: FoundWithWorker | None = None) -> AsyncIterator[Conversation]:
+        """Closed with the block. kept_by: takes it then, unless too many wait or the block has raised."""
+        conversation = await self._worker.begin()
+        try:
+            yield conversation
+        except BaseException:
+            await conversation.close()
+            raise
+        if kept_by is None or self._waiting.locked():
+            await conversation.close()
+        else:
+            await self._waiting.acquire()
+            kept_by.conversation, kept_by.on_taken = conversation, self._waiting.release
+
+    async def _question(self, repository: str, ref: str) -> Mapping[str, Any]:
         request = {"do": "resolve", "repository": repository.removeprefix("file://"), "ref": ref}
-        remote = await self._remote_settings(repository) if is_remote(repository) else None
-        async with self._resolving:
-            answer = await self._worker.ask(request | ({"remote": remote.request()} if remote is not None else {}))
+        if not is_remote(repository):
+            return request
+        return {**request, "remote": (await self._remote_settings(repository)).request()}
+
+    async def _peeled(self, repository: str, answer: Mapping[str, Any]) -> Revision:
+        """The revision of an answer, with the commit that it leads to. A remote one is fetched for that where it may be
+        another object."""
         revision = Revision(**answer["revision"])
-        if remote is None or not answer["peel"]:
+        if not answer["peel"] or not is_remote(repository):
             return revision
-        fetched = await self._fetch(repository, revision.commit_sha, remote)
+        fetched = await self._fetch(repository, revision.commit_sha, await self._remote_settings(repository))
         return replace(revision, commit_sha=fetched["commit_sha"], **fetched["metadata"])
 
     async def open(
@@ -135,8 +150,12 @@ class GitSources:
         tag: str = "",
         submodules: SubmoduleGuard | None = None,
         history: History | None = None,
+        conversation: Conversation | None = None,
     ) -> WorkerSource:
-        """The tree of a commit that `resolve` returned; "" for a directory as it is on disk when it is read."""
+        """The tree of a commit that `resolve` returned; "" for a directory as it is on disk when it is read.
+
+        conversation: with the worker that has found a remote repository's commit, None where one is started.
+        """
         request: dict[str, Any] = {
             "do": "stream",
             "repository": repository.removeprefix("file://"),
@@ -147,37 +166,53 @@ class GitSources:
         }
         if not is_remote(repository):
             return WorkerSource(commit_sha, self._worker, request)
-        # Fetched before it is streamed, so that a slow reader does not block the mirror for other jobs.
-        fetched = _Fetched(repository, submodules, request["history"])
-        remote = await self._remote_settings(repository)
-        request |= await self._fetch_all(repository, commit_sha, remote, fetched)
-        if tag:
-            request["tag_sha"] = await self._fetch_tag(repository, tag, request["commit_sha"], remote, fetched)
-        rule = remote.credential.rule
-        return WorkerSource(
-            request["commit_sha"],
-            self._worker,
-            request,
-            rule,
-            **fetched.metadata,
-            submodules=tuple(sorted(fetched.submodules, key=lambda one: one.path)),
-            notices=fetched.notices,
-            mirrors=self.mirrors,
-            used=fetched.used,
-        )
+        source = WorkerSource(commit_sha, self._worker, request, mirrors=self.mirrors, conversation=conversation)
+        try:
+            remote = await self._remote_settings(repository)
+            source.rule = remote.credential.rule
+            source.conversation = conversation or await self._worker.begin()
+            await self._fetch_source(source, remote, _Fetched(repository, submodules))
+        except BaseException:
+            await source.close()
+            raise
+        return source
 
-    async def _fetch_all(
-        self, url: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched, within: tuple[str, ...] = ()
-    ) -> dict[str, Any]:
-        """Fetch a commit and its submodules, recursively, each with the credential for its own URL.
+    async def _fetch_source(self, source: WorkerSource, remote: RemoteSettings, fetched: _Fetched) -> None:
+        """Fetch what the source has to stream: before that, so that a slow reader does not block the mirror for others.
 
-        The answer is what the worker needs to stream them. within: the paths of the submodules that lead to it.
+        The worker of the outermost repository streams it too, unless it has submodules: each of them is fetched by a
+        worker of its own, and what has several repositories is streamed by one that holds no credential.
         """
-        answer = await self._fetch(url, commit_sha, remote, None if within else fetched.history)
-        fetched.notices.extend(answer.get("notices", ()))
+        request, conversation = dict(source.request), source.conversation
+        if conversation is None:
+            raise Defect("source-without-worker", "the source has no worker to fetch it")
+        asked = {name: request[name] for name in ("tag", "history")}
+        answer = await self._fetch(fetched.repository, source.commit_sha, remote, conversation, **asked)
+        if any(not one["notice"] for one in answer["submodules"]):
+            await source.close()
+        request |= await self._fetch_inner(fetched.repository, answer, remote, fetched)
+        source.commit_sha, source.used, source.notices = request["commit_sha"], fetched.used, fetched.notices
+        source.commit_message = answer["metadata"].get("commit_message", "")
+        source.commit_author = answer["metadata"].get("commit_author", "")
+        source.submodules = tuple(sorted(fetched.submodules, key=lambda one: one.path))
+        source.request = {**request, "history": answer.get("history"), "tag_sha": answer.get("tag_sha")}
+
+    async def _fetch_inner(
+        self,
+        url: str,
+        answer: Mapping[str, Any],
+        remote: RemoteSettings,
+        fetched: _Fetched,
+        within: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """Fetch the submodules of a commit, recursively, each with the credential for its own URL.
+
+        answer: of the fetch of that commit. The result is what the worker needs to stream them. within: the paths of
+        the submodules that lead to it.
+        """
+        fetched.notices.extend(answer["notices"])
         mirror = self.mirrors.path(url, remote.credential.rule)
         fetched.used.append(mirror)
-        fetched.metadata = fetched.metadata or answer["metadata"]  # the outermost commit's
         inner = []
         for one in answer["submodules"]:
             if one["notice"]:
@@ -194,7 +229,8 @@ class GitSources:
             fetched.notices.append(f"submodule {one['path']}: {without_login(one['url'])}, {rule}")
             try:
                 place = (*within, one["path"])
-                its_request = await self._fetch_all(one["url"], one["commit_sha"], its_remote, fetched, place)
+                its_answer = await self._fetch(one["url"], one["commit_sha"], its_remote)
+                its_request = await self._fetch_inner(one["url"], its_answer, its_remote, fetched, place)
             except Permanent as error:
                 if fetched.guard is None or fetched.guard.lends(one["url"]) or isinstance(error, SubmoduleRefused):
                     raise
@@ -205,8 +241,7 @@ class GitSources:
             fetched.submodules.append(
                 SubmoduleCommit("/".join(place), without_login(one["url"]), its_request["commit_sha"])
             )
-        found = {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
-        return found if within else {**found, "history": answer.get("history")}
+        return {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
 
     async def _settings_of_submodule(self, path: str, url: str, fetched: _Fetched) -> RemoteSettings:
         """How a submodule is read. Raises Permanent for a host that is not allowed."""
@@ -230,19 +265,6 @@ class GitSources:
         if addresses:  # git would look the name up again, and could get others: DNS rebinding
             settings = replace(settings, addresses=tuple(addresses), program=GitProgram.DULWICH)
         return settings if lent else replace(settings, credential=Credential())
-
-    async def _fetch_tag(self, url: str, tag: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched) -> str:
-        """The hash of what the tag names, fetched; that of the commit, with a notice, where the tag cannot be read."""
-        mirror = self.mirrors.path(url, remote.credential.rule)
-        request = {"do": "tag", "repository": url, "tag": tag, "mirror": str(mirror), "remote": remote.request()}
-        try:
-            async with self.mirrors.writing(mirror), self._fetching:
-                answer = await self._worker.ask(request)
-        except PlatformError as error:
-            fetched.notices.append(f"the tag {tag} could not be read, and is written as a name of the commit: {error}")
-            return commit_sha
-        found: str = answer["sha"]
-        return found
 
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
         """Files of a commit without the rest of its tree; a remote repository's commit is fetched first."""
@@ -295,7 +317,14 @@ class GitSources:
         return RemoteSettings(credential, self._known_hosts, self._settings.git)
 
     async def _fetch(
-        self, repository: str, commit_sha: str, remote: RemoteSettings, history: Mapping[str, Any] | None = None
+        self,
+        repository: str,
+        commit_sha: str,
+        remote: RemoteSettings,
+        conversation: Conversation | None = None,
+        *,
+        tag: str = "",
+        history: Mapping[str, Any] | None = None,
     ) -> Mapping[str, Any]:
         mirror = self.mirrors.path(repository, remote.credential.rule)
         request = {
@@ -304,10 +333,11 @@ class GitSources:
             "commit_sha": commit_sha,
             "mirror": str(mirror),
             "remote": remote.request(),
+            "tag": tag,
             "history": history,
         }
         async with self.mirrors.writing(mirror), self._fetching:
-            answer = await self._worker.ask(request)
+            answer = await (conversation or self._worker).ask(request)
         await self.mirrors.evict(mirror)
         return answer
 
@@ -341,32 +371,3 @@ def is_plain_directory(repository: str) -> bool:
         return False
     path = Path(repository.removeprefix("file://"))
     return path.is_dir() and not (path / ".git").exists() and not (path / "HEAD").exists()
-
-
-class WorkingTree:
-    """Implements `Sources` for `danube run`: every repository is this directory as it is now.
-
-    path: the directory; temporary: where the pack of HEAD is written.
-    """
-
-    def __init__(self, path: Path, temporary: Path, worker: Worker) -> None:
-        self._path = path.absolute()
-        self._temporary = temporary
-        self._worker = worker
-
-    async def resolve(self, repository: str, ref: str) -> Revision:
-        """HEAD's commit and branch, for the job's context; an empty revision outside a repository."""
-        return Revision(**await self._worker.ask(self._request("working-revision")))
-
-    async def open(
-        self,
-        repository: str,
-        commit_sha: str,
-        tag: str = "",
-        submodules: SubmoduleGuard | None = None,
-        history: History | None = None,
-    ) -> WorkerSource:
-        return WorkerSource(commit_sha, self._worker, self._request("working-tree"))
-
-    def _request(self, do: str) -> Mapping[str, Any]:
-        return {"do": do, "repository": str(self._path), "directory": str(self._temporary)}

@@ -1,5 +1,6 @@
 """dulwich's clients for each kind of URL, and the translation of their errors."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,15 +41,23 @@ _FAILURES = (
 )
 """What dulwich's clients raise when a server refuses, is unreachable or sends an invalid answer."""
 
-_REFUSED = ("Permission denied", "publickey", "HTTP Basic: Access denied", "401", "403")
-_UNREACHABLE = (
-    "Connection refused",
-    "timed out",
-    "No route to host",
-    "Connection reset",
-    "Network is unreachable",
-    "closed by",
+_NOT_CONNECTED = re.compile(r"ssh: (connect to host |Could not resolve hostname )")
+"""What ssh says, with the system's reason behind it, where it reached no server."""
+
+_REFUSED = re.compile(
+    r"Permission denied|Access denied|Authentication failed|Too many authentication failures|could not read Username"
+    r"|(http resp|returned error:|HTTP/?[0-9.]*|status(:| code)?) (401|403)\b",
+    re.IGNORECASE,
 )
+"""A status only behind the word for it: the same digits are in ports, hashes and paths."""
+
+_UNREACHABLE = re.compile(
+    r"Connection refused|timed out|No route to host|Connection reset|Network is unreachable|closed by|Broken pipe"
+    r"|unexpectedly closed|hung up unexpectedly|not responding|Not allowed at this time|send disconnect"
+    r"|Could(n't| not) connect to server|Could not resolve host|(http resp|returned error:) (429|5\d\d)\b"
+)
+"""Also of a server that stops, or has too many clients: it closes the connection, in the exchange of keys or later."""
+
 _UNKNOWN_HOST = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED", "No ED25519 host key")
 
 
@@ -148,7 +157,8 @@ def translated(url: str, remote: RemoteSettings, error: BaseException) -> Perman
             cause=f"no known_hosts file contains it, or another one is known for this host; it shows {shown}",
             hint=f"compare the fingerprint with the forge's, then: {scan} >> {_first(remote.known_hosts)}",
         )
-    if isinstance(error, HTTPUnauthorized) or any(word in text for word in _REFUSED):
+    is_connected = not _NOT_CONNECTED.search(text)
+    if isinstance(error, HTTPUnauthorized) or (is_connected and _REFUSED.search(text)):
         how = "without credentials" if rule == ANONYMOUS else f"with the credential of the rule {rule!r}"
         return Permanent(
             "source-refused",
@@ -158,7 +168,7 @@ def translated(url: str, remote: RemoteSettings, error: BaseException) -> Perman
             if rule == ANONYMOUS
             else f"give the credential of {rule} access",
         )
-    if _is_unreachable(error) or any(word in text for word in _UNREACHABLE):
+    if not is_connected or _is_unreachable(error) or _UNREACHABLE.search(text):
         return Unavailable("source-unreachable", f"{name} cannot be reached now", cause=text, hint="try again")
     return Permanent("source-unavailable", f"{name} cannot be read", cause=text, hint=HINT)
 
@@ -173,8 +183,6 @@ def _is_unreachable(error: BaseException | None) -> bool:
     chain = error
     while chain is not None:
         if isinstance(chain, (ConnectionError, TimeoutError, *_http_errors())):
-            return True
-        if isinstance(chain, GitProtocolError) and "unexpected http resp 5" in str(chain):
             return True
         chain = chain.__cause__ or chain.__context__
     return False

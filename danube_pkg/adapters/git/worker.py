@@ -1,8 +1,9 @@
-"""The program of a worker process, which works with Git for the server: one request on standard input, one answer.
+"""The program of a worker process, which works with Git for the server: requests on standard input, one a line, each
+answered before the next is read. All of them are about one job's repository, or about one question.
 
-The request is a JSON object with `do`, and for a remote repository with `remote` (`RemoteSettings`, with credentials).
-`stream` and `working-tree` answer with a tar, the others with JSON. An error is a JSON object in the last line of
-standard error, with exit code 1; notices for users are lines before it.
+A request is a JSON object with `do`, and for a remote repository with `remote` (`RemoteSettings`, with credentials).
+The answer is a line of JSON; `stream` and `working-tree` answer with a tar, and end the process. An error ends it too:
+a JSON object in the last line of standard error, with exit code 1; notices for users are lines before it.
 """
 
 import encodings.idna
@@ -43,13 +44,18 @@ Request = Mapping[str, Any]
 
 
 def main() -> int:
-    """Answer one request; the result is the exit code, 1 for an error."""
-    request = json.loads(sys.stdin.buffer.read())
+    """Answer requests until there are no more; the result is the exit code, 1 for an error."""
     # Standard output is redirected, so that nothing that a library prints gets into the answer.
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        _answer(request, output)
+        for line in sys.stdin.buffer:
+            request = json.loads(line)
+            _answer(request, output)
+            if request["do"] in _STREAMS:
+                break
+            output.write(b"\n")
+            output.flush()
         output.close()
     except PlatformError as error:
         sys.stderr.write("\n" + json.dumps({"kind": type(error).__name__, **_fields(error)}) + "\n")
@@ -74,25 +80,33 @@ def _resolve(request: Request, output: IO[bytes]) -> None:
 
 
 def _fetch(request: Request, output: IO[bytes]) -> None:
-    """Fetch a commit, or a tag's commit, into the mirror; the answer is its hash, its metadata and its submodules."""
+    """Fetch a commit, or a tag's commit, into the mirror; the answer is its hash, its metadata and its submodules, with
+    `tag` also the hash of what that tag names."""
     remote = RemoteSettings.from_request(request["remote"])
     url, sha = request["repository"], request["commit_sha"]
     with fetch(url, sha, Path(request["mirror"]), remote) as repo:
         commit = peeled(repo.object_store, ObjectID(sha.encode("ascii")))
         found = [one.fields() for one in submodules(repo.object_store, commit.decode(), url)]
         metadata = commit_metadata(repo.object_store, commit)
-        answer = {"commit_sha": commit.decode(), "metadata": metadata, "submodules": found}
+        answer = {"commit_sha": commit.decode(), "metadata": metadata, "submodules": found, "notices": []}
         if request.get("history"):
             answer |= request_history(url, commit, request["history"], remote, repo)
+    if request.get("tag"):
+        answer["tag_sha"], notices = _fetch_tag(request, commit.decode(), remote)
+        answer["notices"] = [*answer["notices"], *notices]
     output.write(json.dumps(answer).encode())
 
 
-def _tag(request: Request, output: IO[bytes]) -> None:
-    """Fetch what a tag names now into the mirror; the answer is its hash."""
-    remote = RemoteSettings.from_request(request["remote"])
-    sha = refs.remote_tag(request["repository"], request["tag"], remote)
-    fetch(request["repository"], sha, Path(request["mirror"]), remote).close()
-    output.write(json.dumps({"sha": sha}).encode())
+def _fetch_tag(request: Request, commit_sha: str, remote: RemoteSettings) -> tuple[str, list[str]]:
+    """The hash of what a tag names now, fetched into the mirror; that of the commit, with a notice, where the tag
+    cannot be read."""
+    tag = request["tag"]
+    try:
+        sha = refs.remote_tag(request["repository"], tag, remote)
+        fetch(request["repository"], sha, Path(request["mirror"]), remote).close()
+    except PlatformError as error:
+        return commit_sha, [f"the tag {tag} could not be read, and is written as a name of the commit: {error}"]
+    return sha, []
 
 
 def _heads(request: Request, output: IO[bytes]) -> None:
@@ -203,7 +217,6 @@ def _working_tree(request: Request, output: IO[bytes]) -> None:
 _ACTIONS: Mapping[str, Callable[[Request, IO[bytes]], None]] = {
     "resolve": _resolve,
     "fetch": _fetch,
-    "tag": _tag,
     "heads": _heads,
     "files": _files,
     "changes": _changes,
@@ -212,6 +225,10 @@ _ACTIONS: Mapping[str, Callable[[Request, IO[bytes]], None]] = {
     "working-revision": _working_revision,
     "working-tree": _working_tree,
 }
+
+
+_STREAMS = frozenset({"stream", "working-tree"})
+"""Requests whose answer is a tar, to the end of standard output."""
 
 
 def _fields(error: PlatformError) -> dict[str, str]:

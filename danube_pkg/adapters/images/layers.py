@@ -6,11 +6,11 @@ the last layer, since until then they must be writable.
 
 import contextlib
 import os
+from typing import NamedTuple
 
 from danube_pkg.adapters.images.packed import LayerBroken, LayerStream
 from danube_pkg.adapters.images.tar import Member, MemberKind, end, members, pass_over, shown
 from danube_pkg.adapters.images.tree import DirectoryTree, TreePath
-from danube_pkg.kit.records import Mutable
 
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
@@ -29,7 +29,7 @@ _OWNER_ATTRIBUTE = "user.rootlesscontainers"
 """The attribute in which tools without root store a file's owner (https://github.com/rootless-containers/proto)."""
 
 
-class _Directory(Mutable):
+class _Directory(NamedTuple):
     mode: int
     modified_ns: int | None
 

@@ -6,10 +6,9 @@ text, while names in images are bytes. https://pubs.opengroup.org/onlinepubs/969
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from danube_pkg.adapters.images.packed import LayerBroken
-from danube_pkg.kit.records import Record, field
 
 BLOCK_BYTES = 512
 MAX_EXTENSION_BYTES = 1024**2
@@ -43,8 +42,11 @@ _KINDS = {
 }  # fmt: skip
 
 
-class Member(Record):
-    """One entry. path, link: as in the archive. modified_ns: nanoseconds since 1970."""
+class Member(NamedTuple):
+    """One entry. path, link: as in the archive. modified_ns: nanoseconds since 1970.
+
+    No record: to import their library takes as long as all else that the unpacking process imports.
+    """
 
     path: bytes
     kind: MemberKind
@@ -54,7 +56,7 @@ class Member(Record):
     group: int
     modified_ns: int
     link: bytes = b""
-    attributes: Mapping[bytes, bytes] = field(default_factory=dict)
+    attributes: Mapping[bytes, bytes] = _NO_FIELDS
 
 
 def members(stream: TarStream) -> Iterator[Member]:

@@ -6,6 +6,7 @@ carriage return, as `shown_lines` and the page have it. Lines are never joined o
 
 import re
 import time
+import unicodedata
 from pathlib import Path
 
 from danube_pkg.adapters.logs.lines import Parts, read_parts
@@ -48,8 +49,7 @@ def search_log(path: Path, parts: Parts, text: str, begin: int, limit: int, matc
     size = sum(last - first for first, last in parts)
     if not path.exists() or begin >= size:
         return Found((), None, 0, size)
-    pattern = re.compile(re.escape(text.encode()), 0 if match_case else re.IGNORECASE)
-    search = _Search(pattern, limit, time.monotonic() + SECONDS)
+    search = _Search(_pattern(text, match_case), limit, time.monotonic() + SECONDS)
     with path.open("rb") as file:
         descriptor = file.fileno()
         search.line = _lines_before(descriptor, parts, begin)
@@ -70,6 +70,17 @@ def search_log(path: Path, parts: Parts, text: str, begin: int, limit: int, matc
     return Found(
         tuple(search.hits), search.next if search.next is not None else at if at < size else None, search.count, at
     )
+
+
+def _pattern(text: str, match_case: bool) -> re.Pattern[bytes]:
+    """Bytes whose text is seen as this one: `re` knows the case of ASCII letters only, and a letter with an accent is
+    one character or two (NFC, NFD)."""
+    parts = []
+    for character in unicodedata.normalize("NFC", text):
+        cases = {character} if match_case or character.isascii() else {character, character.lower(), character.upper()}
+        forms = {unicodedata.normalize(form, one).encode() for one in cases for form in ("NFC", "NFD")}
+        parts.append(b"(?:" + b"|".join(map(re.escape, sorted(forms))) + b")" if len(forms) > 1 else re.escape(*forms))
+    return re.compile(b"".join(parts), 0 if match_case else re.IGNORECASE)
 
 
 def _lines_before(descriptor: int, parts: Parts, begin: int) -> int:

@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from danube_pkg.adapters.logs.appending import append_both
+from danube_pkg.adapters.logs.dropped import ALL_ENDS_BYTES, DroppedOutput
 from danube_pkg.adapters.logs.repair import open_both, restore
+from danube_pkg.adapters.logs.waiting_readers import WaitingReaders
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.logs.index import RECORD_BYTES, IndexRecord, RecordKind, note_key, usable
 from danube_pkg.core.logs.redaction import BEFORE_BYTES, MASK, NO_PATTERNS, Patterns, TakesLong, redact_text
@@ -29,9 +32,6 @@ UNRECORDED_BYTES = 1024**2
 
 PART_BYTES = 32 * 1024
 """Output that is full of beginnings of secrets takes 60 ms for so much."""
-
-WAKE_SECONDS = 0.005
-"""Followers are woken at most once in this time, however often a step prints."""
 
 
 THREAD_TRIES = 3
@@ -56,6 +56,7 @@ class StepWriter:
         self.recorded = raw_offset
         self.finished = False
         self.masked: tuple[_Question, _Answer] | None = None
+        self.dropped = DroppedOutput()
 
     @property
     def raw_offset(self) -> int:
@@ -124,8 +125,7 @@ class LogWriter:
         self._owner: StepWriter | None = None
         self._owner_since = 0.0
         self._line_open = False
-        self._waiters: dict[asyncio.Future[None], None] = {}
-        self._wake_planned = False
+        self.readers = WaitingReaders()
         self.size_bytes = 0
         self.written_bytes = 0
         self._index_bytes = 0
@@ -219,7 +219,7 @@ class LogWriter:
             self._steps.clear()
             os.close(self._log)
             os.close(self._index)
-        self._wake()
+        self.readers.wake()
 
     # --- writing
 
@@ -296,11 +296,14 @@ class LogWriter:
 
     def _keep(self, step: StepWriter, text: bytes, raw_offset: int, *, final: bool) -> None:
         if self._is_full():
-            if raw_offset - step.recorded >= UNRECORDED_BYTES or (final and raw_offset > step.recorded):
-                self._append(b"", RecordKind.OUTPUT, step.step, attempt=step.attempt, raw_offset=raw_offset)
+            dropped = step.dropped.plus(text)
+            end = self._end_of(step, dropped) if final else b""
+            if end or raw_offset - step.recorded >= UNRECORDED_BYTES or (final and raw_offset > step.recorded):
+                self._append(end, RecordKind.OUTPUT, step.step, attempt=step.attempt, raw_offset=raw_offset)
                 step.recorded = raw_offset
+            step.dropped = DroppedOutput() if final else dropped
             return
-        room = self._limit_bytes - self.size_bytes
+        room = max(0, self._limit_bytes - self.size_bytes)
         if text:
             self._append(text[:room], RecordKind.OUTPUT, step.step, attempt=step.attempt, raw_offset=raw_offset)
             step.recorded = raw_offset
@@ -310,12 +313,22 @@ class LogWriter:
         if len(text) >= room:
             self._line_open = not text[:room].endswith(b"\n")
             self.note("limit", 0, self._limit_text())
+            self._keep(step, text[room:], raw_offset, final=final)
+
+    def _end_of(self, step: StepWriter, dropped: DroppedOutput) -> bytes:
+        """The end of what a step printed beyond the limit, behind a line that says so; empty if there is no room."""
+        end = dropped.end
+        if not end or self.size_bytes + len(end) > self._limit_bytes + ALL_ENDS_BYTES:
+            return b""
+        text = f"--- the end of step {step.step}, of which {dropped.count} bytes were dropped"
+        self.note(f"dropped:{step.step}:{step.attempt}", step.step, text)
+        return end
 
     def _is_full(self) -> bool:
         return note_key("limit") in self._notes
 
     def _limit_text(self) -> str:
-        return f"--- the log's limit of {self._limit_bytes / 1024**2:g} MB is reached; later output is dropped"
+        return f"--- the log's limit of {self._limit_bytes / 1024**2:g} MB is reached; of later output the ends of steps are kept"
 
     def _close_line(self) -> None:
         """End an open line with a byte that belongs to no step, so that each step's own bytes stay exact."""
@@ -331,23 +344,12 @@ class LogWriter:
         record = IndexRecord(int(self._now() * 1e6), begin, begin + len(data), raw_offset, key, step, attempt, kind)
         encoded = record.encode()
         with self._translated():
-            self._append_both(data, begin, encoded)
+            append_both(self._log, begin, data, self._index, self._index_bytes, encoded)
         self.size_bytes = record.end
         self.written_bytes += len(data)
         self._index_bytes += len(encoded)
         self._account(record)
-        self._plan_wake()
-
-    def _append_both(self, data: bytes, begin: int, record: bytes) -> None:
-        try:
-            _write_all(self._log, data, begin)
-            _write_all(self._index, record, self._index_bytes)
-        except OSError:
-            # A broken disk refuses this too; without a record the bytes are not read, and the next try overwrites them.
-            with suppress(OSError):
-                os.ftruncate(self._log, begin)
-                os.ftruncate(self._index, self._index_bytes)
-            raise
+        self.readers.wake_soon()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -364,34 +366,9 @@ class LogWriter:
 
     async def wait_changed(self) -> None:
         """Wait until there is more to read, or the log is closed."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters[future] = None
-        try:
-            await future
-        finally:
-            self._waiters.pop(future, None)
-
-    def _plan_wake(self) -> None:
-        if self._waiters and not self._wake_planned:
-            self._wake_planned = True
-            next(iter(self._waiters)).get_loop().call_later(WAKE_SECONDS, self._wake)
-
-    def _wake(self) -> None:
-        self._wake_planned = False
-        waiters, self._waiters = self._waiters, {}
-        for future in waiters:
-            if not future.done():
-                future.set_result(None)
+        await self.readers.wait()
 
 
 def _answer(question: _Question, quick: bool = False) -> _Answer:
     raw, before, patterns, final = question
     return patterns.mask(raw, final=final, before=before, quick=quick)
-
-
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        offset += written
-        view = view[written:]

@@ -1,5 +1,6 @@
 """The SQL of artifacts' records."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
@@ -56,6 +57,10 @@ class SqliteArtifacts:
             _artifact(row)
             for row in self._database.read("SELECT * FROM artifacts WHERE job_id = ? ORDER BY id", job_id)
         ]
+
+    async def jobs_with(self, name: str, job_ids: Sequence[str]) -> frozenset[str]:
+        sql = "SELECT job_id FROM artifacts WHERE name = ? AND job_id IN (SELECT value FROM json_each(?))"
+        return frozenset(row["job_id"] for row in self._database.read(sql, name, json.dumps(list(job_ids))))
 
     async def load_artifact(self, job_id: str, name: str) -> Artifact | None:
         rows = self._database.read("SELECT * FROM artifacts WHERE job_id = ? AND name = ?", job_id, name)

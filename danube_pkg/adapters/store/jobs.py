@@ -16,7 +16,7 @@ from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.environment_approvals import Approvals
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.filters import JobFilter, RunSummary
-from danube_pkg.core.jobs.job import Job, Phase
+from danube_pkg.core.jobs.job import Job, KeptPod, Phase
 from danube_pkg.core.jobs.reports import ReportCounts
 from danube_pkg.core.jobs.statistics import JobTimes
 from danube_pkg.core.jobs.steps import Step, StepPhase
@@ -172,6 +172,7 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "deadline_at": job.deadline_at,
         "grace_until": job.grace_until,
         "finished_at": job.finished_at,
+        "kept_pod": job.kept_pod,
         "pod_id": job.pod_id,
         "source_rule": job.source_rule,
         "configuration": job.configuration,
@@ -223,6 +224,9 @@ def _write_step(connection: sqlite3.Connection, job_id: str, step: Step) -> None
         "image_digest": step.image_digest,
         "stopping": int(step.stopping),
         "memory_kills": step.memory_kills,
+        "snapshot": step.snapshot,
+        "restored_from": step.restored_from,
+        "before": step.before,
         "asked_at": step.requested_at,
         "record": encode_json(step.end).decode() if step.end else None,
     }
@@ -276,6 +280,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         deadline_at=row["deadline_at"],
         grace_until=row["grace_until"],
         finished_at=row["finished_at"],
+        kept_pod=KeptPod(row["kept_pod"]),
         pod_id=row["pod_id"],
         source_rule=row["source_rule"],
         configuration=row["configuration"],
@@ -315,6 +320,9 @@ def _step(row: sqlite3.Row) -> Step:
         image_digest=row["image_digest"],
         stopping=bool(row["stopping"]),
         memory_kills=row["memory_kills"],
+        snapshot=row["snapshot"],
+        restored_from=row["restored_from"],
+        before=row["before"],
         requested_at=row["asked_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],

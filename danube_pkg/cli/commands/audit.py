@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import print_table, say, show
+from danube_pkg.cli.output import note_unknown, print_table, say, show
 from danube_pkg.cli.servers import add_server_arguments
+
+SEARCHED = 1000
+"""The newest entries whose actors and actions are known by name."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +27,12 @@ def main(options: argparse.Namespace) -> int:
         show(state, options, _print_check)
         return 0 if state["whole"] else 1
     query = {"actor": options.actor, "action": options.action}
-    return show(list(client.listed("/api/v1/audit", "entries", query, limit=options.limit)), options, _print)
+    found = list(client.listed("/api/v1/audit", "entries", query, limit=options.limit))
+    for name, value in query.items() if not found else ():
+        if value:
+            entries = client.listed("/api/v1/audit", "entries", {}, limit=SEARCHED)
+            note_unknown(name, value, [one[name] for one in entries])
+    return show(found, options, _print)
 
 
 def _print(entries: Sequence[Mapping[str, Any]]) -> None:

@@ -110,7 +110,9 @@ def _done(options: argparse.Namespace, state: Mapping[str, Any], left: int, *, a
 
 def _awaited(one: Mapping[str, Any]) -> str:
     """A job for which the drain may wait for long."""
-    what = f"{one['pipeline']} job {one['job']} waits for approval of {one['environment']}, until {one['expires_at']}"
+    what = (
+        f"job {one['job']} of {one['pipeline']} waits for approval of {one['environment']}, until {one['expires_at']}"
+    )
     return f"{what}; it continues under the next server too: danube approve {one['job']}"
 
 

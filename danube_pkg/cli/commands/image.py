@@ -130,7 +130,9 @@ async def _list(options: argparse.Namespace, store: ImageOptions) -> int:
         for one in images
     ]
     heads = ("IMAGE", "DIGEST", "SIZE", "FROM", "USED", "PODS")
-    return show([_stored(one) for one in images], options, lambda _: print_table(heads, rows))
+    found = show([_stored(one) for one in images], options, lambda _: print_table(heads, rows))
+    _say_store(store)
+    return found
 
 
 async def _load(options: argparse.Namespace, store: ImageOptions) -> int:
@@ -144,6 +146,7 @@ async def _load(options: argparse.Namespace, store: ImageOptions) -> int:
             names = [_names(one, options.name, path, count=len(found)) for one in found]
             made = [image for one, wanted in zip(found, names, strict=True) for image in await images.load(one, wanted)]
     _print(made, "loaded", as_json=options.json)
+    _say_store(store)
     return 0
 
 
@@ -164,6 +167,7 @@ async def _import(options: argparse.Namespace, store: ImageOptions) -> int:
                 (found,) = opened.images(images.platform)
                 made = await images.load(found, [options.image])
     _print(made, "imported", as_json=options.json)
+    _say_store(store)
     return 0
 
 
@@ -182,6 +186,7 @@ async def _pull(options: argparse.Namespace, store: ImageOptions) -> int:
     async with open_images(store, lambda: specs) as images:
         image = await images.ensure(options.image, lambda update: say(update, file=sys.stderr), BY_HAND)
     _print([image], "ready", as_json=options.json)
+    _say_store(store)
     return 0
 
 
@@ -191,6 +196,11 @@ async def _remove(options: argparse.Namespace, store: ImageOptions) -> int:
     if options.json:
         print_json(_stored(known))
     return 0
+
+
+def _say_store(store: ImageOptions) -> None:
+    """Where the images are: a server and `danube run` share a store only where both find the same data directory."""
+    say(f"image store: {store.directory} (another one: --data DIR)", file=sys.stderr)
 
 
 def _print(images: Sequence[Image], word: str, *, as_json: bool) -> None:

@@ -9,9 +9,12 @@ from urllib.parse import quote
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.file_output import copy_output
 from danube_pkg.cli.job_names import job_id
-from danube_pkg.cli.output import ago, duration, one_line, print_table, say, show, size
+from danube_pkg.cli.output import ago, duration, note_unknown, one_line, print_table, say, show, size
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Invalid
+
+SEARCHED = 200
+"""The newest jobs whose branches are known by name."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +62,9 @@ def _list(client: ApiClient, options: argparse.Namespace) -> int:
     found = list(client.listed("/api/v1/jobs", "jobs", query, limit=options.limit))
     if not found and options.pipeline:
         client.get(f"/api/v1/pipelines/{quote(options.pipeline, safe='')}")  # its refusal of an unknown name
+    if not found and options.branch:
+        jobs = client.listed("/api/v1/jobs", "jobs", {"pipeline": options.pipeline}, limit=SEARCHED)
+        note_unknown("branch", options.branch, [one["trigger"]["branch"] for one in jobs])
     return show(found, options, _print)
 
 
@@ -91,6 +97,7 @@ def _print_one(job: Mapping[str, Any]) -> None:
         ("at", job["commit_url"]),
         ("why", job["message"]),
         ("hint", job["hint"]),
+        ("kept pod", f"until {job['kept_until']}: danube shell {job['id']}" if job["kept_until"] else ""),
     ]
     rows += [("parameter", f"{name}={value}") for name, value in trigger["params"].items()]
     rows += [("artifact", f"{one['name']} ({size(one['size_bytes'])})") for one in job["artifacts"]]

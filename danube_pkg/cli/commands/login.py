@@ -16,6 +16,7 @@ from danube_pkg.cli.servers import (
     add_ca_argument,
     ca_file,
     checked_url,
+    find_server,
     remember_server,
     servers_file,
 )
@@ -44,7 +45,15 @@ def main(options: argparse.Namespace) -> int:
     name = client.get("/api/v1/me")["name"]
     remember_server(url, token, name, ca_file(options))
     say(f"logged in at {url} as {name}; the token is in {servers_file()}", file=sys.stderr)
+    _note_other_server(url)
     return 0
+
+
+def _note_other_server(url: str) -> None:
+    """A server of this machine takes precedence over the last login: its owner is not an ordinary user there."""
+    used = find_server(argparse.Namespace(server=None, data=None))
+    if used.url != url:
+        say(f"commands here use {used.name} all the same; name this one: --server {url}", file=sys.stderr)
 
 
 def _token(options: argparse.Namespace, client: ApiClient) -> str:

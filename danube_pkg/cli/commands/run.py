@@ -131,7 +131,9 @@ async def _run(request: RunRequest, known: KnownValues, options: argparse.Namesp
         job = await _start(run, request)
         approver = LocalApprover(run.jobs.engine, request.approved, may_ask=not options.json)
         ended = await _watch(run, job, watched, approver, as_json=options.json, raw=options.raw)
-        artifacts = await run.jobs.artifacts.list(job.id)
+        for name in approver.unused:
+            say(f"danube: --approve {name} was not needed: the run did not ask for it", file=sys.stderr)
+        artifacts = await run.jobs.files.artifacts.list(job.id)
         egress = await run.jobs.egress.report(job)
     remove_tree(data / "keys")  # only the log and the artifacts are kept
     if options.json:

@@ -72,7 +72,8 @@ def _print(found: Validation, plan: dict[str, Any] | None) -> None:
         return
     if found.state is not None:
         state = found.state
-        counts = f"{len(state.users)} users, {len(state.teams)} teams, {len(state.pipelines)} pipelines"
+        counted = {"user": state.users, "team": state.teams, "pipeline": state.pipelines}
+        counts = ", ".join(f"{len(found)} {word}{'' if len(found) == 1 else 's'}" for word, found in counted.items())
         say(f"configuration OK: {counts}")
         for setting in planned_settings(state):
             say(f"  note: {setting}")
@@ -85,6 +86,7 @@ def _print(found: Validation, plan: dict[str, Any] | None) -> None:
         _print_names("steps", [one.name for one in outline.steps])
         _print_names("images", outline.images)
         _print_names("secrets", [one.name for one in outline.secrets])
+        _print_names("environments", [one.name for one in outline.environments or ()])
     if plan is not None:
         print_plan(plan)
 

@@ -9,6 +9,7 @@ from danube_pkg.core.configuration.pipelines import CatchUp
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.registries import RegistrySpec
+from danube_pkg.core.jobs.kept_pods import KeptPodBounds
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.git_authentication import GitAuthentication
 from danube_pkg.core.retention.plan import DAY_SECONDS, RetentionLimit, RetentionPolicy
@@ -281,6 +282,24 @@ class ConfigSpec(Record):
             at_most=100_000,
         ),
     ] = CacheBounds().pipeline_bytes >> 30
+    max_kept_pods: Annotated[
+        int,
+        rule(
+            "Pods of failed jobs that are kept at the same time for `danube shell`; above it the oldest are removed; 0: none"
+            " is kept.",
+            at_least=0,
+            at_most=1000,
+        ),
+    ] = KeptPodBounds().count
+    max_kept_pods_gb: Annotated[
+        int,
+        rule(
+            "The size of all kept pods together, each counted with its pipeline's `workspace_size_gb`.",
+            at_least=1,
+            at_most=100_000,
+            unit="GiB",
+        ),
+    ] = KeptPodBounds().total_bytes >> 30
     egress_allowlist: Annotated[
         tuple[str, ...], rule("Hosts that every job may reach; all others are denied.", **patterns.egress)
     ] = ()
@@ -301,6 +320,10 @@ class ConfigSpec(Record):
     @property
     def cache_bounds(self) -> CacheBounds:
         return CacheBounds(self.max_caches_gb_per_pipeline << 30)
+
+    @property
+    def kept_pod_bounds(self) -> KeptPodBounds:
+        return KeptPodBounds(self.max_kept_pods, self.max_kept_pods_gb << 30)
 
     @property
     def artifact_bounds(self) -> ArtifactBounds:

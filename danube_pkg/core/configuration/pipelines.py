@@ -9,7 +9,7 @@ from danube_pkg.core.configuration.notifications import Notification
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.access import Level
-from danube_pkg.core.pipelines import GRACE_SECONDS
+from danube_pkg.core.pipelines import GRACE_SECONDS, MAX_KEPT_SECONDS
 from danube_pkg.core.runtimes.pods import HOST_IMAGE
 from danube_pkg.kit.records import Record, field
 
@@ -265,6 +265,16 @@ class PipelineSpec(Record):
             unit="seconds",
         ),
     ] = GRACE_SECONDS
+    keep_failed_seconds: Annotated[
+        int,
+        rule(
+            "How long the pod of a failed job is kept, without a network, for `danube shell`; 0: not at all. Never that of"
+            " an untrusted proposal. The server's `max_kept_pods` bounds how many are kept.",
+            at_least=0,
+            at_most=MAX_KEPT_SECONDS,
+            unit="seconds",
+        ),
+    ] = 0
     workspace_size_gb: Annotated[
         int,
         rule(
@@ -274,7 +284,15 @@ class PipelineSpec(Record):
             unit="GiB",
         ),
     ] = 5
-    log_limit_mb: Annotated[int, rule("The size limit of the log.", at_least=1, at_most=10_000, unit="MiB")] = 200
+    log_limit_mb: Annotated[
+        int,
+        rule(
+            "The size limit of the log. Beyond it the last 16 KiB of each step are kept.",
+            at_least=1,
+            at_most=10_000,
+            unit="MiB",
+        ),
+    ] = 200
     max_concurrent_jobs: Annotated[
         int,
         rule(
@@ -300,7 +318,7 @@ class PipelineSpec(Record):
     cache: Annotated[
         bool,
         rule(
-            "Whether its jobs restore and save caches (`cache()` of the SDK). `off` for releases: everything that is in them"
+            "Whether its jobs restore and save caches (`cache()` of the SDK) and snapshots of steps. `off` for releases: everything that is in them"
             " is then made by the job itself."
         ),
     ] = True

@@ -126,6 +126,7 @@ def pipeline_of(definition: PipelineDefinition, config: ConfigSpec, pipeline_id:
             image=spec.image,
             max_duration_seconds=spec.max_duration_seconds,
             grace_seconds=spec.grace_seconds,
+            keep_failed_seconds=spec.keep_failed_seconds,
             workspace_size_gb=spec.workspace_size_gb,
             memory_mb=spec.resources.memory_mb,
             cpu=spec.resources.cpu,

@@ -89,6 +89,14 @@ def typed_fields(kind: type[Any]) -> Mapping[str, tuple[Field, Any]]:
     return _typed[kind]
 
 
+def _section_hint(key: str, known: Mapping[str, tuple[Field, Any]], path: str) -> str:
+    """Where a field belongs that is one of a record below this one; "" for none."""
+    kinds = {name: optional(expected) for name, (_, expected) in known.items()}
+    sections = [name for name, kind in kinds.items() if is_record(kind) and key in typed_fields(kind)]
+    places = " or ".join(f"{path}.{name}.{key}" if path else f"{name}.{key}" for name in sections)
+    return f"did you mean {places}?" if places else ""
+
+
 class _Reader:
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
@@ -108,7 +116,8 @@ class _Reader:
                 continue
             name = f"{path}.{key}" if path else key
             if key not in known:
-                self._findings.add(node.keys.get(key, node.place), f"unknown field {name}", hint=nearest(key, [*known]))
+                hint = _section_hint(key, known, path) or nearest(key, [*known])
+                self._findings.add(node.keys.get(key, node.place), f"unknown field {name}", hint=hint)
                 wrong = True
                 continue
             field, hint = known[key]

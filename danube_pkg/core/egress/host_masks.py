@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import quote_from_bytes
 
-from danube_pkg.core.logs.redaction import FinderMaker, best_finder, spans, unions, with_masks
+from danube_pkg.core.logs.finders import FinderMaker, best_finder, spans
+from danube_pkg.core.logs.redaction import unions, with_masks
 from danube_pkg.core.logs.secret_forms import MAX_ENCODED_LINES, base64_of
 from danube_pkg.core.logs.secret_lines import secret_lines
 from danube_pkg.core.secrets.secret import MIN_VALUE_BYTES

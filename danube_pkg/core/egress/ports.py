@@ -52,6 +52,11 @@ class EgressProxies(Protocol):
         ledger. Raises Unavailable where the pod is not served, Permanent where its proxy cannot do it."""
         ...
 
+    async def withdraw(self, job_id: str) -> None:
+        """Ends the service of a pod that `serve` has begun, with the networks that joined it: nothing is let out any
+        more, and nothing recorded. No error without one. Raises Unavailable, Permanent where its proxy cannot do it."""
+        ...
+
     async def served(self) -> frozenset[str]:
         """The jobs whose pods are served, including those of an earlier server's proxies."""
         ...

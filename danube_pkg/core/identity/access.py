@@ -77,6 +77,9 @@ class Action(StrEnum):
     CANCEL = "cancel"
     RERUN = "rerun"
     KEEP = "keep"
+    OPEN_SHELL = "open-shell"
+    USE_SHELL = "use-shell"
+    REMOVE_POD = "remove-pod"
     REMOVE_CACHES = "remove-caches"
     APPROVE = "approve"
     DECIDE_ENVIRONMENT = "decide-environment"
@@ -126,6 +129,9 @@ RULES: Mapping[Action, ActionRule] = {
     Action.CANCEL: ActionRule(Need.WRITE, Scope.WRITE),
     Action.RERUN: ActionRule(Need.WRITE, Scope.WRITE),
     Action.KEEP: ActionRule(Need.WRITE, Scope.WRITE),
+    Action.OPEN_SHELL: ActionRule(Need.ADMIN, Scope.ADMIN),
+    Action.USE_SHELL: ActionRule(Need.ADMIN, Scope.ADMIN),
+    Action.REMOVE_POD: ActionRule(Need.WRITE, Scope.WRITE),
     Action.REMOVE_CACHES: ActionRule(Need.WRITE, Scope.WRITE),
     Action.APPROVE: ActionRule(Need.WRITE, Scope.APPROVE),
     Action.DECIDE_ENVIRONMENT: ActionRule(Need.READ, Scope.APPROVE),

@@ -42,22 +42,34 @@ def is_unapproved(job: Job) -> bool:
     return job.phase is Phase.QUEUED and job.reason is Reason.APPROVAL_REQUIRED
 
 
+def is_unresolved(job: Job) -> bool:
+    """Whether the commit of its ref is not known yet, nor its branch where the ref is the default one."""
+    return job.phase is Phase.QUEUED and job.reason is Reason.RESOLVING
+
+
+def may_start(job: Job) -> bool:
+    """Whether it waits for nothing but its turn."""
+    return job.phase is Phase.QUEUED and not is_unapproved(job) and not is_unresolved(job)
+
+
 def superseded_jobs(jobs: Sequence[Job]) -> tuple[tuple[str, str], ...]:
     """Jobs that a newer one supersedes, each with the newer one's id, oldest first.
 
     In a group with `cancel_in_progress` each older job, as soon as the newer one may run: untrusted code without an
-    approval ends nothing. A job that waits for an approval, when its pull request has a newer commit.
+    approval ends nothing. A job that waits for an approval, when its pull request has a newer commit. The group of a
+    job may not be known before its commit.
     """
     newest: dict[str, str] = {}
     proposals: dict[tuple[str, int], str] = {}
-    for job in jobs:
+    resolved = [job for job in jobs if not is_unresolved(job)]
+    for job in resolved:
         group, number = group_of(job), pull_request_number(job.trigger)
         if group and job.settings.cancel_in_progress and job.phase in _CAN_BE_SUPERSEDED and not is_unapproved(job):
             newest[group] = max(newest.get(group, ""), job.id)
         if number is not None:
             proposals[job.pipeline_id, number] = max(proposals.get((job.pipeline_id, number), ""), job.id)
     found = []
-    for job in sorted(jobs, key=lambda one: one.id):
+    for job in sorted(resolved, key=lambda one: one.id):
         by = newest.get(group_of(job), "")
         number = pull_request_number(job.trigger)
         if is_unapproved(job) and number is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from danube_pkg.core.jobs.reports import ReportCounts
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.core.repositories.revisions import SubmoduleCommit
+from danube_pkg.core.repositories.revisions import Revision, SubmoduleCommit
 from danube_pkg.kit.digests import EMPTY, Digest
 from danube_pkg.kit.records import HIDDEN, Record, field
 
@@ -34,6 +34,18 @@ class Admitted(JobEvent):
     """The scheduler lets the job start, in a pod that will have this id."""
 
     pod_id: str
+
+
+class RefResolved(JobEvent):
+    """The commit that the ref of a waiting job names."""
+
+    revision: Revision
+
+
+class RefRefused(JobEvent):
+    """The ref of a waiting job names no commit, or its repository cannot be read. message: what failed, and why."""
+
+    message: str
 
 
 class Approved(JobEvent):
@@ -108,6 +120,7 @@ class StepRequested(JobEvent):
     retry_delay_seconds: int = 0
     retry_on: tuple[str, ...] = ()
     cleanup: bool = False
+    before: str = ""
 
 
 class ReportAdded(JobEvent):
@@ -174,10 +187,24 @@ class StepStarted(JobEvent):
 
 
 class StepEnded(JobEvent):
-    """An attempt ended."""
+    """An attempt ended. snapshot: the SHA-256 of what was kept of it; "" for nothing."""
 
     sequence: int
     attempt: int
+    end: StepEnd
+    snapshot: str = ""
+
+
+class StepRestored(JobEvent):
+    """What another job's step has left was put into a container in the place of the attempt. snapshot: its SHA-256.
+    source_job: the job whose authentic record of success states it."""
+
+    sequence: int
+    attempt: int
+    container: int
+    image_digest: str
+    snapshot: str
+    source_job: str
     end: StepEnd
 
 
@@ -215,6 +242,8 @@ class LogClosed(JobEvent):
     is_lost: bool = False
     log: Digest = EMPTY
     egress: Digest = EMPTY
+    is_network_closed: bool = False
+    """Whether its pod, which is to be kept, reaches nothing any more; one of which that is not certain is removed."""
 
 
 class FilesSealed(JobEvent):
@@ -235,6 +264,10 @@ class SigningFailed(JobEvent):
     """Provenance cannot be signed, and a retry would not help."""
 
     message: str
+
+
+class PodReleased(JobEvent):
+    """The pod of an ended job is kept no longer: the time is over, its room is needed, or a user wants it removed."""
 
 
 class PodDeleted(JobEvent):

@@ -32,6 +32,14 @@ class Phase(StrEnum):
     CLOSED = "closed"
 
 
+class KeptPod(StrEnum):
+    """Whether the pod of a failed job is kept for `danube shell`. RELEASED: it was, and is removed."""
+
+    NONE = ""
+    KEPT = "kept"
+    RELEASED = "released"
+
+
 class Provenance(Record):
     """What was signed about a job. envelope: a DSSE envelope as JSON; b"" where it could not be signed, with the cause
     in `problem`: artifacts of such a job are never released. key_id: of the key that has signed."""
@@ -67,6 +75,8 @@ class Job(Record):
     grace_until: float | None = None
     """When a job that was cancelled or reached its deadline must have cleaned up; None before."""
     finished_at: float | None = None
+    kept_pod: KeptPod = KeptPod.NONE
+    """Decided with its outcome. It is kept from the end of the job until `kept_until`, or until it is released."""
     pod_id: str = ""
     """The pod that it runs in, "" while it waits; a job from before pods had ids has its own id here."""
     source_rule: str = ""
@@ -94,6 +104,25 @@ class Job(Record):
         return self.phase is Phase.RUNNING and self.outcome is not None
 
     @property
+    def keeps_pod(self) -> bool:
+        """Whether its pod is not removed with its end, but kept for a shell."""
+        return self.kept_pod is KeptPod.KEPT
+
+    @property
+    def kept_until(self) -> float | None:
+        """Until when the pod of an ended job is kept, in Unix seconds; None where none is."""
+        if not self.keeps_pod or self.phase is not Phase.ENDED or self.finished_at is None:
+            return None
+        return self.finished_at + self.settings.keep_failed_seconds
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing of its result changes any more, and its pod is removed or kept: a job comes to it once."""
+        if self.kept_pod is KeptPod.NONE:
+            return self.phase is Phase.CLOSED
+        return self.phase is Phase.ENDED and self.keeps_pod
+
+    @property
     def interrupted_steps(self) -> tuple[Step, ...]:
         """Open steps that must end before the rest of a job that is ending: all that are not for clean-up."""
         steps = self.open_steps if self.is_ending else ()
@@ -116,7 +145,7 @@ class Job(Record):
 
     @property
     def label(self) -> str:
-        return f"{self.pipeline} job {self.id}"
+        return f"job {self.id} of {self.pipeline}"
 
 
 def initial_reason(trigger: Trigger) -> Reason:

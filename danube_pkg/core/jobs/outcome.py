@@ -8,6 +8,8 @@ What ends the job meanwhile, and a second cancel, concludes it with the outcome 
        (conclude)                                              (log_closed)                         (signed)
                                                   closed ◀──DELETE_POD── status public, artifacts released ◀──┘
 
+The pod of a failed job may be kept for a shell (`kept_pods.py`): DELETE_POD is owed by PodReleased then.
+
 What is signed depends on the stored job alone, and a statement is stored in the transaction that makes the status
 public: after a crash before it the same statement is signed again, and after it none is.
 
@@ -21,7 +23,8 @@ from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import Decision, IllegalEvent, owing, with_step
 from danube_pkg.core.jobs.effects import EffectKind
 from danube_pkg.core.jobs.environment_approvals import closed
-from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, Provenance
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, KeptPod, Phase, Provenance
+from danube_pkg.core.jobs.kept_pods import may_keep_pod
 from danube_pkg.core.jobs.sealed_records import EGRESS, LOG, attempt_record, file_record, sealed_bytes, with_record
 from danube_pkg.core.jobs.steps import StepPhase, describe_failure
 from danube_pkg.core.reasons import Reason, Status
@@ -34,7 +37,8 @@ EFFECTS_OF_THE_END = (
     EffectKind.SIGN_PROVENANCE,
     EffectKind.DELETE_POD,
 )
-"""What a job owes when its outcome is decided, in this order, each once the one before is done."""
+"""What a job owes when its outcome is decided, in this order, each once the one before is done. The last one is
+owed later where the pod is kept."""
 
 
 SIGNALS_FROM_OUTSIDE = (signals.SIGKILL, signals.SIGTERM, signals.SIGHUP, signals.SIGINT, signals.SIGQUIT)
@@ -45,8 +49,10 @@ def conclude(job: Job, status: Status, reason: Reason, message: str) -> Decision
     """Decide the outcome, once: a job that is ending keeps the one that it has. The status is not public yet."""
     if job.outcome is None:
         job = replace(job, outcome=status, reason=reason, message=message)
-    job = replace(job, approvals=closed(job.approvals))
-    return owing(replace(job, phase=Phase.CONCLUDING, generation=job.generation + 1), *EFFECTS_OF_THE_END)
+    job = replace(job, approvals=closed(job.approvals), phase=Phase.CONCLUDING, generation=job.generation + 1)
+    if not may_keep_pod(job):
+        return owing(job, *EFFECTS_OF_THE_END)
+    return owing(replace(job, kept_pod=KeptPod.KEPT), *EFFECTS_OF_THE_END[:-1])
 
 
 def end_after_grace(job: Job, status: Status, reason: Reason, message: str, now: float) -> Decision:
@@ -95,7 +101,8 @@ def log_closed(job: Job, event: ev.LogClosed, now: float) -> Decision:
     records = with_record(job.id, job.records, file_record(LOG, event.log))
     records = with_record(job.id, records, file_record(EGRESS, event.egress))
     job = replace(job, steps=steps, records=records, phase=Phase.SIGNING, finished_at=now)
-    return without_log(job) if event.is_lost else job, ()
+    job = without_log(job) if event.is_lost else job
+    return (job, ()) if event.is_network_closed or not job.keeps_pod else _released(job)
 
 
 def signed(job: Job, event: ev.ProvenanceSigned, now: float) -> Decision:
@@ -125,6 +132,15 @@ def publish(job: Job, event: ev.JobEvent, now: float) -> Decision:
     if job.outcome is None:
         raise IllegalEvent(job, event)
     return replace(job, phase=Phase.ENDED, status=job.outcome), ()
+
+
+def pod_released(job: Job, event: ev.PodReleased, now: float) -> Decision:
+    """A kept pod is removed; the second of two reasons changes nothing."""
+    return _released(job) if job.keeps_pod else (job, ())
+
+
+def _released(job: Job) -> Decision:
+    return owing(replace(job, kept_pod=KeptPod.RELEASED), EffectKind.DELETE_POD)
 
 
 def pod_deleted(job: Job, event: ev.PodDeleted, now: float) -> Decision:
@@ -188,17 +204,18 @@ def cancelled(job: Job, event: ev.CancelRequested, now: float) -> Decision:
 
 def cancelled_in_queue(job: Job, event: ev.CancelRequested, now: float) -> Decision:
     """A job that waits has neither pod nor log: it is closed at once and owes nothing."""
-    ended = replace(
-        job,
-        phase=Phase.CLOSED,
-        status=Status.CANCELLED,
-        outcome=Status.CANCELLED,
-        reason=event.reason,
-        message=f"{_by_whom(event)} before it started",
-        cancelled_by=event.by,
-        finished_at=now,
-    )
-    return ended, ()
+    message = f"{_by_whom(event)} before it started"
+    return _closed_in_queue(replace(job, cancelled_by=event.by), Status.CANCELLED, event.reason, message, now)
+
+
+def ref_refused(job: Job, event: ev.RefRefused, now: float) -> Decision:
+    """A job without a commit cannot start."""
+    return _closed_in_queue(job, Status.FAILURE, Reason.SOURCE_UNAVAILABLE, event.message, now)
+
+
+def _closed_in_queue(job: Job, status: Status, reason: Reason, message: str, now: float) -> Decision:
+    ended = replace(job, status=status, outcome=status, reason=reason, message=message)
+    return replace(ended, phase=Phase.CLOSED, finished_at=now), ()
 
 
 def _by_whom(event: ev.CancelRequested) -> str:

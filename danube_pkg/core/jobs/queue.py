@@ -8,9 +8,9 @@ Slots go to pipelines in turn, however many jobs each has queued. Among pipeline
     4. the one whose last start is longest ago
     5. the older job
 
-Within a pipeline and a concurrency group jobs start in the order of arrival. A job that waits for an approval of its
-commit delays no other job. One that waits in its middle for approval of an environment has given its slot back, and
-keeps its concurrency group: of a group at most one job has begun.
+Within a pipeline and a concurrency group jobs start in the order of arrival. A job whose commit is not known, or waits
+for an approval, delays no other job. One that waits in its middle for approval of an environment has given its slot
+back, and keeps its concurrency group: of a group at most one job has begun.
 """
 
 import heapq
@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
-from danube_pkg.core.jobs.concurrency import group_of, is_unapproved
+from danube_pkg.core.jobs.concurrency import group_of, is_unapproved, is_unresolved, may_start
 from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval, open_approval
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.kit.records import Record, field
@@ -32,8 +32,9 @@ MAX_STARTS_PASSED_OVER = 50
 
 
 def holds_slot(job: Job) -> bool:
-    """Whether it counts against the limits. One that waits for approval of an environment is frozen, maybe for days."""
-    return job.phase in HOLDS_A_SLOT and not job.waits_for_approval
+    """Whether it counts against the limits. One that waits for approval of an environment is frozen, maybe for days;
+    one whose pod is kept for a shell has ended, and makes room when that is needed."""
+    return job.phase in HOLDS_A_SLOT and not job.waits_for_approval and job.kept_until is None
 
 
 class StartHistory(Record):
@@ -67,7 +68,7 @@ class _Slots:
                 self._hold(job)
             elif job.waits_for_approval:
                 self._hold_group(job)
-            elif job.phase is Phase.QUEUED and not is_unapproved(job):
+            elif may_start(job):
                 self.waiting.setdefault(job.pipeline_id, deque()).append(job)
 
     def limit(self, pipeline_id: str) -> int:
@@ -163,6 +164,7 @@ def _rank(
 class Obstacle(StrEnum):
     """What keeps a waiting job from starting."""
 
+    COMMIT = "commit"
     APPROVAL = "approval"
     GROUP = "group"
     PIPELINE_LIMIT = "pipeline-limit"
@@ -189,6 +191,8 @@ def queue_position(
     job: Job, jobs: Sequence[Job], max_concurrent_jobs: int, history: StartHistory, lent: Collection[str] = ()
 ) -> QueuePosition:
     """What a waiting job waits for, and its position in the order of starting. lent: see `slots_in_use`."""
+    if is_unresolved(job):
+        return QueuePosition(Obstacle.COMMIT)
     if is_unapproved(job):
         return QueuePosition(Obstacle.APPROVAL)
     slots, position = _Slots(jobs), _position(job, _Slots(jobs), history)
@@ -198,7 +202,7 @@ def queue_position(
         return tuple(sorted((one for one in jobs if counts(one)), key=lambda one: one.id))
 
     if group and group in slots.groups:
-        blockers = held_by(lambda one: one.phase in HOLDS_A_SLOT and group_of(one) == group)
+        blockers = held_by(lambda one: (holds_slot(one) or one.waits_for_approval) and group_of(one) == group)
         return QueuePosition(Obstacle.GROUP, position, 1, blockers, group)
     if limit and slots.held[job.pipeline_id] >= limit:
         blockers = held_by(lambda one: holds_slot(one) and one.pipeline_id == job.pipeline_id)

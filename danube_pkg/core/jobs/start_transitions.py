@@ -1,12 +1,20 @@
-"""Rules from the queue to a running coordinator: approval, admission, source, pod."""
+"""Rules from the queue to a running coordinator: commit, approval, admission, source, pod."""
 
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import Decision, owing, with_step
 from danube_pkg.core.jobs.effects import EffectKind
-from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, approval_message, step_id
+from danube_pkg.core.jobs.job import (
+    COORDINATOR_SEQUENCE,
+    Job,
+    Phase,
+    approval_message,
+    initial_reason,
+    step_id,
+)
 from danube_pkg.core.jobs.outcome import conclude
 from danube_pkg.core.jobs.steps import Step, StepPhase
+from danube_pkg.core.jobs.trigger import proposal_at
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import replace
 
@@ -24,6 +32,15 @@ def admitted(job: Job, event: ev.Admitted, now: float) -> Decision:
         deadline_at=now + job.settings.max_duration_seconds,
     )
     return owing(preparing, EffectKind.CREATE_POD)
+
+
+def ref_resolved(job: Job, event: ev.RefResolved, now: float) -> Decision:
+    """The commit is fixed from here on. The job may start, unless what it names turns out to be of untrusted users."""
+    if job.reason is not Reason.RESOLVING:
+        return job, ()
+    proposal = job.trigger.pull_request or proposal_at(event.revision)
+    trigger = replace(job.trigger, revision=event.revision, pull_request=proposal)
+    return replace(job, reason=initial_reason(trigger), trigger=trigger), ()
 
 
 def approved(job: Job, event: ev.Approved, now: float) -> Decision:

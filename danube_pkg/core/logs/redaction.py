@@ -7,9 +7,10 @@ the same output. A `ValueSet` is compiled once and shared by all logs that must 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from danube_pkg.core.logs.escapes import GROWING, MISMATCH
+from danube_pkg.core.logs.finders import FinderMaker, best_finder
 from danube_pkg.core.logs.secret_forms import ANCHOR_BYTES, DROPPED, Form, anchored, normalised
 from danube_pkg.core.logs.token_formats import EMAIL_BEGINNING, TokenFormat, emails
 
@@ -45,20 +46,8 @@ QUICK_BYTES = 48 * 1024
 SEARCHED_BYTES = 32 * 1024
 """Output that is searched before it is decided whether the rest takes long."""
 
-MAX_DFA_BYTES = 32 * 1024
-"""Up to this sum of anchors, a table of states is used: three times as fast as links between states, and 8 MB large at
-this bound. 50 secrets have a tenth of it."""
-
-MAX_TEDDY_FORMS = 64
-"""The library uses Teddy for so many patterns."""
-
 MAX_EXPANSION = 12
 """Bytes of output for one byte of a value, with folds."""
-
-Finder = Callable[[bytes], Sequence[tuple[int, int, int]]]
-"""bytes → (number of the pattern, start, end) of every match, overlapping ones included."""
-
-FinderMaker = Callable[[Sequence[bytes]], Finder]
 
 
 class ValueSet:
@@ -340,51 +329,3 @@ def redact_text(patterns: Patterns, text: str) -> str:
     """A whole text with secrets masked."""
     masked, _ = patterns.mask(text.encode(errors="surrogateescape"), final=True)
     return masked.decode(errors="replace")
-
-
-def plain_finder(forms: Sequence[bytes]) -> Finder:
-    """A finder without the library: slower, with the same results."""
-
-    def find(raw: bytes) -> Sequence[tuple[int, int, int]]:
-        found = []
-        for number, form in enumerate(forms):
-            at = raw.find(form)
-            while at >= 0:
-                found.append((number, at, at + len(form)))
-                at = raw.find(form, at + 1)
-        return found
-
-    return find
-
-
-def automaton_finder(forms: Sequence[bytes]) -> Finder:
-    """A finder by the Aho-Corasick algorithm: one pass, 450 MB/s against 76 with `re`; for a few forms an algorithm
-    that cannot find overlapping ones (Teddy) first excludes output without any, at 3 GB/s and more."""
-    from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind  # may be missing: see best_finder
-
-    small = sum(map(len, forms)) <= MAX_DFA_BYTES
-    automaton = BytesAhoCorasick(forms, implementation=Implementation.DFA if small else Implementation.ContiguousNFA)
-    if len(forms) > MAX_TEDDY_FORMS:
-        return lambda raw: automaton.find_matches_as_indexes(raw, overlapping=True)
-    first = BytesAhoCorasick(forms, matchkind=MatchKind.LeftmostFirst)
-
-    def find(raw: bytes) -> Sequence[tuple[int, int, int]]:
-        if not first.find_matches_as_indexes(raw):
-            return ()
-        return automaton.find_matches_as_indexes(raw, overlapping=True)
-
-    return find
-
-
-def best_finder() -> FinderMaker:
-    """The finder of the library where it is installed, else the plain one."""
-    try:
-        import ahocorasick_rs  # noqa: F401 - only whether it is installed
-    except ImportError:
-        return plain_finder
-    return automaton_finder
-
-
-def spans(found: Collection[tuple[int, int, int]]) -> list[tuple[int, int]]:
-    """(start, end) of what a finder found."""
-    return [(start, end) for _, start, end in found]

@@ -26,7 +26,7 @@ from danube_pkg.core.notifications.outbox import (
 )
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Status
-from danube_pkg.core.repositories.forges import forge_project
+from danube_pkg.core.repositories.forges import CommitStatus, forge_project
 from danube_pkg.core.triggers.inbox import EntrySource, InboxEntry, PipelineEnded
 from danube_pkg.core.triggers.matching import PipelineIndex, Skip
 from danube_pkg.kit.records import Record
@@ -56,7 +56,8 @@ def follow_up_of(before: Job | None, after: Job, state: State, index: PipelineIn
         return NO_FOLLOW_UP
     outbox: list[OutboxEntry] = []
     notification = notification_of(after)
-    if before is None or commit_status(notification_of(before), "") != commit_status(notification, ""):
+    known = notification_of(before) if before is not None else None
+    if known is None or _reported(known) != _reported(notification):
         outbox += _status(notification, state, now)
     asks = waits_for_decision(after.approvals) and (before is None or not waits_for_decision(before.approvals))
     ends = after.status.ended and not (before is not None and before.status.ended)
@@ -71,6 +72,11 @@ def follow_up_of(before: Job | None, after: Job, state: State, index: PipelineIn
     # A pull request's job starts nothing: the next pipeline, which may deploy, trusts the code that it gets.
     follows = index.starts_others(after.pipeline) and after.trigger.pull_request is None
     return FollowUp((_ended(after, now),) if follows else (), tuple(outbox))
+
+
+def _reported(notification: JobNotification) -> tuple[str, CommitStatus]:
+    """What a forge is given: the commit of a job that is being resolved comes later than the job."""
+    return notification.commit_sha, commit_status(notification, "")
 
 
 def follow_up_of_skip(skip: Skip, pipeline: Pipeline, state: State, now: float) -> FollowUp:

@@ -46,8 +46,14 @@ class Envelope(Record):
         return {"payload": _base64(self.payload), "payloadType": self.payload_type, "signatures": signatures}
 
     def bundle(self) -> dict[str, Any]:
-        """As a Sigstore bundle, version 0.3, verified by a public key: without certificate and transparency log."""
+        """As a Sigstore bundle, version 0.3, verified by a public key: without certificate and transparency log.
+
+        Its signatures have no `keyid`, which DSSE leaves to each user: cosign 3.0.4 passes over a signature whose
+        `keyid` is not the key's fingerprint in OpenSSH's form. The bundle's own hint names the key.
+        """
         hint = self.signatures[0].key_id if self.signatures else ""
+        document = self.document()
+        signatures = [{"sig": one["sig"]} for one in document["signatures"]]
         return {
             "mediaType": BUNDLE_TYPE,
             "verificationMaterial": {
@@ -55,7 +61,7 @@ class Envelope(Record):
                 "tlogEntries": [],
                 "timestampVerificationData": {"rfc3161Timestamps": []},
             },
-            "dsseEnvelope": self.document(),
+            "dsseEnvelope": {**document, "signatures": signatures},
         }
 
 
@@ -85,12 +91,15 @@ def read_envelopes(data: bytes) -> list[Envelope]:
 
 
 def _envelope(document: Any) -> Envelope:
-    if isinstance(document, dict) and "dsseEnvelope" in document:
-        document = document["dsseEnvelope"]
+    hint = ""
     try:
+        if isinstance(document, dict) and "dsseEnvelope" in document:
+            material = document.get("verificationMaterial") or {}
+            hint = str((material.get("publicKey") or {}).get("hint") or "")
+            document = document["dsseEnvelope"]
         payload, payload_type = document["payload"], document["payloadType"]
         signatures = tuple(
-            Signature(str(one.get("keyid") or ""), _from_base64(one["sig"])) for one in document["signatures"]
+            Signature(str(one.get("keyid") or hint), _from_base64(one["sig"])) for one in document["signatures"]
         )
         if not isinstance(payload_type, str):
             raise _no_envelope("its payloadType is not text")

@@ -42,6 +42,10 @@ class SourceTree(Protocol):
         """An uncompressed tar, in chunks of at most 256 KiB."""
         ...
 
+    async def close(self) -> None:
+        """Release what is held for the first stream; to be called where there is none."""
+        ...
+
 
 class GitCredentials(Protocol):
     """The credentials of repositories."""
@@ -108,12 +112,31 @@ class SubmoduleGuard(Protocol):
         ...
 
 
+class FoundCommit(Protocol):
+    """What a ref names, with what has found it, which opens the commit's tree sooner than `Sources.open` would."""
+
+    @property
+    def revision(self) -> Revision: ...
+
+    async def open(self, submodules: SubmoduleGuard | None = None, history: History | None = None) -> SourceTree:
+        """As `Sources.open`; to be called once."""
+        ...
+
+    async def close(self) -> None:
+        """Release what is held; to be called where the tree is not opened."""
+        ...
+
+
 class Sources(Protocol):
     """Reads repositories, whose credentials stay inside."""
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """The current revision of a ref: a branch, tag or hash, "" for the default branch. Raises Permanent
         `source-unavailable`."""
+        ...
+
+    async def find(self, repository: str, ref: str) -> FoundCommit:
+        """The same for a tree that is opened at once or soon: what has found the commit waits meanwhile."""
         ...
 
     async def open(

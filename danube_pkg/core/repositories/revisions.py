@@ -72,6 +72,13 @@ class Revision(Record):
         return replace(self, commit_message=commit_message, commit_author=commit_author)
 
 
+def named_by(ref: str) -> Revision:
+    """What a ref says before its repository is asked: a branch or a tag by its full name; a short one may be either."""
+    branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
+    tag = ref.removeprefix("refs/tags/") if ref.startswith("refs/tags/") else ""
+    return Revision(ref=ref, branch=branch, tag=tag)
+
+
 class History(Record):
     """How much history a job's `.git` has beside its commit.
 

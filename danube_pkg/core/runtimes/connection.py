@@ -11,7 +11,7 @@ from typing import Protocol
 from danube_pkg.kit.records import Record
 
 COORDINATOR_NAME = "coordinator.danube.internal"
-"""The name in the certificate of the server for coordinators; `danube_pkg.pod.client` asks for it."""
+"""The name in the certificate of the server for coordinators; `danube_pkg.pod.server_connection` asks for it."""
 
 SERVER_FILE, AUTHORITY_FILE, TOKEN_FILE = "server", "ca.pem", "token"
 """The files of the directory that DANUBE_CONNECTION names in a coordinator's container."""

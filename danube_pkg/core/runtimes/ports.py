@@ -104,6 +104,14 @@ class Runtime(Protocol):
         """
         ...
 
+    async def close_network(self, pod_id: str) -> None:
+        """From now on nothing in the pod reaches anything outside of it, nor the server, also after a restart; its
+        containers continue, and what is made later in them reaches nothing either. Only for a pod whose job has ended.
+
+        Raises Permanent `network-not-closed` where the runtime cannot do it and `pod-lost`, Unavailable.
+        """
+        ...
+
     async def delete_pod(self, pod_id: str) -> None:
         """End every process of the pod and remove all that belongs to it. No error when there is none.
 

@@ -251,7 +251,7 @@ def describe_event(event: InboxEvent) -> str:
         case ScheduleDue():
             found = f"schedule of {event.pipeline}: {event.schedule}"
         case PipelineEnded():
-            found = f"end of {event.pipeline} job {event.job_id}: {event.status}"
+            found = f"end of job {event.job_id} of {event.pipeline}: {event.status}"
         case HeadFound():
             kind = "tag" if isinstance(event.movement, TagPush) else "branch"
             found = (

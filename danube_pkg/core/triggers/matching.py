@@ -218,7 +218,7 @@ def with_membership(trigger: Trigger, login: str, why_not: str) -> Trigger:
 
 
 def _ended_by(ended: PipelineEnded) -> str:
-    return f"{ended.pipeline} job {ended.job_id}"
+    return f"job {ended.job_id} of {ended.pipeline}"
 
 
 def _mismatch(event: WebhookEvent, spec: PipelineSpec) -> str:

@@ -1,4 +1,5 @@
-"""The dependencies of the HTTP edge: ports to read from and services to call."""
+"""The dependencies of the HTTP edge, a record for each subsystem: ports to read from and services to call. A plain read
+goes to a port; everything else goes through a service."""
 
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network
@@ -35,6 +36,7 @@ from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.environment_decisions import EnvironmentDecisions
 from danube_pkg.services.jobs.id_tokens import IdTokens
+from danube_pkg.services.jobs.shells import Shells
 from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.retention import Retention
@@ -66,52 +68,107 @@ class Site(Record):
         return self.tls or self.external_url.startswith("https://")
 
 
-class Services(Record):
-    """A plain read goes to a port; everything else goes through a service."""
+class JobServices(Record):
+    """Jobs, what runs them and what they leave behind."""
 
-    jobs: JobStore
-    pipelines: PipelineStore
-    logs: JobLogs
+    store: JobStore
     engine: Engine
-    secrets: Secrets
-    artifacts: Artifacts
-    caches: Caches
+    draining: Draining
+    decisions: EnvironmentDecisions
+    logs: JobLogs
     reports: ReportStore
     notes: ReportNotes
-    builds: ImageBuilds
-    statements: Statements
-    exports: JobExports
+    egress: Egress
     id_tokens: IdTokens
-    registry_tokens: RegistryTokens | None
-    """None where the registry takes no tokens of this server."""
+    shells: Shells
+
+
+class StorageServices(Record):
+    """Files of jobs, and how long they stay."""
+
+    artifacts: Artifacts
     artifact_directory: str
     """The folder with the artifacts' bytes."""
-    configuration: ConfigurationSync
+    caches: Caches
+    retention: Retention
+
+
+class ImageServices(Record):
+    """Images that jobs build."""
+
+    builds: ImageBuilds
+    registry_tokens: RegistryTokens | None
+    """None where the registry takes no tokens of this server."""
+
+
+class ProvenanceServices(Record):
+    """Signed statements, and the keys that sign them."""
+
+    statements: Statements
+    exports: JobExports
+    signing_keys: SigningKeyRing
+
+
+class ConfigurationServices(Record):
+    """The configuration repository, and what was applied of it."""
+
+    sync: ConfigurationSync
     applied: AppliedConfiguration
-    conditions: ServerConditions
-    readiness: ServerReadiness
-    upkeep: Upkeep
     outlines: Outlines
     deploy_key: str
     """The public half of the server's SSH key."""
-    signing_keys: SigningKeyRing
+
+
+class IdentityServices(Record):
+    """Who calls, what they may do, and what they did."""
+
     access: Access
     logins: Logins
     audit: Audit
-    draining: Draining
-    decisions: EnvironmentDecisions
-    idempotency: IdempotencyStore
-    inbox: InboxStore
-    clock: Clock
-    new_id: Callable[[], str]
-    metrics: HttpMetrics
-    api_document: Callable[[], Mapping[str, Any]]
-    """The OpenAPI document of all routes."""
-    egress: Egress
-    webhooks: Webhooks
-    forge_checks: ForgeChecks
-    retention: Retention
-    tracer: Tracer
-    site: Site = field(default_factory=Site)
     dex: Dex | None = None
     """None if danube.toml configures no Dex."""
+
+
+class TriggerServices(Record):
+    """Deliveries of webhooks, and the forges that send them."""
+
+    inbox: InboxStore
+    webhooks: Webhooks
+    forge_checks: ForgeChecks
+
+
+class HealthServices(Record):
+    """The state of the server."""
+
+    conditions: ServerConditions
+    readiness: ServerReadiness
+    upkeep: Upkeep
+
+
+class RequestServices(Record):
+    """What serves every request, whatever it is about."""
+
+    idempotency: IdempotencyStore
+    new_id: Callable[[], str]
+    metrics: HttpMetrics
+    tracer: Tracer
+    api_document: Callable[[], Mapping[str, Any]]
+    """The OpenAPI document of all routes."""
+
+
+class Services(Record):
+    """What resources and the framework call."""
+
+    jobs: JobServices
+    pipelines: PipelineStore
+    secrets: Secrets
+    storage: StorageServices
+    images: ImageServices
+    provenance: ProvenanceServices
+    configuration: ConfigurationServices
+    identity: IdentityServices
+    triggers: TriggerServices
+    health: HealthServices
+    requests: RequestServices
+    clock: Clock
+    site: Site = field(default_factory=Site)

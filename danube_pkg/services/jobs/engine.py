@@ -16,8 +16,9 @@ from danube_pkg.core.errors import Conflict, NotFound, PlatformError
 from danube_pkg.core.identity.access import unknown_pipeline
 from danube_pkg.core.jobs.clock_jumps import with_clock_moved
 from danube_pkg.core.jobs.effects import Effect
-from danube_pkg.core.jobs.events import CancelRequested, ClockMoved
+from danube_pkg.core.jobs.events import CancelRequested, ClockMoved, PodReleased
 from danube_pkg.core.jobs.job import Job, unknown_job
+from danube_pkg.core.jobs.kept_pods import not_kept
 from danube_pkg.core.jobs.ports import Listener
 from danube_pkg.core.jobs.queue import QueuePosition
 from danube_pkg.core.jobs.steps import FOLLOWED
@@ -27,6 +28,7 @@ from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.ports import Settlement
+from danube_pkg.kit.free_memory import is_memory_short
 from danube_pkg.kit.loops import Pauses, Streak, for_ever
 from danube_pkg.kit.tasks import TaskOwner, logged, until
 from danube_pkg.services.health.room import DiskRoom
@@ -35,6 +37,7 @@ from danube_pkg.services.jobs.clock_watch import READ_SECONDS
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.job_tasks import JobTasks, server_stopping
+from danube_pkg.services.jobs.kept_pods import KeptPods
 from danube_pkg.services.jobs.pods import PodReconciler
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
@@ -72,7 +75,17 @@ class Engine:
         self._active: dict[str, ActiveJob] = {}
         self._stopping = asyncio.Event()
         self._scheduler = Scheduler(self._active, observer.applied, draining, ports.timing, ports.new_id, room)
-        self._tasks = JobTasks(self._active, ports, resources, performer, self._scheduler.wake, coordinator_command)
+        kept_pods = KeptPods(
+            ports.runtime,
+            ports.clock,
+            self._active,
+            lambda: observer.applied.config.kept_pod_bounds,
+            lambda: not room.has_room() or is_memory_short(),
+            lambda: draining.active,
+        )
+        self._tasks = JobTasks(
+            self._active, ports, resources, performer, self._scheduler.wake, coordinator_command, kept_pods
+        )
         self._submission = Submission(ports, observer, self._tasks, partial(self._take_up, owed=()))
         self._pods = PodReconciler(ports.runtime, ports.timing, self._active, self._tasks.ensure, resources.log)
 
@@ -271,6 +284,15 @@ class Engine:
                 "job-ended", f"{job.label} is ending already: {job.outcome}", hint="run it again: danube rerun JOB"
             )
         return job
+
+    async def release_pod(self, job_id: str) -> Job:
+        """Remove the kept pod of a failed job before its time is over. Raises NotFound, Conflict `pod-not-kept`."""
+        job = await self.find(job_id)
+        if job is None:
+            raise unknown_job(job_id)
+        if job.kept_until is None:
+            raise not_kept(job)
+        return await self.active_job(job_id).apply(PodReleased())
 
     def stop_accepting(self) -> None:
         """The server will stop: requests that wait for a repository are refused now."""

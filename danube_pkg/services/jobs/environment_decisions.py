@@ -1,12 +1,14 @@
 """Decisions of users about environments that running jobs ask for."""
 
+from collections.abc import Mapping
+
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.environments import environments_of
-from danube_pkg.core.errors import Conflict
+from danube_pkg.core.errors import Conflict, Forbidden
 from danube_pkg.core.identity.access import Actor
 from danube_pkg.core.identity.audit import AuditEvent
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.approvers import check_may_decide, has_started, may_decide
+from danube_pkg.core.jobs.approvers import check_may_decide
 from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval, open_approval
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.pipelines import Environment
@@ -49,14 +51,19 @@ class EnvironmentDecisions:
         await self._audit.record(AuditEvent(0.0, actor.name, action, f"job {job.id}", details=details))
         return decided
 
-    async def may_decide(self, job: Job, actor: Actor) -> tuple[bool, bool]:
-        """Whether the caller may approve, and may reject, what the job waits for."""
+    async def refusals(self, job: Job, actor: Actor) -> Mapping[bool, str]:
+        """Why the caller may not approve (True) and may not reject (False) what the job waits for; "" for each that the
+        caller may. Empty where it waits for no decision."""
         if (approval := waiting_approval(job)) is None:
-            return False, False
+            return {}
         environment, present = self._environments(job, approval)
-        may = may_decide(environment, actor) and (present is None or may_decide(present, actor))
-        own = not environment.self_approval and has_started(actor, await self._starters(job))
-        return may and not own, may
+        starters, found = await self._starters(job), dict.fromkeys((True, False), "")
+        for approve in found:
+            try:
+                check_may_decide(environment, present, actor, starters, approve=approve)
+            except Forbidden as error:
+                found[approve] = str(error)
+        return found
 
     def _environments(self, job: Job, approval: EnvironmentApproval) -> tuple[Environment, Environment | None]:
         """As the job has it, and as the pipeline has it now."""

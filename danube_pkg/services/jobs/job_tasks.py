@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from danube_pkg.core.errors import Retryable, Unavailable
+from danube_pkg.core.jobs.concurrency import is_unresolved
 from danube_pkg.core.jobs.events import DeadlinePassed
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.ports import Listener
@@ -22,7 +23,9 @@ from danube_pkg.services.jobs.approval_waits import ApprovalWait
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.follower import StepFollower
 from danube_pkg.services.jobs.grace import end_grace, stop_until_ended
+from danube_pkg.services.jobs.kept_pods import KeptPods
 from danube_pkg.services.jobs.ports import EnginePorts
+from danube_pkg.services.jobs.ref_lookup import look_up
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.sealing import seal_while_running
 from danube_pkg.services.jobs.supervisor_calls import coordinator_request
@@ -52,6 +55,7 @@ class JobTasks:
         performer: EffectPerformer,
         queue_changed: Callable[[], None],
         coordinator_command: str,
+        kept_pods: KeptPods,
     ) -> None:
         self._active = active
         self._ports = ports
@@ -59,6 +63,7 @@ class JobTasks:
         self._performer = performer
         self._queue_changed = queue_changed
         self._coordinator_command = coordinator_command
+        self._kept_pods = kept_pods
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {}
         self._owner: TaskOwner | None = None
         self._listeners: list[Listener] = []
@@ -118,6 +123,11 @@ class JobTasks:
             self._queue_changed()
             self.ensure(active, "close", partial(self._remove, active))
             return
+        if job.kept_until is not None:
+            self._queue_changed()
+            self.ensure(active, "kept pod", partial(self._kept_pods.keep, active))
+        if is_unresolved(job):
+            self.ensure(active, "commit", partial(self._find_commit, active))
         if job.phase is Phase.PREPARING:
             self.ensure(active, "source", partial(self._prepare_source, active))
         if job.deadline_at is not None and job.phase in _HAS_A_DEADLINE:
@@ -145,6 +155,9 @@ class JobTasks:
         _log.info("job-closed", extra={"fields": {"job": job.id, "status": str(job.status), "reason": str(job.reason)}})
         await end_all(*(task for task in tasks.values() if task is not asyncio.current_task()))
         await self._resources.source(active).close()
+
+    async def _find_commit(self, active: ActiveJob) -> None:
+        await look_up(active, self._resources.source(active), self._ports, self._queue_changed)
 
     async def _prepare_source(self, active: ActiveJob) -> None:
         began = self._ports.clock.now()
@@ -184,6 +197,8 @@ class JobTasks:
         follower = StepFollower(active, log, step, self._ports)
         await until(active.wait_until(is_over), follower.run(), name=f"follow {step.id}")
         follower.conclude()
+        if (capture := active.captures.pop(step.sequence, None)) is not None:  # the step has ended without a record
+            await capture.close()
         if active.step(step.sequence).phase is StepPhase.ENDED:
             active.steps.drop_request(step.sequence)
             active.steps.drop_end(step.sequence)

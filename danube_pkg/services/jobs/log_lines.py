@@ -78,8 +78,13 @@ def write_step_end(log: JobLog, step: Step, attempt: int, end: StepEnd) -> None:
     log.note(
         f"end:{step.sequence}:{attempt}",
         step.sequence,
-        f'--- step {step.sequence} {end.status}{took} "{one_line(step.name)}"{why}{after}',
+        f'--- step {step.sequence} {"restored" if step.restored_from else end.status}{took} "{one_line(step.name)}"{why}{after}',
     )
+
+
+def write_snapshot(log: JobLog, step: Step, done: str, text: str) -> None:
+    """What became of a step's snapshot. done: `restored` or `kept`; each has one line."""
+    log.note(f"snapshot:{step.sequence}:{done}", 0, f"--- snapshot of step {step.sequence}: {' '.join(text.split())}")
 
 
 def write_grace(log: JobLog, job: Job) -> None:
@@ -102,7 +107,7 @@ def write_artifact(log: JobLog, artifact: Artifact) -> None:
 
 def write_download(log: JobLog, use: ArtifactUse) -> None:
     """An artifact of another job was fetched; each call has one line."""
-    origin = f"{use.pipeline} job {use.source_job}{f' of {use.ref}' if use.ref else ''}"
+    origin = f"job {use.source_job} of {use.pipeline}{f', {use.ref}' if use.ref else ''}"
     origin += "" if use.trusted else ", made by untrusted code"
     text = f"--- artifact {use.name} of {origin}: {use.size_bytes} bytes, sha256 {use.sha256}"
     log.note(f"download:{use.sequence}", 0, text)
@@ -156,6 +161,17 @@ def write_approval(log: JobLog, job: Job, approval: EnvironmentApproval) -> None
     how = "rejected" if approval.state is ApprovalState.REJECTED else "approved"
     why = f": {one_line(approval.reason)}" if approval.reason else ""
     log.note(key, 0, f"--- {approval.environment} was {how} by {approval.decided_by}{why}")
+
+
+def write_pod_kept(log: JobLog, job: Job) -> None:
+    """How a user gets into the pod of a failed job."""
+    minutes = f"{job.settings.keep_failed_seconds / 60:g} min"
+    log.note("pod-kept", 0, f"--- its pod is kept for {minutes}, without a network: danube shell {job.id}")
+
+
+def write_pod_not_kept(log: JobLog, why: str) -> None:
+    """Why a pod that the pipeline wants to be kept is removed."""
+    log.note("pod-not-kept", 0, f"--- its pod is not kept: {one_line(why)}")
 
 
 def write_job_end(log: JobLog, job: Job, now: float) -> None:

@@ -5,9 +5,12 @@ from collections.abc import Collection, Mapping
 from danube_pkg.core.configuration.pipelines import ParamSpec
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.trigger import Rebuild, Trigger, proposal_at
-from danube_pkg.core.reasons import Status
+from danube_pkg.core.pipelines import Pipeline
+from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import named_by
+from danube_pkg.core.repositories.urls import is_remote
 from danube_pkg.core.triggers.params import read_params
 from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.engine import Engine
@@ -28,6 +31,8 @@ async def start(
     """A new job for the commit that `ref` names now. declared: the pipeline's parameters. A ref that is neither a
     branch nor a tag, such as that of a pull request, is untrusted: its job waits for an approval.
 
+    The commit of a remote repository is looked up when the job is stored: a ref that it does not have ends the job.
+
     job_id: reserved by an earlier try of the same request; if a job has it, that job is returned. Raises NotFound,
     Invalid for a parameter or ref that holds a secret, ParamsInvalid, Permanent `source-unavailable`, Unavailable.
     """
@@ -38,22 +43,41 @@ async def start(
     texts = {f"parameter {number}": f"{one} {value}" for number, (one, value) in enumerate(given.items(), 1)}
     await secrets.refuse_clear({"the ref": ref, **texts})
     taken = read_params(declared or {}, given)
-    revision = await engine.revision(pipeline, ref)
+    revision = named_by(ref)
+    if not is_remote(pipeline.settings.repository) or proposal_at(revision) is not None:
+        revision = await engine.revision(pipeline, ref)
     trigger = Trigger("manual", actor, revision, taken, proposal_at(revision))
-    return await engine.submit(pipeline, trigger, job_id=job_id)
+    return await _submit(engine, pipeline, trigger, job_id)
 
 
-async def rerun(engine: Engine, job: Job, actor: str, *, new_job_id: str | None = None) -> Job:
+async def _submit(engine: Engine, pipeline: Pipeline, trigger: Trigger, job_id: str | None) -> Job:
+    """A job without a commit of a remote repository: it is looked up while the job waits."""
+    is_known = bool(trigger.revision.commit_sha) or not is_remote(pipeline.settings.repository)
+    reason = Reason.QUEUED if is_known else Reason.RESOLVING
+    return await engine.submit(pipeline, trigger, job_id=job_id, reason=reason)
+
+
+async def rerun(
+    engine: Engine, job: Job, actor: str, *, failed_steps: bool = False, new_job_id: str | None = None
+) -> Job:
     """A new job of the same commit with the same parameters and the pipeline's present settings. An approval of the
-    commit holds for it.
+    commit holds for it. Where the job never had a commit, its ref is looked up again. failed_steps: for those alone;
+    the others are restored from their snapshots or run again, and the new job says which.
 
-    new_job_id: reserved by an earlier try of the same request. Raises NotFound, Unavailable.
+    new_job_id: reserved by an earlier try of the same request. Raises NotFound, Unavailable, Conflict.
     """
     if new_job_id is not None and (known := await engine.find(new_job_id)) is not None:
         return known
+    if failed_steps and not any(step.fails_job and step.sequence != COORDINATOR_SEQUENCE for step in job.steps):
+        raise Conflict(
+            "no-failed-steps",
+            f"{job.label} has no failed step",
+            cause="" if job.status.ended else "it has not ended",
+            hint=f"run all of it again: danube rerun {job.id}",
+        )
     pipeline = await engine.triggerable(job.pipeline)
-    trigger = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id, origin="", received_at=None)
-    return await engine.submit(pipeline, trigger, job_id=new_job_id)
+    again = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id, failed_steps=failed_steps)
+    return await _submit(engine, pipeline, replace(again, origin="", received_at=None), new_job_id)
 
 
 async def rebuild(
@@ -92,7 +116,8 @@ async def rebuild(
     pipeline = await engine.triggerable(job.pipeline)
     images = {step.image: step.image_digest for step in job.steps if step.image_digest}
     again = Rebuild(job.id, images, tuple(sorted(with_secrets)))
-    trigger = replace(job.trigger, actor=actor, rerun_of="", origin="", received_at=None, rebuild=again)
+    first = replace(job.trigger, rerun_of="", failed_steps=False, origin="", received_at=None)
+    trigger = replace(first, actor=actor, rebuild=again)
     alone = replace(job.settings, concurrency_group=None, cancel_in_progress=False)
     return await engine.submit(replace(pipeline, settings=alone), trigger, job_id=new_job_id)
 

@@ -4,6 +4,7 @@ from functools import partial
 
 from danube_pkg.core.jobs.events import SourceOpened
 from danube_pkg.core.logs.ports import JobLog
+from danube_pkg.core.logs.redaction import Patterns
 from danube_pkg.core.repositories.ports import SourceTree
 from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.active_job import ActiveJob
@@ -38,11 +39,19 @@ class JobResources:
         log.add_patterns(await self._masks.patterns(active.job, *values))
         await self._ports.egress.mask(active.job)
 
+    async def shell_patterns(self, active: ActiveJob) -> Patterns:
+        """What output is masked with that a user sees of an ended job, whose log is closed: as its log was."""
+        return await self._masks.patterns(active.job, *active.id_tokens)
+
     def source(self, active: ActiveJob) -> JobSource:
         """The job's source tree."""
         opened = partial(self._source_opened, active)
-        submodules = JobSubmodules(active.job, self._ports.egress, self._ports.clock)
-        return active.source_made_by(lambda: JobSource(self._ports.sources, active.job, submodules, opened))
+        ports = self._ports
+        return active.source_made_by(
+            lambda: JobSource(
+                ports.sources, lambda: active.job, lambda job: JobSubmodules(job, ports.egress, ports.clock), opened
+            )
+        )
 
     async def _source_opened(self, active: ActiveJob, source: SourceTree) -> None:
         log = await self.log(active)

@@ -80,7 +80,7 @@ class Scheduler:
         most = self._applied.config.max_concurrent_jobs
         found = queue_position(job, self._jobs(), most, self._history, self._lent)
         held = self._room.obstacle()
-        if held is None or found.obstacle is Obstacle.APPROVAL:
+        if held is None or found.obstacle in (Obstacle.COMMIT, Obstacle.APPROVAL):
             return found
         return replace(found, obstacle=Obstacle.DISK, held_by=held.what, hint=held.hint)
 

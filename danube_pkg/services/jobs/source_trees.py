@@ -1,4 +1,5 @@
-"""A job's source tree: opened while its pod is being created, so that the coordinator does not wait for it.
+"""A job's source tree: opened while its pod is being created, so that the coordinator does not wait for it; by what has
+found its commit, where that was just before.
 
 The first reader gets the stream that was opened; a later one (the connection was lost) opens a new one. An error while
 it is prepared is only logged: the reader gets it again.
@@ -11,8 +12,8 @@ from contextlib import aclosing
 
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.jobs.job import Job
-from danube_pkg.core.repositories.ports import Sources, SourceTree, SubmoduleGuard
-from danube_pkg.core.repositories.revisions import History
+from danube_pkg.core.repositories.ports import FoundCommit, Sources, SourceTree, SubmoduleGuard
+from danube_pkg.core.repositories.revisions import History, Revision
 
 _log = logging.getLogger("danube.sources")
 
@@ -22,17 +23,33 @@ Listener = Callable[[SourceTree], Awaitable[None]]
 class JobSource:
     """One job's source tree. Call `close` when the job is over: it releases a stream that was never read.
 
-    on_opened: called with the source when it can be read, and again when it has been streamed: its notices are then
-    whole.
+    job: as it is now. guard: decides about the submodules of a job. on_opened: called with the source when it can be
+    read, and again when it has been streamed: its notices are then whole.
     """
 
-    def __init__(self, sources: Sources, job: Job, submodules: SubmoduleGuard, on_opened: Listener) -> None:
-        self._submodules = submodules
+    def __init__(
+        self, sources: Sources, job: Callable[[], Job], guard: Callable[[Job], SubmoduleGuard], on_opened: Listener
+    ) -> None:
+        self._guard = guard
         self._sources = sources
         self._job = job
         self._on_opened = on_opened
         self._lock = asyncio.Lock()
         self._opened: tuple[bytes, AsyncGenerator[bytes, None]] | None = None
+        self._found: FoundCommit | None = None
+
+    async def find(self) -> Revision:
+        """What the job's ref names now. What has found it waits for `prepare`, or until `release`. Raises Permanent
+        `source-unavailable`, Unavailable."""
+        job = self._job()
+        self._found = await self._sources.find(job.settings.repository, job.trigger.revision.ref)
+        return self._found.revision
+
+    async def release(self) -> None:
+        """The job is not prepared soon."""
+        found, self._found = self._found, None
+        if found is not None:
+            await found.close()
 
     async def prepare(self) -> None:
         """Open the stream and read its first chunk."""
@@ -41,7 +58,7 @@ class JobSource:
                 stream = await self._open()
                 self._opened = await anext(stream, b""), stream
             except PlatformError as error:
-                fields = {"job": self._job.id, "reference": error.reference, "cause": str(error)}
+                fields = {"job": self._job().id, "reference": error.reference, "cause": str(error)}
                 _log.info("source-not-prepared", extra={"fields": fields})
 
     async def read(self) -> AsyncGenerator[bytes, None]:
@@ -57,12 +74,20 @@ class JobSource:
             yield chunk
 
     async def _open(self) -> AsyncGenerator[bytes, None]:
-        revision = self._job.trigger.revision
-        repository = self._job.settings.repository
-        source = await self._sources.open(
-            repository, revision.commit_sha, revision.tag, self._submodules, history_of(self._job)
-        )
-        await self._on_opened(source)
+        job, found = self._job(), self._found
+        revision, guard, history = job.trigger.revision, self._guard(job), history_of(job)
+        self._found = None
+        if found is not None:
+            source = await found.open(guard, history)
+        else:
+            source = await self._sources.open(
+                job.settings.repository, revision.commit_sha, revision.tag, guard, history
+            )
+        try:
+            await self._on_opened(source)
+        except BaseException:
+            await source.close()
+            raise
         return self._stream(source)
 
     async def _stream(self, source: SourceTree) -> AsyncGenerator[bytes, None]:
@@ -72,6 +97,7 @@ class JobSource:
         await self._on_opened(source)
 
     async def close(self) -> None:
+        await self.release()
         async with self._lock:
             opened, self._opened = self._opened, None
         if opened is not None:

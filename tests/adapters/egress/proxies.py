@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from build_steps.supervisor import build_supervisor
-from danube_pkg.adapters.egress import EgressProxyPool, EgressSettings, FileLedgers, proxy_command
+from danube_pkg.adapters.egress.ledgers import FileLedgers
+from danube_pkg.adapters.egress.proxies import EgressProxyPool, EgressSettings, proxy_command
 from danube_pkg.core.egress.host_masks import host_forms
 from danube_pkg.core.egress.ledger import Contact
 from danube_pkg.core.egress.policy import address_of_step

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.egress import FileLedgers
-from danube_pkg.adapters.egress.ledgers import LedgerWriter
+from danube_pkg.adapters.egress.ledgers import FileLedgers, LedgerWriter
 from danube_pkg.adapters.egress.pod import MAX_CONNECTIONS
-from danube_pkg.adapters.runtimes.sandbox import PROXY_USER, has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import PROXY_USER, has_ids_for_pods
 from danube_pkg.core.egress import ledger as ledgers
 from danube_pkg.core.egress.denials import note
 from danube_pkg.core.egress.ledger import (

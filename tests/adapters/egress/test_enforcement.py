@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from danube_pkg.adapters.egress import FileLedgers
 from danube_pkg.adapters.egress.connection import PodConnection, serve_client
 from danube_pkg.adapters.egress.dialer import Dialer
 from danube_pkg.adapters.egress.enforcement import EgressEnforcer
-from danube_pkg.adapters.egress.ledgers import LedgerWriter
+from danube_pkg.adapters.egress.ledgers import FileLedgers, LedgerWriter
 from danube_pkg.core.egress.addresses import Address, parse_address
 from danube_pkg.core.egress.client_hello import ACCESS_DENIED
 from danube_pkg.core.egress.ledger import Contact

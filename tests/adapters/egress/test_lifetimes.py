@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers
+from danube_pkg.adapters.egress.ledgers import FileLedgers
+from danube_pkg.adapters.egress.proxies import EgressProxyPool
 from danube_pkg.kit.records import replace
 from tests.adapters.egress.proxies import (
     SECONDS,
@@ -193,3 +194,20 @@ async def test_a_proxy_that_is_terminated_records_the_ends_of_its_connections(tm
         await tunnel.read()
         (contact,) = await setup.contacts(pod, ended=True)
         assert contact.ended_at is not None
+
+
+async def test_a_pod_that_is_withdrawn_is_let_out_no_more_and_its_ledger_is_final(setup: ProxySetup) -> None:
+    seen = Seen()
+    port = await setup.server(seen)
+    pod, other = await setup.pod([f"127.0.0.1:{port}"]), await setup.pod([f"127.0.0.1:{port}"])
+    tunnel = await pod.connect(f"127.0.0.1:{port}")
+    for _ in range(2):
+        await setup.proxies.withdraw(pod.job_id)
+    assert await tunnel.read() in (b"", GREETING), "its open connections end"
+    ledger = setup.ledger(pod)
+    with pytest.raises(OSError):
+        await pod.open()
+    assert setup.ledger(pod) == ledger
+    assert await setup.proxies.served() == frozenset({other.job_id})
+    assert (await other.connect(f"127.0.0.1:{port}")).status == 200
+    assert pod.holder.returncode is None

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers, control
+from danube_pkg.adapters.egress import control
+from danube_pkg.adapters.egress.ledgers import FileLedgers
+from danube_pkg.adapters.egress.proxies import EgressProxyPool
 from danube_pkg.core.egress.host_masks import host_forms
 from danube_pkg.core.egress.ledger import MAX_REPEATS
 from danube_pkg.core.egress.policy import EgressReason

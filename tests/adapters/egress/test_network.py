@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers
+from danube_pkg.adapters.egress.ledgers import FileLedgers
+from danube_pkg.adapters.egress.proxies import EgressProxyPool
 from danube_pkg.core.egress.credentials import NetworkAccess, ProxyCredential, parse_credential
 from danube_pkg.core.egress.ports import NetworkPod
 from danube_pkg.core.errors import Permanent

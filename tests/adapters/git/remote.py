@@ -5,8 +5,9 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from danube_pkg.adapters.git.sources import WorkerSource
+from danube_pkg.adapters.git.worker_source import WorkerSource
 from danube_pkg.core.repositories.revisions import Credential
+from tests.support.git_servers import ServedRepository, git
 
 TOKEN = "glpat-Yw3vQ8d1kZ"
 
@@ -32,3 +33,14 @@ async def unpacked(source: WorkerSource, target: Path) -> Path:
 
 def mirrors(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "repos").glob("*.git"))
+
+
+def add_submodule(where: ServedRepository, path: str, url: str, what: ServedRepository) -> None:
+    modules = where.work / ".gitmodules"
+    before = modules.read_text() if modules.exists() else ""
+    modules.write_text(f'{before}[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n')
+    commit = git(what.work, "rev-parse", "HEAD")
+    git(where.work, "update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
+    git(where.work, "add", ".gitmodules")
+    # Without a checkout, `git add -A` would remove the submodule's entry.
+    git(where.work, "clone", "-q", "--shared", str(what.bare), path)

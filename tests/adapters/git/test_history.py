@@ -61,7 +61,7 @@ def made(app: ServedRepository) -> Made:
 async def test_all_of_the_history_and_its_tags(
     reader: GitSources, url: str, made: Made, app: ServedRepository, tmp_path: Path
 ) -> None:
-    await reader.open(url, made["secret"])  # another job's: the mirror has more than this one may see
+    await (await reader.open(url, made["secret"])).close()  # another job's: the mirror has more than this one may see
     source = await reader.open(url, made["head"], history=History(0, tags=True))
     copy = await unpacked(source, tmp_path / "copy")
     assert git(copy, "log", "--format=%H") == git(app.work, "log", "--format=%H", "main")
@@ -99,7 +99,7 @@ async def test_histories_of_several_depths_share_a_mirror(
         count = ("rev-list", "--count", *([f"--max-count={depth}"] if depth else []), commit)
         assert git(copy, "rev-list", "--count", "HEAD") == git(app.work, *count), depth
         assert git(copy, "fsck", "--full") == ""
-        await reader.open(url, app.commit({"README": f"again {number}\n"}))
+        await (await reader.open(url, app.commit({"README": f"again {number}\n"}))).close()
         commit = app.commit({"README": f"more {number}\n"})
 
 

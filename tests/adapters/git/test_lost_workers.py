@@ -16,7 +16,7 @@ REQUEST = {"do": "fetch", "repository": "https://git.example.org/app"}
 
 
 def worker(program: str) -> Worker:
-    return Worker(Spawned((sys.executable, "-c", f"import os, signal, sys\nsys.stdin.read()\n{program}")))
+    return Worker(Spawned((sys.executable, "-c", f"import os, signal, sys\nsys.stdin.readline()\n{program}")))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
@@ -28,7 +28,7 @@ async def test_a_killed_worker_is_named_with_its_signal(number: signal.Signals) 
 
 
 @pytest.mark.parametrize(
-    ("bound", "prints"), [("ANSWER_TIMEOUT_SECONDS", ""), ("CHUNK_TIMEOUT_SECONDS", "print('{', flush=True)\n")]
+    ("bound", "prints"), [("ANSWER_TIMEOUT_SECONDS", ""), ("CHUNK_TIMEOUT_SECONDS", "print('{', end='', flush=True)\n")]
 )
 async def test_a_stopped_worker_is_ended_within_its_bound(
     monkeypatch: pytest.MonkeyPatch, bound: str, prints: str

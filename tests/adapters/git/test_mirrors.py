@@ -11,7 +11,7 @@ from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.repositories.revisions import GitProgram
 from danube_pkg.core.repositories.urls import canonical
-from tests.adapters.git.remote import Known, mirrors, unpacked
+from tests.adapters.git.remote import Known, add_submodule, mirrors, unpacked
 from tests.support.git_servers import (
     HttpServer,
     ServedRepository,
@@ -57,10 +57,10 @@ async def test_a_mirror_is_not_shared_between_credentials(
     sources: GitSources, known: Known, http: HttpServer, app: ServedRepository
 ) -> None:
     url, commit = http.url(app), git(app.work, "rev-parse", "HEAD")
-    await sources.open(url, commit)
+    await (await sources.open(url, commit)).close()
     known.credentials = {}
     with pytest.raises(Permanent, match="without credentials"):
-        await sources.open(url, commit)
+        await (await sources.open(url, commit)).close()
 
 
 async def test_a_mirror_with_too_many_packs_is_fetched_anew(
@@ -69,7 +69,7 @@ async def test_a_mirror_with_too_many_packs_is_fetched_anew(
     monkeypatch.setattr("danube_pkg.adapters.git.mirrors.MAX_PACKS", 1)
     url = http.url(app)
     for number in range(3):
-        await sources.open(url, app.commit({"README": f"{number}\n"}))
+        await (await sources.open(url, app.commit({"README": f"{number}\n"}))).close()
     (mirror,) = mirrors(tmp_path)
     assert len(list((mirror / "objects" / "pack").glob("*.pack"))) <= 2
 
@@ -138,7 +138,7 @@ async def test_the_servers_credential_is_lent_to_named_submodules_only(
     commit = app.commit({}, "with a submodule")
     guard = Guard()
     with pytest.raises(Permanent, match="the submodule stolen cannot be read without a credential") as refusal:
-        await sources.open(http.url(app), commit, "", guard)
+        await (await sources.open(http.url(app), commit, "", guard)).close()
     assert refusal.value.hint == f"in the pipeline's YAML: submodules: [{canonical(http.url(private))}]"
     assert [configured for _, _, configured in guard.asked] == [True]
     source = await sources.open(http.url(app), commit, "", Guard(http.url(private)))
@@ -155,7 +155,7 @@ async def test_a_submodule_of_a_host_that_is_not_allowed_is_not_contacted(
     commit = app.commit({}, "with a submodule")
     guard = Guard()
     with pytest.raises(Permanent, match=r"metadata\.invalid is not allowed") as refusal:
-        await sources.open(http.url(app), commit, "", guard)
+        await (await sources.open(http.url(app), commit, "", guard)).close()
     assert "egress_allowlist: [metadata.invalid:8443]" in refusal.value.hint
     assert guard.asked == [("metadata.invalid", 8443, False)]
 
@@ -173,7 +173,9 @@ async def test_a_submodule_that_redirects_to_another_host_is_not_fetched_there(
     with HttpServer(http.root) as elsewhere:
         http.moved[f"/{app.bare.parent.name}/moved.git"] = elsewhere.url(other)
         with pytest.raises(Permanent, match="is not fetched: it redirects to ") as refusal:
-            await sources.open(http.url(app), commit, "", Guard(f"{http.url(app).rpartition('/')[0]}/moved.git"))
+            await (
+                await sources.open(http.url(app), commit, "", Guard(f"{http.url(app).rpartition('/')[0]}/moved.git"))
+            ).close()
         assert "set-url" in refusal.value.hint
         assert elsewhere.requests == []
 
@@ -192,7 +194,7 @@ async def test_a_submodule_is_fetched_from_a_checked_address_only(
     lent = f"{url.rpartition('/')[0]}/other.git"
     http.requests.clear()
     with pytest.raises(Unavailable, match=r"other\.git cannot be reached now"):
-        await sources.open(url, commit, "", Guard(lent, addresses=("127.0.0.2",)))
+        await (await sources.open(url, commit, "", Guard(lent, addresses=("127.0.0.2",)))).close()
     assert [one for one in http.requests if "other.git" in one] == []
     source = await sources.open(url, commit, "", Guard(lent, addresses=("127.0.0.2", "127.0.0.1")))
     assert (await unpacked(source, tmp_path / "copy") / "sub/x").exists()
@@ -207,17 +209,6 @@ async def test_a_submodule_that_was_renamed_on_its_host_is_fetched(
     http.moved[f"/{app.bare.parent.name}/moved.git"] = http.url(other)
     source = await sources.open(http.url(app), app.commit({}, "with a submodule"))
     assert (await unpacked(source, tmp_path / "copy") / "sub/x").exists()
-
-
-def add_submodule(where: ServedRepository, path: str, url: str, what: ServedRepository) -> None:
-    modules = where.work / ".gitmodules"
-    before = modules.read_text() if modules.exists() else ""
-    modules.write_text(f'{before}[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n')
-    commit = git(what.work, "rev-parse", "HEAD")
-    git(where.work, "update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
-    git(where.work, "add", ".gitmodules")
-    # Without a checkout, `git add -A` would remove the submodule's entry.
-    git(where.work, "clone", "-q", "--shared", str(what.bare), path)
 
 
 async def test_a_broken_gitmodules_is_a_notice_with_its_line(

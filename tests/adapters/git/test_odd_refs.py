@@ -93,7 +93,7 @@ async def test_a_tag_of_no_commit_is_refused_in_one_sentence(
         git(app.work, *words)
         git(app.work, "push", "-q", "origin", f"refs/tags/{tag}")
         with pytest.raises(Permanent, match="is not a commit") as refused:
-            await sources.open(url, (await sources.resolve(url, tag)).commit_sha)
+            await (await sources.open(url, (await sources.resolve(url, tag)).commit_sha)).close()
         assert refused.value.hint == "name a branch, a tag or a commit"
 
 

@@ -84,7 +84,7 @@ async def test_a_credential_is_in_no_argument_and_no_environment(
     watcher.start()
     try:
         await sources.resolve(http.url(app), "")
-        await sources.open(ssh.url(app), (await sources.resolve(ssh.url(app), "")).commit_sha)
+        await (await sources.open(ssh.url(app), (await sources.resolve(ssh.url(app), "")).commit_sha)).close()
     finally:
         http.on_request = lambda: None
         stop.set()
@@ -104,9 +104,9 @@ async def test_the_next_fetch_transfers_only_what_differs(
     sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path
 ) -> None:
     url = http.url(app)
-    await sources.open(url, git(app.work, "rev-parse", "HEAD"))
+    await (await sources.open(url, git(app.work, "rev-parse", "HEAD"))).close()
     third = app.commit({"README": "third\n"})
-    await sources.open(url, third)
+    await (await sources.open(url, third)).close()
     (mirror,) = mirrors(tmp_path)
     packs = sorted((mirror / "objects" / "pack").glob("*.pack"), key=lambda one: one.stat().st_mtime_ns)
     assert len(packs) == 2
@@ -123,7 +123,7 @@ async def test_a_mirrored_commit_is_read_without_the_server(
 ) -> None:
     url = http.url(app)
     commit = git(app.work, "rev-parse", "HEAD")
-    await sources.open(url, commit)
+    await (await sources.open(url, commit)).close()
     before = len(http.requests)
     copy = await unpacked(await sources.open(url, commit), tmp_path / "copy")
     assert len(http.requests) == before
@@ -152,7 +152,7 @@ async def test_after_a_force_push_both_commits_can_be_read(
 ) -> None:
     url = http.url(app)
     before = await sources.resolve(url, "main")
-    await sources.open(url, before.commit_sha)
+    await (await sources.open(url, before.commit_sha)).close()
     git(app.work, "reset", "-q", "--hard", "HEAD~1")
     (app.work / "README").write_text("other\n")
     git(app.work, "commit", "-q", "-am", "other")

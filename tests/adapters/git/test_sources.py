@@ -1,6 +1,5 @@
 """Sources of real repositories: made by the host's git, streamed by the worker, unpacked, checked by git."""
 
-import hashlib
 import io
 import os
 import subprocess
@@ -17,7 +16,8 @@ from dulwich.server import BackendRepo, DictBackend
 from dulwich.web import make_wsgi_chain
 
 from danube_pkg.adapters.git.limits import CHUNK_BYTES
-from danube_pkg.adapters.git.sources import GitSources, WorkingTree
+from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.adapters.git.working_tree_source import WorkingTree
 from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.repositories.ports import Sources, SourceTree
 from tests.support.git_worker import GIT_WORKER
@@ -372,12 +372,17 @@ async def test_the_worker_ends_when_its_reader_stops(sources: GitSources, tmp_pa
     directory = tmp_path / "plain"
     directory.mkdir()
     (directory / "large").write_bytes(bytes(8 * 1024**2))
-    stream = (await sources.open(str(directory), "")).stream()
-    assert hashlib.sha256(await anext(stream)).digest()
+    before, stream = workers(), (await sources.open(str(directory), "")).stream()
+    assert await anext(stream)
+    assert len(workers() - before) == 1
     await stream.aclose()
+    assert workers() - before == set()
+
+
+def workers() -> set[str]:
+    """The workers that run: the processes of fork servers."""
     servers = [pid for pid in children("self") if b"danube_pkg.adapters.git.worker" in command_line(pid)]
-    assert servers
-    assert [children(pid) for pid in servers] == [[] for _ in servers]
+    return {worker for pid in servers for worker in children(pid)}
 
 
 def children(pid: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from danube_pkg.adapters.images.archives import open_archive
-from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, Network
 from tests.adapters.images.setup import ImageSetup, open_image_setup
 from tests.adapters.runtimes.sandbox.pods import (

@@ -159,6 +159,7 @@ async def test_plain_http_is_used_only_if_configured(tmp_path: Path, registry: R
     async with open_image_setup(tmp_path / "strict", requester=BY_HAND) as setup:
         message = await refusal(setup, f"{registry.host}/registries/large:1")
         assert "does not speak TLS" in message
+        assert "danube image pull --http IMAGE" in message, "the option of the command at hand"
         assert f"registries: [{{host: {registry.host}, insecure: true}}]" in message
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.runtimes.sandbox import has_ids_for_pods, pods
+from danube_pkg.adapters.runtimes.sandbox import pods
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import has_ids_for_pods
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container
 from danube_pkg.kit.records import replace
 from tests.adapters.images.containers import ImagePods, busybox

@@ -15,10 +15,11 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.x509.oid import NameOID
 
 from tests.support.registry import PASSWORD, USER
+from tests.support.rsa_keys import rsa_key
 
 ISSUER, SERVICE = "issuer-of-tests", "registry-of-tests"
 REFRESH_TOKEN = "stored-by-a-helper"
@@ -37,7 +38,7 @@ class TokenService:
 
 class _Signer:
     def __init__(self) -> None:
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = rsa_key("a token service")
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ISSUER)])
         now = datetime.datetime.now(datetime.UTC)
         builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(self._key.public_key())

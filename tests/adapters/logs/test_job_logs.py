@@ -12,6 +12,7 @@ import pytest
 
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.logs import writer as writer_module
+from danube_pkg.adapters.logs.dropped import ALL_ENDS_BYTES, END_BYTES
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.errors import StorageFailing, StorageFull
 from danube_pkg.core.logs.index import RECORD_BYTES
@@ -141,6 +142,51 @@ def test_seeded_parallel_crashes_keep_each_step_exact(tmp_path: Path) -> None:
             assert found == text.replace(SECRET, b"***"), f"seed {seed} step {n}"
 
 
+def test_beyond_the_limit_the_end_of_each_step_is_kept(logs: FileJobLogs) -> None:
+    log = opened(logs, limit=100)
+    noisy, failing = log.step_output(1, 1), log.step_output(2, 1)
+    noisy.feed(0, b"noise\n" * 20_000)
+    noisy.finish()
+    failing.feed(0, b"compiling\n" + SECRET[:4])
+    failing.feed(14, SECRET[4:] + b" is wrong\nerror: no such file")
+    failing.finish()
+    failing.finish()
+    close(log)
+    lines = content(logs).decode().splitlines()
+    step_1 = next(at for at, line in enumerate(lines) if line.startswith("--- the end of step 1, of which"))
+    printed = "compiling\n*** is wrong\nerror: no such file"
+    step_2 = lines.index(f"--- the end of step 2, of which {len(printed)} bytes were dropped")
+    assert set(lines[step_1 + 1 : step_2]) == {"noise"}
+    assert lines[step_2 + 1 : -1] == printed.splitlines()
+    assert asyncio.run(logs.read("j", 0, 1 << 20, step=2)).decode() == f"{printed}\n"
+
+
+def test_the_ends_of_all_steps_together_have_a_bound(logs: FileJobLogs) -> None:
+    log = opened(logs, limit=100)
+    log.step_output(1, 1).feed(0, b"x\n" * 100)
+    for number in range(2, 102):
+        out = log.step_output(number, 1)
+        out.feed(0, b"y" * END_BYTES + b"\n")
+        out.finish()
+    close(log)
+    assert ALL_ENDS_BYTES / 2 < len(content(logs)) < ALL_ENDS_BYTES + 20_000
+
+
+def test_a_log_that_is_full_is_continued_after_a_crash(logs: FileJobLogs) -> None:
+    log = opened(logs, limit=100)
+    log.step_output(1, 1).feed(0, b"x\n" * 100)
+    log.step_output(2, 1).feed(0, b"lost at first\n")
+    log.abandon()
+    other = FileJobLogs(logs.path("j").parent, lambda: 1_800_000_000.0)
+    again = opened(other, limit=100)
+    out = again.step_output(2, 1)
+    out.feed(out.raw_offset, b"lost at first\nand the reason\n")
+    out.finish()
+    close(again)
+    *_, first, reason, limit = content(logs).splitlines()
+    assert (first, reason, b"limit of" in limit) == (b"lost at first", b"and the reason", True)
+
+
 def test_the_limit_is_the_last_line_and_later_output_is_dropped(logs: FileJobLogs) -> None:
     log = opened(logs, limit=100)
     out = log.step_output(1, 1)
@@ -155,7 +201,7 @@ def test_the_limit_is_the_last_line_and_later_output_is_dropped(logs: FileJobLog
     log.note("end", 1, "--- end")
     close(log)
     text = content(logs)
-    assert len(text) < 600
+    assert len(text) < END_BYTES + 600
     assert text.startswith(b"x" * 100 + b"\n--- the log's limit of")
     assert b"limit of" in text.splitlines()[-1]
 
@@ -310,7 +356,7 @@ async def test_followers_that_leave_are_removed(logs: FileJobLogs) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0):
                 await log.wait_changed()
-    assert not log._waiters
+    assert not log.readers
 
 
 async def test_a_log_that_was_removed_ends_its_followers(logs: FileJobLogs) -> None:

@@ -30,6 +30,9 @@ def log(tmp_path: Path) -> Path:
         (b"windows line\r", "windows line"),
         (b"\x1b[2K\rlast\x1b[K", "last"),
         ("grün ✓".encode(), "ün ✓"),
+        ("ÄRGER in Straße".encode(), "ärger in stra"),
+        ("cafe\u0301 und U\u0308bung".encode(), "Café und übung"),
+        ("Über".encode(), "U\u0308b"),
         (b"a.b*c", "a.b*c"),
     ],
 )
@@ -40,6 +43,12 @@ def test_what_is_seen_is_found(log: Path, line: bytes, text: str) -> None:
     assert found.hits[0].offset == data.index(line)
     assert "\x1b" not in found.hits[0].text
     assert (found.count, found.next, found.searched) == (1, None, len(data))
+
+
+def test_upper_and_lower_case_differ_where_they_are_asked_to(log: Path) -> None:
+    data = "Über\nüber\nÜBER\n".encode()
+    assert [hit.line for hit in search(log, data, "über").hits] == [1, 2, 3]
+    assert [hit.line for hit in search(log, data, "über", case=True).hits] == [2]
 
 
 def test_what_a_carriage_return_hides_is_not_found(log: Path) -> None:

@@ -5,23 +5,17 @@ import errno
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.logs import writer as writer_module
+from danube_pkg.adapters.logs.appending import append_both
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.errors import StorageUnwritable
-from danube_pkg.core.logs.redaction import (
-    MAX_EXPANSION,
-    MAX_HELD_BYTES,
-    SEARCHED_BYTES,
-    Finder,
-    Patterns,
-    TakesLong,
-    ValueSet,
-    best_finder,
-)
+from danube_pkg.core.logs.finders import Finder, best_finder
+from danube_pkg.core.logs.redaction import MAX_EXPANSION, MAX_HELD_BYTES, SEARCHED_BYTES, Patterns, TakesLong, ValueSet
 from danube_pkg.core.logs.token_formats import OWN_LINES, TOKEN_FORMATS
 
 LIMIT = 1 << 30
@@ -145,16 +139,16 @@ async def test_a_full_disk_between_two_parts_loses_no_output(
 ) -> None:
     output = (b"AKIA " + b"x" * 50 + b"\n") * 2500
     log = logs.open("j", patterns=PATTERNS, limit_bytes=LIMIT)
-    out, append, appended = log.step_output(1, 1), log._append_both, 0
+    out, append, appended = log.step_output(1, 1), append_both, 0
 
-    def full_at_the_second(*words: object) -> None:
+    def full_at_the_second(*words: Any) -> None:
         nonlocal appended
         appended += 1
         if appended == 2:
             raise OSError(errno.ENOSPC, "no space left")
-        append(*words)  # type: ignore[arg-type]
+        append(*words)
 
-    monkeypatch.setattr(log, "_append_both", full_at_the_second)
+    monkeypatch.setattr(writer_module, "append_both", full_at_the_second)
     with pytest.raises(StorageUnwritable):
         await out.write(0, output)
     await out.end()

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from danube_pkg.core.egress.host_masks import NO_MASKS, HostMasks, host_forms
-from danube_pkg.core.logs.redaction import plain_finder
+from danube_pkg.core.logs.finders import plain_finder
 from danube_pkg.core.logs.secret_forms import MAX_ENCODED_LINES
 
 SECRET = b"Correct.Horse_9-Battery"

@@ -124,6 +124,19 @@ def test_a_proposal_that_waits_for_approval_delays_no_other_job() -> None:
 # --- jobs that a newer one supersedes
 
 
+def test_a_job_whose_commit_is_not_known_delays_no_other_and_supersedes_none() -> None:
+    """The group of its branch is not known either."""
+    group: dict[str, Any] = {"concurrency_group": "", "cancel_in_progress": True}
+    older = a_job(**group)
+    waiting = a_job(trigger=replace(MAIN, revision=Revision()), reason=Reason.RESOLVING, **group)
+    newer = a_job(**group)
+    assert choose_next([waiting, newer], 4, StartHistory()).start == (newer.id,)
+    assert queue_position(waiting, [waiting, newer], 4, StartHistory()).obstacle is Obstacle.COMMIT
+    assert superseded_jobs([older, waiting]) == ()
+    resolved = replace(waiting, reason=Reason.QUEUED)
+    assert superseded_jobs([resolved, newer]) == ((resolved.id, newer.id),)
+
+
 def test_a_pull_request_of_another_repository_is_another_one() -> None:
     """Two pipelines share a group; both repositories have a pull request 7."""
     wanted: dict[str, Any] = {

@@ -1,6 +1,5 @@
 """The rules of a job's life, by events that are passed to `decide` one after the other."""
 
-import json
 from collections.abc import Sequence
 
 import pytest
@@ -14,7 +13,6 @@ from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, Provenance
 from danube_pkg.core.jobs.outcome import publish
 from danube_pkg.core.jobs.reports import ReportCounts
-from danube_pkg.core.jobs.sealed_records import first_break
 from danube_pkg.core.jobs.steps import StepPhase
 from danube_pkg.core.jobs.transitions import IGNORED, TRANSITIONS, decide
 from danube_pkg.core.jobs.trigger import Trigger
@@ -32,6 +30,10 @@ RED = ev.StepEnd(Status.FAILURE, Reason.STEP_FAILED, exit_code=3)
 def a_job(**changes: object) -> Job:
     job = Job("01j", "p1", "hello", Trigger("manual", "me"), PipelineSettings("repo"), created_at=NOW)
     return replace(job, **changes)  # type: ignore[arg-type]
+
+
+def test_the_label_of_a_job_reads_well_whatever_the_pipeline_is_called() -> None:
+    assert [a_job(pipeline=name).label for name in ("hello", "a")] == ["job 01j of hello", "job 01j of a"]
 
 
 def after(*events: ev.JobEvent, job: Job | None = None) -> tuple[Job, list[Effect]]:
@@ -143,7 +145,8 @@ def test_the_signal_that_ended_the_danubefiles_process_is_named(number: int, nam
 
 
 def test_every_reason_of_an_end_has_a_hint() -> None:
-    waiting = {Reason.QUEUED, Reason.PREPARING, Reason.APPROVAL_REQUIRED, Reason.ENVIRONMENT_APPROVAL}
+    queued = {Reason.QUEUED, Reason.RESOLVING, Reason.APPROVAL_REQUIRED}
+    waiting = {*queued, Reason.PREPARING, Reason.ENVIRONMENT_APPROVAL}
     ends_nothing = {Reason.NONE, Reason.STOPPED, *waiting}
     assert set(Reason) - ends_nothing - {Reason.SUPERSEDED} == set(HINTS)
 
@@ -352,28 +355,3 @@ def test_a_statement_that_is_signed_twice_is_stored_once() -> None:
     job, _ = after(*RUNNING, ev.Finished(), *CLOSING[:-1])
     for late in (ev.ProvenanceSigned(b"other", "key"), ev.SigningFailed("why")):
         assert decide(job, late, NOW + 2) == (job, ())
-
-
-def test_every_attempt_is_sealed_with_the_log_and_the_ledger_at_the_end() -> None:
-    retried = [*a_step(1, retries=1), ev.StepEnded(1, 1, RED), ev.StepPlaced(1, 2, 1), ev.StepEnded(1, 2, GREEN)]
-    job, _ = after(*RUNNING, *retried, ev.Finished())
-    assert len(job.records) == 2, "the chain grows while the job runs"
-    job, _ = after(*CLOSING[:-1], job=job)
-    found = [json.loads(record.content) for record in job.records]
-    assert [(one["kind"], one.get("sequence"), one.get("attempt"), one.get("exitCode")) for one in found] == [
-        ("step", 1, 1, 3),
-        ("step", 1, 2, 0),
-        ("step", 0, 1, None),
-        ("log", None, None, None),
-        ("egress", None, None, None),
-    ]
-    assert first_break(job.id, job.records) == 0
-    assert first_break("another job", job.records) == 1
-    for number, record in enumerate(job.records):
-        changed = replace(record, content=record.content.replace("1", "2", 1))
-        broken = (*job.records[:number], changed, *job.records[number + 1 :])
-        if changed != record:
-            assert first_break(job.id, broken) == number + 1
-        assert first_break(job.id, (*job.records[:number], *job.records[number + 1 :])) == (
-            0 if number == len(job.records) - 1 else number + 1
-        )

@@ -9,12 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danube_pkg.core.logs.redaction import (
-    Patterns,
-    automaton_finder,
-    plain_finder,
-    redact_text,
-)
+from danube_pkg.core.logs.finders import automaton_finder, plain_finder
+from danube_pkg.core.logs.redaction import Patterns, redact_text
 from tests.support.examples import examples
 
 SECRET = "s3cr3t/Value+with=ä and space"

@@ -96,6 +96,9 @@ def test_only_a_visible_change_gives_a_new_status() -> None:
     assert follow_up(running, replace(running, reason=Reason.NONE, generation=3), state) == NO_FOLLOW_UP
     waiting = a_job(reason=Reason.APPROVAL_REQUIRED)
     assert len(follow_up(waiting, queued, state).outbox) == 1, "an approval is visible"
+    unresolved = a_job(reason=Reason.RESOLVING, trigger=replace(MAIN, revision=Revision(ref="main")))
+    assert follow_up(None, unresolved, state) == NO_FOLLOW_UP
+    assert len(follow_up(unresolved, queued, state).outbox) == 1, "its commit is known"
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ EVENTS: list[tuple[InboxEvent, str]] = [
     (TagDeleted(APP, "v1", "alice"), "tag v1 of Team/App deleted by alice"),
     (PULL, "pull request 7 from a fork of Team/App opened by bob"),
     (ScheduleDue("app", "30 2 * * *", 1.0), "schedule of app: 30 2 * * *"),
-    (PipelineEnded("app", "01j", "success", "/srv/app", Revision(SHA)), "end of app job 01j: success"),
+    (PipelineEnded("app", "01j", "success", "/srv/app", Revision(SHA)), "end of job 01j of app: success"),
     (Ping(), "ping"),
     (Ignored("star created"), "star created"),
     (UnreadableEvent("push", "after must be a commit's hash", "Team/App"), "push of Team/App, not readable"),

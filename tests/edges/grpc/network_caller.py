@@ -9,7 +9,8 @@ import grpc
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorStub
 
-from danube_pkg.pod.client import PROTOCOL_VERSION, ServerConnection
+from danube_pkg.pod.client import PROTOCOL_VERSION
+from danube_pkg.pod.server_connection import ServerConnection
 
 
 def main() -> int:

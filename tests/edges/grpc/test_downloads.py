@@ -10,7 +10,8 @@ from danube._session import AnnotationCall, CoverageCall, DownloadCall, NoteCall
 from danube_pkg.adapters.store import SqliteReports
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.edges.grpc.server import CoordinatorServer
-from danube_pkg.pod.client import CoordinatorClient, ServerConnection
+from danube_pkg.pod.client import CoordinatorClient
+from danube_pkg.pod.server_connection import ServerConnection
 from tests.services.provenance.test_statements import CONTENT
 from tests.services.test_artifact_downloads import Jobs, built, started
 from tests.support.engine import open_engine_setup

@@ -22,7 +22,8 @@ from danube_pkg.core.runtimes.pod_addresses import PodAddresses, job_address
 from danube_pkg.edges.grpc import network
 from danube_pkg.edges.grpc.network import CoordinatorPort, NetworkListener
 from danube_pkg.edges.grpc.server import CoordinatorServer
-from danube_pkg.pod.client import SERVER_NAME, CoordinatorClient, ServerConnection
+from danube_pkg.pod.client import CoordinatorClient
+from danube_pkg.pod.server_connection import SERVER_NAME, ServerConnection
 from tests.services.stores import PIPELINE
 from tests.support.engine import EngineSetup, open_engine_setup
 from tests.support.forked import fork_server

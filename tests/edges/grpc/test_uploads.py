@@ -9,7 +9,8 @@ import pytest
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.edges.grpc.server import CoordinatorServer
-from danube_pkg.pod.client import CoordinatorClient, ServerConnection
+from danube_pkg.pod.client import CoordinatorClient
+from danube_pkg.pod.server_connection import ServerConnection
 from tests.services.stores import PIPELINE
 from tests.support.engine import open_engine_setup
 

@@ -12,7 +12,8 @@ from danube_pkg.core.reasons import HINTS, Reason, Status
 from danube_pkg.core.runtimes.coordinator_protocol import COORDINATOR_PROTOCOL, SUPPORTED_PROTOCOLS
 from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.pod import client as coordinator_client
-from danube_pkg.pod.client import CoordinatorClient, ServerConnection
+from danube_pkg.pod.client import CoordinatorClient
+from danube_pkg.pod.server_connection import ServerConnection
 from tests.services.stores import PIPELINE
 from tests.support.engine import open_engine_setup
 

@@ -131,7 +131,7 @@ class Caller:
 
 
 class StandingDex:
-    """`core.identity.ports.DexRunner` for a Dex that the test runs."""
+    """A stub of `core.identity.ports.DexRunner`, for a Dex that the test runs: it does nothing."""
 
     async def apply(self, configuration: str) -> None: ...
 
@@ -308,7 +308,8 @@ async def open_api(
         secrets = build_secrets(store, applied, KnownValues(), audit=audit)
         sources = FakeSources(COMMIT, missing_refs=["gone"])
         jobs = engine_on(store, applied, fake_runtime(path), sources, secrets=secrets)
-        jobs = replace(jobs, registry_tokens=registry_tokens(store) if registry_tokens is not None else None)
+        tokens = registry_tokens(store) if registry_tokens is not None else None
+        jobs = replace(jobs, images=replace(jobs.images, registry_tokens=tokens))
         await jobs.draining.recall()
         await stack.enter_async_context(jobs.engine.running())
         repository = ConfigRepository(str(path / "config"))
@@ -324,7 +325,7 @@ async def open_api(
             configuration=configuration,
             health=await stack.enter_async_context(open_health(_observed(store, jobs, configuration, own_dex, audit))),
             audit=audit,
-            retention=build_retention(store, applied, audit, jobs.draining, caches=jobs.caches),
+            retention=build_retention(store, applied, audit, jobs.draining, caches=jobs.files.caches),
             files=sources,
             deploy_key="ssh-ed25519 AAAA danube",
             telemetry=await stack.enter_async_context(open_telemetry(store, applied, secrets.known)),

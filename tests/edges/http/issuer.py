@@ -18,6 +18,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
 from danube_pkg.core.identity.oidc import ClientSettings, challenge
+from tests.support.rsa_keys import rsa_pem
 
 CLIENT_ID = "danube-test"
 SECRET = "s3cret/with:odd characters"
@@ -31,7 +32,7 @@ class Issuer:
 
     def __init__(self) -> None:
         self.url = ""
-        self.key: RSAKey | ECKey = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
+        self.key: RSAKey | ECKey = RSAKey.import_key(rsa_pem("the issuer"), {"kid": "one", "use": "sig"})
         self.published: list[Any] = [self.key]
         self.codes: dict[str, Mapping[str, str]] = {}
         self.change_claims: Callable[[Claims], Claims] = lambda claims: claims
@@ -66,7 +67,7 @@ class Issuer:
 
     def signed_by_another(self, claims: Claims) -> str:
         """A valid signature by another key, under the issuer's key id."""
-        other = RSAKey.generate_key(2048, {"kid": str(self.key.kid)})
+        other = RSAKey.import_key(rsa_pem("another issuer"), {"kid": str(self.key.kid)})
         return jwt.encode({"alg": "RS256", "kid": self.key.kid}, claims, other)
 
     def authorize(self, location: str) -> str:

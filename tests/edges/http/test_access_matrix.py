@@ -91,6 +91,11 @@ EXPECTED: Mapping[str, str] = {
     "GET /api/v1/jobs/{job}/keep": READ,
     "PUT /api/v1/jobs/{job}/keep": WRITE,
     "DELETE /api/v1/jobs/{job}/keep": WRITE,
+    # The job waits in the queue: it has no pod that is kept.
+    "POST /api/v1/jobs/{job}/shells": ADMIN.replace("200", "409"),
+    "POST /api/v1/jobs/{job}/shells/{shell}/input": ADMIN.replace("200", "404"),
+    "GET /api/v1/jobs/{job}/shells/{shell}/output": ADMIN.replace("200", "404"),
+    "DELETE /api/v1/jobs/{job}/pod": WRITE.replace("200", "409"),
     "GET /api/v1/jobs/{job}/log": READ,
     "GET /api/v1/jobs/{job}/log/lines": READ,
     "GET /api/v1/jobs/{job}/log/sections": READ,
@@ -248,6 +253,7 @@ async def assert_expected(stage: Stage, route: Route) -> None:
             "artifact": "none",
             "cache": "none",
             "session": "none",
+            "shell": "0" * 32,
             "token": "none",
             "user": "none",
         }

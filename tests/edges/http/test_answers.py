@@ -77,7 +77,7 @@ async def test_ranges_of_an_artifact_if_it_is_unchanged(api: Api, alice: Caller)
     async def chunks() -> AsyncIterator[bytes]:
         yield kept
 
-    await api.parts.jobs.artifacts.receive(job, "notes", "notes", chunks(), lambda: None)
+    await api.parts.jobs.files.artifacts.receive(job, "notes", "notes", chunks(), lambda: None)
     path = f"/api/v1/jobs/{job.id}/artifacts/notes"
     whole = await alice.get(path)
     assert (whole.status, whole.body, whole.headers["accept-ranges"]) == (200, kept, "bytes")

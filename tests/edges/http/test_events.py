@@ -97,7 +97,7 @@ class GrowingLog:
     async def begin(cls, api: Api, job: Job) -> "GrowingLog":
         """Open the log as the engine does, so that its followers notice."""
         engine = api.parts.jobs.engine
-        return cls(api, job, await api.parts.jobs.resources.log(engine.active_job(job.id)))
+        return cls(api, job, await api.parts.jobs.work.resources.log(engine.active_job(job.id)))
 
     def print(self, data: bytes) -> None:
         self.output.feed(self.offset, data)

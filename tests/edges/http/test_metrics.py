@@ -39,8 +39,8 @@ async def end_job(api: Api, pipeline: str, status: Status, seconds: float) -> No
     """A job that the engine closes."""
     job = await api.open_job(pipeline)
     closed = replace(job, phase=Phase.CLOSED, status=status, started_at=100.0, finished_at=100.0 + seconds)
-    api.services.metrics.job_changed(job)
-    api.services.metrics.job_changed(closed)
+    api.services.requests.metrics.job_changed(job)
+    api.services.requests.metrics.job_changed(closed)
 
 
 def exposed(metric: Metric) -> str:
@@ -73,10 +73,10 @@ async def test_the_queue_the_steps_and_the_health_are_measured(api: Api, alice: 
     await api.open_job("app", fork=True)  # waits for an approval, and for nothing else
     step = Step("01", 1, "test", "host", phase=StepPhase.ENDED, started_at=10.0, finished_at=13.0)
     closed = replace(waiting, phase=Phase.CLOSED, started_at=waiting.created_at + 7, finished_at=None, steps=(step,))
-    api.services.metrics.job_changed(closed)
-    api.services.metrics.lag.observe(0.05)
-    api.services.upkeep.outcomes.count("make-room done")
-    api.parts.jobs.reconnects.count("step")
+    api.services.requests.metrics.job_changed(closed)
+    api.services.requests.metrics.lag.observe(0.05)
+    api.services.health.upkeep.outcomes.count("make-room done")
+    api.parts.jobs.work.reconnects.count("step")
     await api.local.get("/health/ready")
     found = await scraped(alice)
     assert found["danube_queue_length",] == 1

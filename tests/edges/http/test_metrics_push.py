@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from danube_pkg.core.reasons import Status
 from danube_pkg.edges.http.metrics.definitions import SPECIFIED
 from danube_pkg.kit.records import replace
 from tests.edges.http.api import Api
+from tests.support.otlp_collector import PROGRAMS, through_collector
 from tests.support.otlp_receiver import OtlpReceiver, otlp_receiver
 from tests.support.waiting import wait_until_async
 
@@ -22,10 +24,12 @@ CHANGING = ("danube_queue_oldest_seconds", "danube_disk_", "process_")
 """Metrics that change with time."""
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[tuple[OtlpReceiver, str]]:
-    async with otlp_receiver() as made:
-        yield made
+@pytest.fixture(params=PROGRAMS)
+async def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[OtlpReceiver, str]]:
+    """What a receiver got, and where it is sent: to the receiver, or to a collector before it."""
+    async with otlp_receiver() as (made, address):
+        with through_collector(request.param, address, tmp_path) as sent_to:
+            yield made, sent_to
 
 
 async def configure(api: Api, observability: str) -> None:
@@ -35,7 +39,7 @@ async def configure(api: Api, observability: str) -> None:
 
 
 async def push(api: Api) -> float:
-    return await api.parts.telemetry.metrics.send(api.services.metrics.points)
+    return await api.parts.telemetry.metrics.send(api.services.requests.metrics.points)
 
 
 def samples_of(metric: Mapping[str, Any]) -> dict[tuple[str, ...], float]:
@@ -72,8 +76,8 @@ async def test_a_receiver_gets_what_is_scraped(api: Api, receiver: tuple[OtlpRec
     for seconds in (3.0, 45.0, 1e6):
         job = await api.open_job("app")
         ended = replace(job, phase=Phase.CLOSED, status=Status.SUCCESS, started_at=100.0, finished_at=100.0 + seconds)
-        api.services.metrics.job_changed(ended)
-    metrics = api.services.metrics
+        api.services.requests.metrics.job_changed(ended)
+    metrics = api.services.requests.metrics
     points, text = metrics.points(), metrics.text(lambda _: True, all_names=True)  # of one moment
     assert await api.parts.telemetry.metrics.send(lambda: points) == 30.0
     scraped = {
@@ -99,7 +103,9 @@ async def test_a_receiver_gets_what_is_scraped(api: Api, receiver: tuple[OtlpRec
 async def test_what_follows_sends_until_it_is_cancelled(api: Api, receiver: tuple[OtlpReceiver, str]) -> None:
     made, address = receiver
     await configure(api, f"metrics_push_enabled: true, otel_endpoint: '{address}'")
-    following = asyncio.create_task(api.parts.telemetry.metrics.follow(api.services.metrics.points), name="push")
+    following = asyncio.create_task(
+        api.parts.telemetry.metrics.follow(api.services.requests.metrics.points), name="push"
+    )
     await wait_until_async(lambda: bool(made.metrics), 30, "the metrics")
     following.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -31,6 +31,7 @@ from tests.edges.http.issuer import (
     Issuer,
     open_issuer,
 )
+from tests.support.rsa_keys import rsa_pem
 from tests.support.waiting import wait_until_async
 
 
@@ -145,7 +146,7 @@ FALSIFICATIONS: dict[str, tuple[str, Callable[[Issuer], None]]] = {
 
 
 def another_key() -> RSAKey:
-    return RSAKey.generate_key(2048, {"kid": "another", "use": "sig"})
+    return RSAKey.import_key(rsa_pem("another issuer"), {"kid": "another", "use": "sig"})
 
 
 def claim(issuer: Issuer, **claims: Any) -> None:
@@ -192,7 +193,7 @@ async def test_a_rotated_key_is_fetched_once_a_minute_at_most(api: Api, issuer: 
     assert (await log_in(api, issuer)).status == 302
     issuer.rotate()
     # The keys were fetched a moment ago; for an unknown key they are fetched again, once a minute at most.
-    provider = api.services.logins.oidc._provider
+    provider = api.services.identity.logins.oidc._provider
     assert isinstance(provider, OidcProvider)
     provider._keys = {uri: (at - FRESH_KEYS_SECONDS, keys) for uri, (at, keys) in provider._keys.items()}
     assert (await log_in(api, issuer)).status == 302
@@ -259,16 +260,16 @@ async def test_an_unreachable_issuer_is_a_503(tmp_path: Path) -> None:
 
 async def test_an_issuer_that_cannot_be_used_is_a_condition(tmp_path: Path) -> None:
     async with open_api(tmp_path, oidc=ClientSettings("http://127.0.0.1:9", "x")) as api:
-        (condition,) = await api.services.logins.oidc.conditions()
+        (condition,) = await api.services.identity.logins.oidc.conditions()
         assert condition.reference == "issuer-unusable"
         assert "does not answer" in condition.what
         assert condition.hint
 
 
 async def test_an_issuer_of_another_name_is_a_condition(api: Api, issuer: Issuer) -> None:
-    assert await api.services.logins.oidc.conditions() == ()
+    assert await api.services.identity.logins.oidc.conditions() == ()
     async with open_api(api.path / "other", oidc=replace(issuer.client, issuer=f"{issuer.url}/")) as other:
-        (condition,) = await other.services.logins.oidc.conditions()
+        (condition,) = await other.services.identity.logins.oidc.conditions()
         assert f"names the issuer '{issuer.url}'" in condition.what
 
 

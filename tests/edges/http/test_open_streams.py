@@ -27,7 +27,7 @@ async def job(api: Api) -> Job:
 
 def notify_of_changed_rights(api: Api) -> None:
     """Notify the server of changed rights, as applying a configuration does."""
-    api.services.access.changed()
+    api.services.identity.access.changed()
 
 
 async def end_of(stream: Stream) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -12,15 +13,18 @@ from danube_pkg.core.traces.spans import trace_id_of
 from danube_pkg.kit.records import replace
 from danube_pkg.services.traces import BATCH_SPANS, WAITING_SPANS
 from tests.edges.http.api import Api
+from tests.support.otlp_collector import PROGRAMS, through_collector
 from tests.support.otlp_receiver import OtlpReceiver, otlp_receiver
 
 SECRET = b"a-secret-value-of-the-server"
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[tuple[OtlpReceiver, str]]:
-    async with otlp_receiver() as made:
-        yield made
+@pytest.fixture(params=PROGRAMS)
+async def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[OtlpReceiver, str]]:
+    """What a receiver got, and where it is sent: to the receiver, or to a collector before it."""
+    async with otlp_receiver() as (made, address):
+        with through_collector(request.param, address, tmp_path) as sent_to:
+            yield made, sent_to
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +42,7 @@ async def test_a_job_and_requests_are_received_without_secrets(api: Api, receive
     made, address = receiver
     await configure(api, f"traces_enabled: true, otel_endpoint: '{address}'")
     await api.services.secrets.known.hold("token", SECRET)
-    tracer = api.services.tracer
+    tracer = api.services.requests.tracer
     step = Step("1", 1, f"deploy with {SECRET.decode()} for bob@example.com", "host", phase=StepPhase.ENDED)
     job = await api.job("app", steps=(replace(step, started_at=1.0, finished_at=2.0, status=Status.SUCCESS),))
     tracer.job_changed(replace(job, phase=Phase.RUNNING), None)  # not its last state
@@ -62,7 +66,7 @@ async def test_a_job_and_requests_are_received_without_secrets(api: Api, receive
 
 async def test_nothing_is_kept_or_sent_without_the_setting(api: Api) -> None:
     job = await api.job("app")
-    tracer = api.services.tracer
+    tracer = api.services.requests.tracer
     for observability in ("traces_enabled: false", "traces_enabled: true"):
         await configure(api, observability)
         tracer.job_changed(job, None)
@@ -78,7 +82,7 @@ async def test_a_receiver_that_is_unreachable_is_a_condition_and_nothing_is_lost
 ) -> None:
     made, address = receiver
     await configure(api, f"traces_enabled: true, otel_endpoint: '{address}'")
-    tracer, job = api.services.tracer, await api.job("app")
+    tracer, job = api.services.requests.tracer, await api.job("app")
     made.status = 503
     tracer.job_changed(job, None)
     waiting = len(tracer._waiting)
@@ -100,7 +104,7 @@ async def test_a_receiver_that_is_unreachable_is_a_condition_and_nothing_is_lost
 
 async def test_what_waits_is_bounded_and_the_ratio_is_kept(api: Api) -> None:
     await configure(api, "traces_enabled: true, otel_endpoint: 'http://127.0.0.1:9', traces_sample_ratio: 1")
-    tracer = api.services.tracer
+    tracer = api.services.requests.tracer
     for _ in range(WAITING_SPANS + 7):
         tracer.request_done("GET", "/", 200, 0.1, "")
     assert len(tracer._waiting) <= WAITING_SPANS
@@ -116,7 +120,7 @@ async def test_what_waits_is_bounded_and_the_ratio_is_kept(api: Api) -> None:
 
 async def test_the_port_of_the_other_protocol_is_named(api: Api) -> None:
     await configure(api, "traces_enabled: true, otel_endpoint: 'http://127.0.0.1:4317'")
-    tracer = api.services.tracer
+    tracer = api.services.requests.tracer
     tracer.request_done("GET", "/", 200, 0.1, "")
     with pytest.raises(Exception, match="cannot be reached"):
         await asyncio.wait_for(tracer.send_waiting(), 20)

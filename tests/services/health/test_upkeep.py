@@ -76,7 +76,7 @@ async def test_a_repair_that_does_not_help_is_given_up_and_says_so() -> None:
 
 
 class StatedDisk:
-    """A disk as the test says."""
+    """A stub of `core.health.ports.Disk`: its state is what the test says."""
 
     def __init__(self, state: DiskState) -> None:
         self.now = state
@@ -98,15 +98,15 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 
 async def test_jobs_wait_for_room_and_every_place_says_so(api: Api) -> None:
     disk = StatedDisk(FULL)
-    api.services.engine._scheduler._room = DiskRoom(disk, "/data")
+    api.services.jobs.engine._scheduler._room = DiskRoom(disk, "/data")
     job = await api.open_job("app")
     found = (await api.local.get(f"/api/v1/jobs/{job.id}/explanation")).json
     assert found["waits_for"] == Obstacle.DISK
     assert "only 255 MiB are free on the disk of /data" in found["lines"][1]
     assert "danube image" in found["hint"]
-    assert await api.services.engine._scheduler._round() is not None  # it is held, and checks again
+    assert await api.services.jobs.engine._scheduler._round() is not None  # it is held, and checks again
     disk.now = ROOM
-    assert await api.services.engine._scheduler._round() is None
+    assert await api.services.jobs.engine._scheduler._round() is None
     assert (await api.local.get(f"/api/v1/jobs/{job.id}/explanation")).json["waits_for"] != Obstacle.DISK
 
 
@@ -156,7 +156,7 @@ async def test_repairs_are_audited_and_shown_by_the_api(api: Api) -> None:
     lock.parent.mkdir(parents=True)
     lock.write_text("")
     os.utime(lock, (time.time() - STALE_SECONDS - 1,) * 2)
-    await api.services.upkeep.round()
+    await api.services.health.upkeep.round()
     repairs = {one["repair"]: one for one in (await api.local.get("/api/v1/system")).json["repairs"]}
     assert repairs["clear-locks"]["outcome"] == "done"
     assert (repairs["retry-sync"]["outcome"], repairs["retry-sync"]["why"]) == ("done", "configuration-missing")

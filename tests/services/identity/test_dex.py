@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until_async, wait_until_true
 
 
 class Runner:
-    """`DexRunner` that keeps each configuration, or fails."""
+    """A stub of `DexRunner`: it keeps each configuration, or fails."""
 
     def __init__(self, failure: Exception) -> None:
         self.failure: Exception | None = failure

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -116,6 +116,21 @@ async def test_the_secret_of_an_environment_appears_when_another_user_has_approv
         assert stored.approvals == job_of(setup, job_id).approvals
 
 
+async def no_token(job: Job, audience: str) -> str:
+    raise AssertionError("no place outside is asked")
+
+
+async def test_one_step_of_a_users_own_run_gets_the_secrets_that_the_user_gave(tmp_path: Path) -> None:
+    async with open_engine_setup(tmp_path) as setup:
+        await setup.secrets.set(SecretName(None, "DEPLOY_KEY"), b"the-deploy-key", "admin")
+        job = job_of(setup, await running_job(setup))
+        for local, only_step, refused in ((True, "Tests", False), (True, "", True), (False, "Tests", True)):
+            settings = replace(job.settings, approved_locally=local, only_step=only_step)
+            reading = setup.secrets.read_for_job(replace(job, settings=settings), 1, "DEPLOY_KEY", no_token)
+            with pytest.raises(Forbidden) if refused else nullcontext():
+                assert await reading == b"the-deploy-key"
+
+
 async def test_who_may_decide(tmp_path: Path) -> None:
     async with open_engine_setup(tmp_path) as setup:
         job_id = await running_job(setup)
@@ -130,9 +145,12 @@ async def test_who_may_decide(tmp_path: Path) -> None:
                 await decide(waiting, LOCAL_ADMINISTRATOR, 1, approve=True)
             with pytest.raises(Conflict):
                 await decide(waiting, BOB, 2, approve=True)
-            assert await decisions_of(setup).may_decide(waiting, ALICE) == (False, True)
-            assert await decisions_of(setup).may_decide(waiting, BOB) == (True, True)
-            assert await decisions_of(setup).may_decide(waiting, DAVE) == (False, False)
+            refusals = decisions_of(setup).refusals
+            own = "alice@example.com may not approve production: the same user has started the job"
+            assert await refusals(waiting, ALICE) == {True: own, False: ""}
+            assert await refusals(waiting, BOB) == {True: "", False: ""}
+            other = "dave@example.com may not decide about production: its approvers are ops, carol@example.com"
+            assert await refusals(waiting, DAVE) == {True: other, False: other}
             assert job_of(setup, job_id).approvals[0].state is ApprovalState.WAITING
 
 

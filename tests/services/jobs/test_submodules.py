@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.egress import FileLedgers
+from danube_pkg.adapters.egress.ledgers import FileLedgers
 from danube_pkg.core.egress.ledger import Way
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.records import replace

@@ -15,7 +15,6 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from standardwebhooks.webhooks import Webhook
 
@@ -44,6 +43,7 @@ from tests.services.notifications.sending import (
     outcomes,
 )
 from tests.services.repositories.test_commit_statuses import advance, wait_for_condition
+from tests.support.rsa_keys import rsa_key
 from tests.support.trigger_server import (
     REPOSITORY,
     SHA,
@@ -195,7 +195,7 @@ class Mailbox:
 
 def certificate(path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """TLS contexts: the mail server's, and a client's that trusts it."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa_key("a mail server")
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
     made = (

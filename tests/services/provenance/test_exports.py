@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.egress import FileLedgers
+from danube_pkg.adapters.egress.ledgers import FileLedgers
 from danube_pkg.adapters.keys.signing import SigningKeys
 from danube_pkg.adapters.logs import files
 from danube_pkg.core.egress.ledger import Contact, Way

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc.jwk import RSAKey
 
 from danube_pkg.core.configuration.pipelines import TriggerKind
@@ -33,6 +31,7 @@ from tests.services.notifications.sending import (
     open_sending,
     outcomes,
 )
+from tests.support.rsa_keys import rsa_pem
 from tests.support.trigger_server import (
     SHA,
     TriggerServer,
@@ -236,8 +235,7 @@ async def test_githubs_primary_rate_limit_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_an_app_authenticates_and_one_token_serves_many_statuses(tmp_path: Path) -> None:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem = rsa_pem("an app of GitHub")
     async with served_forge() as forge, open_sending(tmp_path) as (danube, _):
         forge.app_key, forge.token, forge.now = RSAKey.import_key(pem), INSTALLATION_TOKEN, danube.clock.now
         app = GithubApp(

@@ -109,6 +109,6 @@ async def test_a_ref_that_others_may_set_is_untrusted_when_it_is_started_by_hand
         danube.sources.revisions[ref.ref] = ref
         job = await start(danube.engine, danube.secrets, "app", actor="alice", ref=ref.ref)
         assert job.trigger.is_untrusted is untrusted
-        assert job.reason is (Reason.APPROVAL_REQUIRED if untrusted else Reason.QUEUED)
+        assert job.reason is (Reason.APPROVAL_REQUIRED if untrusted else Reason.RESOLVING)
         if "/7/" in ref.ref:
             assert pull_request_number(job.trigger) == 7

@@ -229,7 +229,7 @@ async def test_the_end_of_a_job_starts_the_pipelines_that_follow_it_once(tmp_pat
             "pipeline",
             SHA,
         )
-        assert follower.trigger.actor == f"app job {job.id}"
+        assert follower.trigger.actor == f"job {job.id} of app"
         assert await danube.outcome(job.id, EntrySource.PIPELINE) == (
             "clean: started\ndeploy: it waits for success of app, and this was cancelled"
         )

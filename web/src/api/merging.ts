@@ -21,7 +21,8 @@ const newestFirst = (a: { id: string }, b: { id: string }): number => (a.id < b.
 
 /** The job with a change. What depends on the caller (`may`) and on the forge is known from the first response only. */
 export function mergeJob(job: JobDetail, change: Partial<JobDetail> & Pick<Job, "status">): JobDetail {
-  return isStale(job.status, change.status) ? job : { ...job, ...change, may: job.may, commit_url: job.commit_url };
+  if (isStale(job.status, change.status)) return job;
+  return { ...job, ...change, may: job.may, commit_url: job.commit_url, approval_refused: job.approval_refused };
 }
 
 /** The job with a step that is new or has changed. */

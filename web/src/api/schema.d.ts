@@ -591,8 +591,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Start a job for the commit that `ref` names now.
-         * @description Action: `trigger`.
+         * Start a job for the commit that `ref` names now, which is looked up after the response where the repository
+         * @description is on another machine.
+         *
+         *     Action: `trigger`.
          */
         post: operations["postPipelineJobsOfPipeline"];
         delete?: never;
@@ -832,6 +834,88 @@ export interface paths {
          * @description Action: `keep`.
          */
         delete: operations["deleteJobKeep"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/shells": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open a shell in the kept pod of a failed job. It ends unless its output is read within 30 s.
+         * @description Action: `open-shell`.
+         */
+        post: operations["postJobShells"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/shells/{shell}/input": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send what was typed, at most 60 KiB, to a shell that the caller has opened.
+         * @description Action: `use-shell`.
+         */
+        post: operations["postShellInput"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/shells/{shell}/output": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * `output` events with what the shell prints, in base64 and with secrets masked, and `end`. The shell ends with
+         * @description this stream.
+         *
+         *     Action: `use-shell`.
+         */
+        get: operations["getShellOutput"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/pod": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove the kept pod of a failed job before its time is over; shells in it end.
+         * @description Action: `remove-pod`.
+         */
+        delete: operations["deleteJobPod"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2134,6 +2218,8 @@ export interface components {
             };
             /** @description The id of the job that this one repeats; empty otherwise. */
             rerun_of: string;
+            /** @description Whether it repeats that job for its failed steps: the others are restored where they can be. */
+            failed_steps: boolean;
             /** @description The id of the job whose outputs this one is compared with; empty otherwise. */
             rebuild_of: string;
             /** @description The pull request; null if there is none. */
@@ -2183,6 +2269,8 @@ export interface components {
         CacheView: {
             /** @description Its id. */
             id: string;
+            /** @description Of a step's snapshot, the number of the step in the job that kept it; 0 for a cache. */
+            step: number;
             /** @description The name that the danubefile gives it. */
             name: string;
             /** @description The key. */
@@ -2258,6 +2346,8 @@ export interface components {
             deadline_at: string | null;
             /** @description Until when a job that is ending may clean up; null unless it was cancelled or reached its deadline. */
             grace_until: string | null;
+            /** @description Until when the pod of a failed job is kept for `danube shell`; null for a job without a kept pod. */
+            kept_until: string | null;
             /** @description The rule of git_authentication by which its code was read; empty if none was. */
             source_rule: string;
             /** @description What was seen to keep its pod from passing by the egress proxy: no-route (the sandbox), network-policy, or nothing; empty before the pod runs. */
@@ -2276,6 +2366,11 @@ export interface components {
              * @default []
              */
             may: string[];
+            /**
+             * @description Why the caller may not approve the environment that it waits for; empty if the caller may, if it waits for none, and in events.
+             * @default
+             */
+            approval_refused: string;
         };
         /** @description A step of a job. */
         StepView: {
@@ -2292,10 +2387,14 @@ export interface components {
             /** @description Whether that leg has a network and a workspace of its own. */
             is_isolated: boolean;
             /**
-             * @description How the step is, or how it ended.
+             * @description How the step is, or how it ended; restored: an earlier job's snapshot took the place of its command.
              * @enum {string}
              */
-            status: "pending" | "running" | "success" | "failure" | "cancelled" | "timeout";
+            status: "pending" | "running" | "success" | "restored" | "failure" | "cancelled" | "timeout";
+            /** @description The job that ran it, if it is restored; empty otherwise. */
+            restored_from: string;
+            /** @description How it ended in the job whose failed steps this one repeats; empty if it was not in it. */
+            before: string;
             /** @description Why it ended so, as a stable word. */
             reason: string;
             /** @description The reason in one sentence. */
@@ -2487,6 +2586,45 @@ export interface components {
             log_removed_at: string | null;
             /** @description When the artifacts were removed; null if they were not. */
             artifacts_removed_at: string | null;
+        };
+        /** @description A shell that was opened. */
+        ShellView: {
+            /** @description Its id, for the requests of the user who has opened it. */
+            id: string;
+            /** @description The number of the step in whose container it runs. */
+            step: number;
+            /** @description The name of that step. */
+            step_name: string;
+            /** @description The image of that container. */
+            image: string;
+            /**
+             * Format: date-time
+             * @description When it is ended at the latest.
+             */
+            ends_at: string;
+        };
+        /** @description Where a shell is opened, and how its user sees it. */
+        ShellRequest: {
+            /**
+             * @description The step in whose container; 0: the step that failed the job.
+             * @default 0
+             */
+            step: number;
+            /**
+             * @description Rows of the user's terminal; 0 without one.
+             * @default 0
+             */
+            rows: number;
+            /**
+             * @description Columns of the user's terminal; 0 without one.
+             * @default 0
+             */
+            columns: number;
+            /**
+             * @description The kind of terminal, as TERM.
+             * @default
+             */
+            term: string;
         };
         /** @description Some lines of a log. There may be fewer than requested. */
         LinesView: {
@@ -6057,7 +6195,10 @@ export interface operations {
     };
     postJobRerun: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For the failed steps: the others are restored from their snapshots where they can be. */
+                failed_steps?: boolean;
+            };
             header?: {
                 /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;
@@ -6714,6 +6855,385 @@ export interface operations {
             };
             /** @description It does not exist, or the caller may not see it. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postJobShells: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ShellRequest"];
+            };
+        };
+        responses: {
+            /** @description Created. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShellView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; Retry-After says how long to wait. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now; Retry-After says how long to wait. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postShellInput: {
+        parameters: {
+            query?: {
+                /** @description Whether no input follows. */
+                end?: boolean;
+                /** @description Rows that the terminal has from now on; 0: as before. */
+                rows?: number;
+                /** @description Columns that it has from now on; 0: as before. */
+                columns?: number;
+            };
+            header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                job: string;
+                shell: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": unknown;
+            };
+        };
+        responses: {
+            /** @description Success, without a body. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; Retry-After says how long to wait. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getShellOutput: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+                shell: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteJobPod: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted; it is not finished yet. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobSummary"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

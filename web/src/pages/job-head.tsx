@@ -14,6 +14,8 @@ import { RelativeTime } from "../parts/relative-time";
 
 export type JobVerb = "cancel" | "rerun" | "approve" | "environment";
 
+type Verdict = "approve" | "reject";
+
 type Act = (verb: JobVerb, body?: unknown) => Promise<void>;
 
 export interface JobHeadProps {
@@ -46,6 +48,13 @@ export function JobHead(props: JobHeadProps) {
         </Show>
       </p>
       <Approvals job={props.job} />
+      <Show when={props.job.kept_until}>
+        {(until) => (
+          <p class="job-facts quiet" title={exact(until())}>
+            The pod is kept until {exact(until())}: <code>danube shell {props.job.id}</code>
+          </p>
+        )}
+      </Show>
       <Show when={props.job.status === "pending" ? props.explanation : undefined}>
         {(found) => (
           <ul class="job-explanation">
@@ -113,6 +122,7 @@ function Source(props: { job: JobDetail }) {
 
 /** Environments that the job asked for: what it waits for, and who decided when. */
 function Approvals(props: { job: JobDetail }) {
+  const waits = () => props.job.approvals.some((one) => one.state === "waiting");
   return (
     <Show when={props.job.approvals.length}>
       <ul class="job-explanation">
@@ -123,6 +133,7 @@ function Approvals(props: { job: JobDetail }) {
             </li>
           )}
         </For>
+        <Show when={waits() && props.job.approval_refused}>{(why) => <li>{why()}</li>}</Show>
       </ul>
     </Show>
   );
@@ -132,7 +143,10 @@ function Actions(props: { job: JobDetail; act: Act }) {
   const finished = () => isFinished(props.job.status);
   const may = (action: string): boolean => props.job.may.includes(action);
   const waiting = () => props.job.approvals.find((one) => one.state === "waiting");
-  const decide = (sequence: number, decision: string) => props.act("environment", { sequence, decision });
+  const refusal = (verb: Verdict) => (may(`${verb}-environment`) ? undefined : props.job.approval_refused);
+  /** Before the job's own response neither a permission nor the reason of a refusal is known. */
+  const decidable = (verb: Verdict) => (refusal(verb) === "" ? undefined : waiting());
+  const decide = (sequence: number, decision: Verdict) => props.act("environment", { sequence, decision });
   const needsApproval = () => props.job.reason === "approval-required" && props.job.status === "pending";
   return (
     <div class="page-actions">
@@ -143,18 +157,24 @@ function Actions(props: { job: JobDetail; act: Act }) {
           </Action>
         )}
       </Show>
-      <Show when={may("approve-environment") && waiting()}>
+      <Show when={decidable("approve")}>
         {(one) => (
-          <Action icon="check" kind="primary" act={() => decide(one().sequence, "approve")}>
+          <Action
+            icon="check"
+            kind="primary"
+            refused={refusal("approve")}
+            act={() => decide(one().sequence, "approve")}
+          >
             Approve {one().environment}
           </Action>
         )}
       </Show>
-      <Show when={may("reject-environment") && waiting()}>
+      <Show when={decidable("reject")}>
         {(one) => (
           <Action
             icon="stop"
             kind="danger"
+            refused={refusal("reject")}
             confirm={`The job ends, and ${one().environment} is not changed by it.`}
             act={() => decide(one().sequence, "reject")}
           >

@@ -10,6 +10,8 @@ export interface ActionProps {
   kind?: "primary" | "danger";
   /** A warning that the user must confirm first, for actions that cannot be undone. */
   confirm?: string;
+  /** Why the user may not do it: the button is disabled, and named by it. */
+  refused?: string;
   act: () => Promise<unknown>;
 }
 
@@ -35,7 +37,8 @@ export function Action(props: ParentProps<ActionProps>) {
         type="button"
         class="button"
         classList={{ "is-primary": props.kind === "primary", "is-danger": props.kind === "danger" }}
-        disabled={busy()}
+        disabled={busy() || Boolean(props.refused)}
+        title={props.refused}
         onClick={() => (props.confirm ? setAsking(true) : void run())}
       >
         <Show when={props.icon}>{(icon) => <Icon name={icon()} />}</Show>

@@ -48,6 +48,7 @@ export function jobSentence(job: Job, at: number): string {
   switch (job.status) {
     case "pending":
       if (job.reason === "approval-required") return "Waiting for approval of this commit.";
+      if (job.reason === "resolving") return "Looking up its commit.";
       return job.message || "Waiting in the queue.";
     case "running":
       return job.reason === "preparing" ? "Preparing its pod." : job.message || `Running for ${took}.`;

@@ -222,6 +222,10 @@ class KubernetesRuntime:
         finally:
             await stream.close()
 
+    async def close_network(self, pod_id: str) -> None:
+        what = "the network of a pod in a cluster cannot be closed while it runs"
+        raise Permanent("network-not-closed", what, hint="danube run --keep keeps the pod of a run on your machine")
+
     async def delete_pod(self, pod_id: str) -> None:
         async with self._lock(pod_id):
             known = self._watch.pods.get(pod_id)

@@ -86,7 +86,7 @@ def bubblewrap_arguments(
     sources: where each of `all_mounts()` is found. seccomp_fd: the filter, -1 for none. data_fds: the content of the
     image's own files. info_fd: where bubblewrap writes the container's process id.
     """
-    made: list[str] = ["--unshare-pid", "--as-pid-1", "--info-fd", str(info_fd), "--clearenv"]
+    made: list[str] = ["--unshare-pid", "--unshare-cgroup-try", "--as-pid-1", "--info-fd", str(info_fd), "--clearenv"]
     if not plan.full_id_map:
         made += ["--unshare-user", "--uid", str(UNPRIVILEGED_USER), "--gid", str(UNPRIVILEGED_USER)]
     mounts = plan.all_mounts()

@@ -24,6 +24,9 @@ CONTROLLERS = ("memory", "pids", "cpu")
 """Those with a limit of a pod."""
 _PERIOD_US = 100_000
 
+SHOWN = "/sys/fs/cgroup"
+"""Where runtimes of languages look for the limits of their container (JVM, Go, .NET, Node.js)."""
+
 _SHARES_OF_PODS, _SHARES_OF_PROXIES = 1024, 8192
 """Weights when the processor is short. `danube` has the default weight, that of a unit of the machine: so all pods
 together have at most as much as the server's unit may have, and the proxies, which use little, precede all pods."""
@@ -63,7 +66,7 @@ class Cgroups(Record):
             for parent in (pod.parent, pod):
                 self._enable_controllers(parent)
             _set(pod, self._limits(limits))
-        return self._make_group(pod_id, name)
+        return self._make_group(pod_id, name, limits)
 
     def add(self, pod_id: str, name: str, limits: Limits) -> Sequence[Path]:
         """Make a group in a pod, which has its limits; the `cgroup.procs` files to join, one for each hierarchy.
@@ -71,15 +74,28 @@ class Cgroups(Record):
         name: a container's number, or `holder`. limits: of the pod, for one that is lost or was not made completely.
         """
         try:
-            return self._make_group(pod_id, name)
+            return self._make_group(pod_id, name, limits)
         except FileNotFoundError:
             return self.make(pod_id, name, limits)
 
-    def _make_group(self, pod_id: str, name: str) -> Sequence[Path]:
+    def _make_group(self, pod_id: str, name: str, limits: Limits) -> Sequence[Path]:
+        """With the pod's limits too: a program in it reads those of its own group, and no others."""
         groups = [self._pod(hierarchy, pod_id) / name for hierarchy in self.hierarchies]
         for group in groups:
             group.mkdir(exist_ok=True)
+            with contextlib.suppress(OSError):  # the pod's own limits hold all the same
+                _set(group, self._limits(limits))
         return [group / "cgroup.procs" for group in groups]
+
+    def shown(self, pod_id: str, number: int) -> Sequence[tuple[Path, str]]:
+        """The groups of a container in which its programs find their limits, each with the path for them."""
+        if self.unified:
+            return [(self._pod(hierarchy, pod_id) / str(number), SHOWN) for hierarchy in self.hierarchies]
+        return [
+            (self._pod(hierarchy, pod_id) / str(number), f"{SHOWN}/{hierarchy.name}")
+            for hierarchy in self.hierarchies
+            if hierarchy.name in CONTROLLERS
+        ]
 
     def make_for_proxies(self) -> Sequence[Path]:
         """Make the group of the server's egress proxies; the `cgroup.procs` files to join."""

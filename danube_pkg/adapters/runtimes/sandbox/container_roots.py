@@ -7,7 +7,8 @@ from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import Mount
 from danube_pkg.adapters.runtimes.sandbox.host_image import RootFileSystem
-from danube_pkg.adapters.runtimes.sandbox.image_root import Overlay, copy_image, image_root, overlay_of
+from danube_pkg.adapters.runtimes.sandbox.image_copy import copy_image
+from danube_pkg.adapters.runtimes.sandbox.image_root import Overlay, image_root, overlay_of
 from danube_pkg.adapters.runtimes.sandbox.mount_points import WORKSPACE, MountPoints, make_mount_points
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord
 from danube_pkg.adapters.runtimes.sandbox.user_namespace import run_in_user_namespace

@@ -31,6 +31,9 @@ from danube_pkg.kit.records import replace
 SUPERVISOR_PATH = "/.danube/danube-step"
 """Where the supervisor is mounted in every container."""
 
+PROCESSORS = Path("/sys/devices/system/cpu")
+"""All of /sys that containers show beside their control groups: it says no more than /proc/cpuinfo."""
+
 LEGS = "/.danube/legs"
 """Where the coordinator reads the workspaces of isolated legs."""
 
@@ -138,9 +141,11 @@ class SandboxContainers:
         directory = pod.container(container.number)
         supervisor = await asyncio.to_thread(self._supervisor_copy)
         workspace = Mount(pod.legs / str(isolation) if isolation else pod.workspace, WORKSPACE, writable=True)
+        groups = self._limits.container_groups(container, record.limits)
         mounts = [
             Mount(supervisor, SUPERVISOR_PATH),
             *(scratch_mounts(directory) if held is None else ()),
+            *(self._machine_mounts(container) if container.role is ContainerRole.WORKER else ()),
             *own_mounts,
         ]
         if held is None:
@@ -163,8 +168,14 @@ class SandboxContainers:
             umask=SHARED_UMASK if record.shares_by_group else OWN_UMASK,
         )
         digest = held.image.digest if held is not None else ""
-        await self._start(pod, record, ContainerRecord(container, record.job_id, NOT_STARTED, digest, isolation), plan)
+        new = ContainerRecord(container, record.job_id, NOT_STARTED, digest, isolation)
+        await self._start(pod, record, new, plan, groups)
         return container
+
+    def _machine_mounts(self, container: Container) -> list[Mount]:
+        """What programs read to know how many processors and how much memory they have."""
+        shown = [(PROCESSORS, str(PROCESSORS))] if PROCESSORS.is_dir() else []
+        return [Mount(source, target) for source, target in (*shown, *self._limits.shown_groups(container))]
 
     def _host_root(self, record: PodRecord, user: int) -> ContainerRoot:
         """The machine's own programs."""
@@ -190,7 +201,10 @@ class SandboxContainers:
             notify(SHARED_NOTICE)
         return root
 
-    async def _start(self, pod: PodDirectory, record: PodRecord, new: ContainerRecord, plan: ContainerPlan) -> None:
+    async def _start(
+        self, pod: PodDirectory, record: PodRecord, new: ContainerRecord, plan: ContainerPlan, groups: Sequence[Path]
+    ) -> None:
+        """groups: the `cgroup.procs` files that it joins."""
         container = new.container
 
         def write_record(init: ProcessMark) -> None:
@@ -205,7 +219,7 @@ class SandboxContainers:
             pod.container(container.number),
             write_record,
             host_network=record.host_network,
-            cgroup_files=self._limits.container_groups(container, record.limits),
+            cgroup_files=groups,
             rlimits=self._limits.rlimits(record.limits),
             heartbeat_seconds=self._settings.heartbeat_seconds,
         )

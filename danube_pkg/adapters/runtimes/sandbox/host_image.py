@@ -43,6 +43,16 @@ _ETC = (
 )
 HOME = "/home/danube"
 
+_PAM = """\
+auth sufficient pam_rootok.so
+auth required pam_deny.so
+account required pam_permit.so
+session required pam_permit.so
+password required pam_deny.so
+"""
+"""For every service: root of the pod may become another user (`su`, `runuser`), others may not. There are no passwords,
+and the machine's own rules would need its shadow file, its limits and its login records."""
+
 
 class RootFileSystem(Record):
     """What a container's root consists of.
@@ -96,7 +106,7 @@ def _own_files(user: int, host_network: bool) -> list[tuple[str, str]]:
     users = {0: ("root", HOME), user: ("root" if user == 0 else "danube", HOME), 65534: ("nobody", "/nonexistent")}
     passwd = "".join(f"{name}:x:{uid}:{uid}:{name}:{home}:/bin/sh\n" for uid, (name, home) in users.items())
     group = "".join(f"{name if name != 'nobody' else 'nogroup'}:x:{uid}:\n" for uid, (name, _) in users.items())
-    files = [("/etc/passwd", passwd), ("/etc/group", group), ("/etc/hostname", "danube\n")]
+    files = [("/etc/passwd", passwd), ("/etc/group", group), ("/etc/hostname", "danube\n"), ("/etc/pam.d/other", _PAM)]
     if not host_network:
         files.append(("/etc/hosts", "127.0.0.1 localhost danube\n::1 localhost\n"))
     return files

@@ -46,6 +46,10 @@ class PodLimits:
         """The `cgroup.procs` files that a container joins."""
         return self._cgroups.add(container.pod_id, str(container.number), effective_limits(limits))
 
+    def shown_groups(self, container: Container) -> Sequence[tuple[Path, str]]:
+        """Control groups that the container shows to its programs, with their paths in it."""
+        return self._cgroups.shown(container.pod_id, container.number)
+
     def rlimits(self, limits: Limits) -> list[str]:
         """`name=value` for each rlimit of a container's processes.
 

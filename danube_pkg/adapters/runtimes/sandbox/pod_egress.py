@@ -48,6 +48,8 @@ class PodEgress:
         by side, and a second hand-over would find the pod's address in use."""
         self._handed: set[str] = set()
         """Pods that this process has handed over."""
+        self._withdrawn: set[str] = set()
+        """Pods that it must not hand over again, by a record that was read before."""
 
     async def open(self, record: PodRecord) -> None:
         """Have a pod served if its network goes through a proxy. Raises Permanent, Unavailable."""
@@ -79,9 +81,16 @@ class PodEgress:
         with contextlib.ExitStack() as stack:
             await self._proxies.join(leg.job_id, await self._sockets(leg, stack))
 
+    async def withdraw(self, record: PodRecord) -> None:
+        """Have a pod served no longer, which has no network from now on. Raises Permanent, Unavailable."""
+        async with self._lock:
+            self._withdrawn.add(record.pod_id)
+            await self._proxies.withdraw(record.job_id)
+
     def forget(self, pod_id: str) -> None:
         """The pod was removed."""
         self._handed.discard(pod_id)
+        self._withdrawn.discard(pod_id)
 
     async def restore(self, records: Sequence[PodRecord]) -> None:
         """Open what no proxy serves. All are tried before the first failure is raised."""
@@ -94,7 +103,7 @@ class PodEgress:
         served = await self._proxies.served()
         failures: list[PlatformError] = []
         for record in wanted:
-            if record.job_id in served or not record.holder.lives():
+            if record.job_id in served or record.pod_id in self._withdrawn or not record.holder.lives():
                 continue
             _log.warning("way-out-reopened", extra={"fields": {"job": record.job_id, "pod": record.pod_id}})
             try:

@@ -75,7 +75,7 @@ class PodRecord(Record):
     data_id: the identity of its data directory. user_base: the host's user id for the pod's root; 0 where the pod runs
     as the server's own user. full_ids: the pod has all ids that images use. tree_owner, host_user: the users in the pod
     who own the workspace, and who run the image `host`; root in pods of older versions. mapped_owners: each image's
-    user sees the workspace as its own.
+    user sees the workspace as its own. is_closed: its job has ended, and it reaches nothing outside any more.
     """
 
     pod_id: str
@@ -90,6 +90,7 @@ class PodRecord(Record):
     tree_owner: int = 0
     host_user: int = 0
     mapped_owners: bool = False
+    is_closed: bool = False
 
     @property
     def shares_by_group(self) -> bool:

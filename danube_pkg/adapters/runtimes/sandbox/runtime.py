@@ -42,6 +42,7 @@ from danube_pkg.kit.directory_identity import identify
 from danube_pkg.kit.full_disk import is_full, lacking
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Timing
+from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import end_all
 
 _log = EventLog("danube.sandbox")
@@ -208,6 +209,8 @@ class SandboxRuntime:
     async def _open_sockets(self) -> None:
         """For the pods that a server before this one has made."""
         for record in self._pods.running():
+            if record.is_closed:
+                continue
             try:
                 await self._sockets.open(self._pods.directory(record.pod_id), record.job_id)
             except OSError as error:  # its job ends at its deadline; the others must not
@@ -219,6 +222,17 @@ class SandboxRuntime:
         job_id = next((known.job_id for known in self._pods.directory(container.pod_id).containers()), "")
         self._watch.publish(ContainerEnded(container, job_id, reason, message))
         await self._pods.end_container(container)
+
+    async def close_network(self, pod_id: str) -> None:
+        async with self._lock(pod_id):
+            pod = self._pods.directory(pod_id)
+            record = self._pods.running_record(pod)
+            if record.host_network:
+                what = f"pod {pod_id} has the network of the machine"
+                raise Permanent("network-not-closed", what, hint="an allowlist gives a pod a network of its own")
+            self._sockets.close_pod(pod_id)
+            pod.write_pod(replace(record, network=Network.NONE, is_closed=True))
+            await self._egress.withdraw(record)
 
     async def delete_pod(self, pod_id: str) -> None:
         async with self._lock(pod_id):

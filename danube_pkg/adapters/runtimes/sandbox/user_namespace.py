@@ -17,20 +17,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.adapters.runtimes.sandbox.image_root import copy_image
-from danube_pkg.adapters.runtimes.sandbox.mount_points import MountPoints, make_mount_points
-from danube_pkg.adapters.runtimes.sandbox.open_files import enter_user_namespace, unnamed_files
 from danube_pkg.core.errors import Permanent, StorageFull
 from danube_pkg.core.reasons import Reason
 from danube_pkg.kit.processes import child_process
-from danube_pkg.kit.tree_sizes import TreeSize, measure_trees
 
 
 async def run_in_user_namespace(userns_command: Sequence[str], request: Mapping[str, Any]) -> Mapping[str, Any]:
     """The response to one request. userns_command: as in SandboxPods. Raises StorageFull, Permanent."""
     home = str(Path(__file__).absolute().parents[4])
     async with child_process(
-        *userns_command, sys.executable, "-P", "-m", "danube_pkg.adapters.runtimes.sandbox.user_namespace",
+        *userns_command, sys.executable, "-P", "-m", "danube_pkg.adapters.runtimes.sandbox.user_namespace_program",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={"PYTHONPATH": home, "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8"}, cwd="/",
     ) as process:  # fmt: skip
@@ -45,36 +41,3 @@ async def run_in_user_namespace(userns_command: Sequence[str], request: Mapping[
         cause = str(response["failed"])
         raise Permanent(Reason.POD_FAILED, "the files of the container could not be created", cause=cause)
     return response
-
-
-def _handle(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    if request["verb"] == "measure":
-        found = measure_trees(map(Path, request["targets"]), TreeSize(*request["most"]))
-        return {"bytes": found.size_bytes, "inodes": found.inodes, "problem": found.problem}
-    if request["verb"] == "open-files":
-        enter_user_namespace(request["within"])
-        found_files = unnamed_files(request["processes"])
-        files = [[*identity, size] for identity, size in found_files.sizes.items()]
-        return {"files": files, "unreadable": found_files.unreadable, "problem": found_files.problem}
-    target = Path(request["target"])
-    lower = request["lower"]
-    if request["verb"] == "copy":
-        return {"bytes": copy_image(Path(lower), target, 0)}
-    mount_points = MountPoints(target, Path(lower) if lower is not None else None, 0)
-    make_mount_points(mount_points, directories=request["directories"], files=request["files"])
-    return {"starts": mount_points.start_directory(request["start"])}
-
-
-def main() -> None:
-    """One request from standard input; every failure is a response too."""
-    try:
-        response = _handle(json.load(sys.stdin))
-    except StorageFull as error:
-        response = {"full": str(error)}
-    except (Permanent, OSError) as error:
-        response = {"failed": str(error)}
-    json.dump(response, sys.stdout)
-
-
-if __name__ == "__main__":
-    main()

@@ -94,8 +94,8 @@ class HttpMetrics:
         engine.listen(self.job_changed)
 
     def job_changed(self, job: Job) -> None:
-        """A job's new state; the state `closed` is its last, and comes once."""
-        if job.phase is Phase.CLOSED:
+        """A job's new state. It is settled once; after a restart again, where its pod is kept."""
+        if job.is_settled:
             self._ended.add(job)
 
     def count(self, route: str, status: int, seconds: float) -> None:

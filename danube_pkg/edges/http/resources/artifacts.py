@@ -18,8 +18,10 @@ class ArtifactsResource(Resource):
     async def GET(self, request: Request) -> ArtifactList:
         """A job's artifacts, and whether they have provenance."""
         job, services = request.job, self.services
-        images = await services.builds.list_pushed(job.id)
-        return artifact_list(await services.artifacts.list(job.id), images, await services.statements.find(job))
+        images = await services.images.builds.list_pushed(job.id)
+        return artifact_list(
+            await services.storage.artifacts.list(job.id), images, await services.provenance.statements.find(job)
+        )
 
 
 class OneArtifact(Resource):
@@ -29,12 +31,12 @@ class OneArtifact(Resource):
     async def GET(self, request: Request) -> Response:
         """The artifact's bytes, once its job has ended and its provenance is signed. `Range` with the ETag in
         `If-Range` continues a download."""
-        artifact = await self.services.artifacts.find(request.job.id, request.arguments["artifact"])
-        await self.services.statements.check_released(request.job)
+        artifact = await self.services.storage.artifacts.find(request.job.id, request.arguments["artifact"])
+        await self.services.provenance.statements.check_released(request.job)
         etag = f'"sha256:{artifact.sha256}"'
         if revalidated(request, etag):
             return Response(304, b"", (("etag", etag),))
-        removed_at = (await self.services.retention.of_job(request.job.id)).removed_at.get(FileKind.ARTIFACTS)
+        removed_at = (await self.services.storage.retention.of_job(request.job.id)).removed_at.get(FileKind.ARTIFACTS)
         if removed_at is not None:
             raise NotFound(
                 "artifact-removed",
@@ -42,7 +44,7 @@ class OneArtifact(Resource):
                 cause="artifacts are kept for retention.artifacts_days, and up to retention.artifacts_gb together",
                 hint="run the job again: danube rerun JOB; keep files before they are due: danube jobs keep JOB",
             )
-        if not self.services.artifacts.has_bytes(artifact):
+        if not self.services.storage.artifacts.has_bytes(artifact):
             raise NotFound(
                 "artifact-gone",
                 f"the file of the artifact {artifact.name!r} was deleted",
@@ -57,4 +59,4 @@ class OneArtifact(Resource):
             ("cache-control", "private, no-cache"),
             ("content-length", str(end - begin)),
         )
-        return Response(status, self.services.artifacts.read(artifact, begin, end), headers)
+        return Response(status, self.services.storage.artifacts.read(artifact, begin, end), headers)

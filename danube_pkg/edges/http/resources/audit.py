@@ -23,7 +23,7 @@ class AuditResource(Resource):
 
     async def GET(self, request: Request, query: AuditQuery) -> AuditPage:
         """Entries, newest first."""
-        entries = await self.services.audit.list(
+        entries = await self.services.identity.audit.list(
             actor=query.actor, action=query.action, before=query.cursor, limit=query.limit
         )
         return AuditPage(tuple(map(audit_view, entries)), entries[-1].sequence if len(entries) == query.limit else None)
@@ -34,5 +34,5 @@ class AuditCheck(Resource):
 
     async def GET(self, request: Request) -> AuditCheckView:
         """Whether the audit log is complete and unchanged."""
-        state = await self.services.audit.check()
+        state = await self.services.identity.audit.check()
         return AuditCheckView(state.whole, state.entries, state.broken_at or None)

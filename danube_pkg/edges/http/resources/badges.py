@@ -18,10 +18,10 @@ class Badge(Resource):
         """How a pipeline's last job ended, as an SVG. The pipeline must be configured with `badge: true`; the answer is
         the same for a pipeline without it and for an unknown one."""
         name = request.arguments["badge"].removesuffix(".svg")
-        definition = self.services.applied.state.pipelines.get(name)
+        definition = self.services.configuration.applied.state.pipelines.get(name)
         if definition is None or not definition.spec.badge:
             raise unknown_pipeline(name)
-        newest = (await self.services.jobs.newest_runs([name], NEWEST_READ)).get(name, ())
+        newest = (await self.services.jobs.store.newest_runs([name], NEWEST_READ)).get(name, ())
         picture = badge(name, next((job.status for job in newest if job.status.ended), None)).encode()
         headers = (("content-type", "image/svg+xml"), ("etag", entity_tag(picture)), ("cache-control", "no-cache"))
         # Pages of other sites show it in a README, so it may be loaded across origins.

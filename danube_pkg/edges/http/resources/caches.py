@@ -10,12 +10,12 @@ class PipelineCaches(Resource):
 
     async def GET(self, request: Request) -> CacheList:
         """The caches of a pipeline, with their hits and sizes."""
-        limit_bytes = self.services.applied.config.cache_bounds.pipeline_bytes
-        return cache_list(await self.services.caches.list(request.pipeline.name), limit_bytes)
+        limit_bytes = self.services.configuration.applied.config.cache_bounds.pipeline_bytes
+        return cache_list(await self.services.storage.caches.list(request.pipeline.name), limit_bytes)
 
     async def DELETE(self, request: Request) -> CachesRemoved:
         """Remove all caches of a pipeline: its next jobs start without any."""
-        return caches_removed(await self.services.caches.remove(request.pipeline.name))
+        return caches_removed(await self.services.storage.caches.remove(request.pipeline.name))
 
 
 class OneCache(Resource):
@@ -23,4 +23,6 @@ class OneCache(Resource):
 
     async def DELETE(self, request: Request) -> CachesRemoved:
         """Remove one cache."""
-        return caches_removed(await self.services.caches.remove(request.pipeline.name, request.arguments["cache"]))
+        return caches_removed(
+            await self.services.storage.caches.remove(request.pipeline.name, request.arguments["cache"])
+        )

@@ -25,14 +25,14 @@ class ConfigurationResource(Resource):
 
     async def view(self, status: ConfigurationStatus) -> ConfigurationView:
         """The state, with the current conditions."""
-        repository = self.services.configuration.repository
+        repository = self.services.configuration.sync.repository
         return configuration_view(
             status,
-            self.services.applied,
-            await self.services.conditions.conditions(),
+            self.services.configuration.applied,
+            await self.services.health.conditions.conditions(),
             repository_url=repository.url,
             branch=repository.branch,
-            deploy_key=self.services.deploy_key,
+            deploy_key=self.services.configuration.deploy_key,
         )
 
 
@@ -41,7 +41,7 @@ class ConfigurationState(ConfigurationResource):
 
     async def GET(self, request: Request) -> ConfigurationView:
         """The state of the configuration."""
-        return await self.view(self.services.configuration.status)
+        return await self.view(self.services.configuration.sync.status)
 
 
 class SyncConfiguration(ConfigurationResource):
@@ -49,7 +49,7 @@ class SyncConfiguration(ConfigurationResource):
 
     async def POST(self, request: Request) -> ConfigurationView:
         """Read the configuration repository now, and apply it if it has no mistakes; else they are in the answer."""
-        return await self.view(await self.services.configuration.sync())
+        return await self.view(await self.services.configuration.sync.sync())
 
 
 class PlanConfiguration(Resource):
@@ -59,4 +59,4 @@ class PlanConfiguration(Resource):
     async def POST(self, request: Request, body: PlanFiles) -> PlanView:
         """What these files would change if they were pushed."""
         files = {name: text.encode() for name, text in body.files.items()}
-        return plan_view(await self.services.configuration.plan(files))
+        return plan_view(await self.services.configuration.sync.plan(files))

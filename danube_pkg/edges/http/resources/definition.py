@@ -28,9 +28,9 @@ class PipelineDefinitionResource(Resource):
         pipeline = await self.services.pipelines.load_pipeline(name)
         if pipeline is None:
             raise NotFound("pipeline-unknown", f"there is no pipeline {name!r}", hint="danube pipelines")
-        applied = self.services.applied
+        applied = self.services.configuration.applied
         definition = applied.state.pipelines.get(name)
-        found = await self.services.outlines.outline(pipeline, query.ref)
+        found = await self.services.configuration.outlines.outline(pipeline, query.ref)
         commit_sha = found.revision.commit_sha
         pages = pages_of(pipeline.settings.repository, applied)
         return DefinitionView(

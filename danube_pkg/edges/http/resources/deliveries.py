@@ -30,8 +30,8 @@ class Deliveries(Resource):
         A caller sees what concerns pipelines that it may see; administrators see everything. Rejected deliveries (a
         wrong signature, for example) are conditions of the configuration.
         """
-        visible = await self.services.access.readable(request.actor)
+        visible = await self.services.identity.access.readable(request.actor)
         wanted = InboxFilter(visible, query.source, query.repository, query.cursor, query.limit)
-        found = await self.services.inbox.list_entries(wanted)
+        found = await self.services.triggers.inbox.list_entries(wanted)
         views = tuple(delivery_view(entry, visible) for entry in found)
         return DeliveryPage(views, found[-1].id if len(found) == query.limit else None)

@@ -34,7 +34,7 @@ class DexResource(Resource):
             return await self._forward(request, body)
         account = form.get("login", "")[:MAX_ACCOUNT]
         request.audited_as = account
-        succeeded = self.services.logins.passwords.begin(account, client_address(request, self.services.site))
+        succeeded = self.services.identity.logins.passwords.begin(account, client_address(request, self.services.site))
         response = await self._forward(request, body)
         if response.status in (302, 303):
             succeeded()

@@ -40,7 +40,7 @@ class OpenApi(Resource):
     @answers(200, 304)
     async def GET(self, request: Request) -> Response:
         """The OpenAPI 3.1 document of this server."""
-        return _cached(request, encode_json(self.services.api_document()), "application/json", PAGE_POLICY)
+        return _cached(request, encode_json(self.services.requests.api_document()), "application/json", PAGE_POLICY)
 
 
 class Docs(Resource):
@@ -48,7 +48,7 @@ class Docs(Resource):
 
     @cached_property
     def _page(self) -> bytes:
-        return render(self.services.api_document()).encode()
+        return render(self.services.requests.api_document()).encode()
 
     @answers(200, 304, content="text/html; charset=utf-8")
     async def GET(self, request: Request) -> Response:

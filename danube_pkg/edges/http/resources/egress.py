@@ -26,7 +26,7 @@ class JobEgress(Resource):
 
     async def GET(self, request: Request, query: EgressQuery) -> EgressView:
         """The egress ledger of a job: by destination, and contact by contact, oldest first."""
-        report = await self.services.egress.report(request.job)
+        report = await self.services.jobs.egress.report(request.job)
         wanted = [one for one in report.contacts if query.verdict in (None, one.verdict)]
         end = query.cursor + query.limit
         return EgressView(

@@ -33,5 +33,5 @@ class JobEnvironment(Resource):
     async def POST(self, request: Request, body: EnvironmentDecision) -> JobSummary:
         """Approve or reject the environment that a running job waits for. Only its approvers may."""
         approve = body.decision is ApprovalDecision.APPROVE
-        decide = self.services.decisions.decide
+        decide = self.services.jobs.decisions.decide
         return job_summary(await decide(request.job, request.actor, body.sequence, approve=approve, reason=body.reason))

@@ -9,9 +9,9 @@ import asyncio
 import codecs
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.errors import NotFound, PlatformError, Unavailable
@@ -46,7 +46,7 @@ MAX_FOLLOWERS = 5000
 
 HEADERS = (("content-type", "text/event-stream"), ("x-accel-buffering", "no"))
 
-_HEARTBEAT = Frame(b": heartbeat\n\n")
+HEARTBEAT = Frame(b": heartbeat\n\n")
 
 _log = logging.getLogger("danube.http")
 
@@ -68,10 +68,18 @@ class LiveResource(Resource):
         self._tracked: dict[Reauthorise, Request] = {}
         self._changed_users: set[str | None] = set()
         self._reauthorising: asyncio.Task[None] | None = None
-        services.access.listen(self._access_changed)
+        services.identity.access.listen(self._access_changed)
 
     async def close(self) -> None:
         await self._tasks.close()
+
+    async def authorise_again(self, request: Request) -> None:
+        """Whether its caller may still do it. Raises what the router would."""
+        await self._authoriser.authorise(request)
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """A task that ends with the server."""
+        return self._tasks.start(name, work)
 
     @contextmanager
     def tracked(self, request: Request, reauthorise: Reauthorise) -> Iterator[None]:
@@ -167,7 +175,7 @@ class JobEvents(LiveResource):
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         at = viewer.at
         while at < broadcast.position and not viewer.refused:
-            data = await self.services.logs.read(broadcast.job.id, at, min(broadcast.position, at + PART_BYTES))
+            data = await self.services.jobs.logs.read(broadcast.job.id, at, min(broadcast.position, at + PART_BYTES))
             if not data:
                 break
             at += len(data)
@@ -185,7 +193,7 @@ class JobEvents(LiveResource):
                     await viewer.detached.wait()
             except TimeoutError:
                 await reauthorise()
-                viewer.sender.write(_HEARTBEAT)
+                viewer.sender.write(HEARTBEAT)
 
 
 class _JobStream(Stream):
@@ -224,7 +232,7 @@ class ListEvents(LiveResource):
         super().__init__(services)
         self._followers: set[_Follower] = set()
         self._last: dict[str, bytes] = {}
-        services.engine.listen(self._changed)
+        services.jobs.engine.listen(self._changed)
 
     @answers(200, content="text/event-stream", refuses=(503,))
     async def GET(self, request: Request, query: ListQuery) -> Response:
@@ -256,7 +264,7 @@ class ListEvents(LiveResource):
 
     async def _follow(self, follower: _Follower, reauthorise: Reauthorise) -> None:
         sender = follower.sender
-        jobs = await self.services.jobs.list_jobs(JobFilter(follower.pipelines, limit=SNAPSHOT_JOBS))
+        jobs = await self.services.jobs.store.list_jobs(JobFilter(follower.pipelines, limit=SNAPSHOT_JOBS))
         cursor = jobs[-1].id if len(jobs) == SNAPSHOT_JOBS else None
         sender.write(Frame(event("snapshot", JobPage(tuple(map(job_summary, jobs)), cursor))))
         self._followers.add(follower)
@@ -267,12 +275,12 @@ class ListEvents(LiveResource):
                         await follower.closed.wait()
                 except TimeoutError:
                     await reauthorise()
-                    sender.write(_HEARTBEAT)
+                    sender.write(HEARTBEAT)
         finally:
             self._followers.discard(follower)
 
     async def _visible(self, request: Request, query: ListQuery) -> frozenset[str] | None:
-        visible = await self.services.access.readable(request.actor)
+        visible = await self.services.identity.access.readable(request.actor)
         if query.pipeline is None:
             return visible
         chosen = frozenset({query.pipeline})

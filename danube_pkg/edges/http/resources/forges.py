@@ -11,4 +11,4 @@ class ForgeCheck(Resource):
     async def GET(self, request: Request) -> ForgeCheckView:
         """Check at the forges whether each repository can be read, whether its webhooks arrive, and whether commit
         statuses can be set. It changes nothing."""
-        return forge_check_view(await self.services.forge_checks.check())
+        return forge_check_view(await self.services.triggers.forge_checks.check())

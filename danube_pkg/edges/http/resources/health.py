@@ -14,7 +14,7 @@ class Health(Resource):
 
     async def GET(self, request: Request) -> HealthView:
         """200 as long as the server answers, also while something beside it does not work."""
-        dex = self.services.dex
+        dex = self.services.identity.dex
         conditions = await dex.conditions() if dex is not None else ()
         return HealthView("ok", tuple(one.reference for one in conditions))
 
@@ -26,11 +26,11 @@ class Readiness(Resource):
     async def GET(self, request: Request) -> HealthView | Response:
         """200 if the server can take work: every subsystem works, and it is not draining. 503 otherwise. Sentences and
         hints are for callers who may see the server's state; every caller gets the stable references."""
-        parts = await self.services.readiness.parts()
+        parts = await self.services.health.readiness.parts()
         is_full = await self._may_read_sentences(request)
         views = tuple([part_view(one, is_full=is_full) for one in parts])
         references = tuple(reference for one in parts for reference in one.references)
-        status = "draining" if self.services.draining.active else "not-ready" if references else "ready"
+        status = "draining" if self.services.jobs.draining.active else "not-ready" if references else "ready"
         if status != "ready":
             return json_response(HealthView(status, references, views), 503, (("retry-after", "60"),))
         return json_response(HealthView(status, (), views))
@@ -43,7 +43,7 @@ class Readiness(Resource):
             return request.local
         address = client_address(request, self.services.site)
         try:
-            actor = await self.services.logins.tokens.find(header.removeprefix("Bearer ").strip(), address)
+            actor = await self.services.identity.logins.tokens.find(header.removeprefix("Bearer ").strip(), address)
         except Unauthenticated:
             return False
         return can(actor, Action.SEE_SYSTEM)

@@ -11,7 +11,7 @@ class IdentityDiscovery(Resource):
     @answers(200, refuses=(404,))
     async def GET(self, request: Request) -> Response:
         """The issuer of jobs' identity tokens (OpenID Connect Discovery 1.0). No login is needed."""
-        return json_response(self.services.id_tokens.discovery(), 200)
+        return json_response(self.services.jobs.id_tokens.discovery(), 200)
 
 
 class IdentityKeySet(Resource):
@@ -20,4 +20,4 @@ class IdentityKeySet(Resource):
     @answers(200, refuses=(404,))
     async def GET(self, request: Request) -> Response:
         """The keys of jobs' identity tokens, as a JWK set (RFC 7517). No login is needed."""
-        return json_response(await self.services.id_tokens.key_set(), 200)
+        return json_response(await self.services.jobs.id_tokens.key_set(), 200)

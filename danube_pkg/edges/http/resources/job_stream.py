@@ -71,14 +71,14 @@ class Broadcast:
         self.users = 0
         self.ended = False
         self.over = False
-        self.position = self._whole_characters(services.logs.size(job.id))
+        self.position = self._whole_characters(services.jobs.logs.size(job.id))
         self._viewers: set[Viewer] = set()
         self._steps: dict[int, Step] = {step.sequence: step for step in job.steps}
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def _whole_characters(self, size: int) -> int:
         """The offset behind the last whole UTF-8 character; the rest of a cut one comes with the next part."""
-        tail = self._services.logs.read_now(self.job.id, max(0, size - 3), size)
+        tail = self._services.jobs.logs.read_now(self.job.id, max(0, size - 3), size)
         for back in range(1, len(tail) + 1):
             byte = tail[-back]
             if byte & 0xC0 == 0xC0:
@@ -108,7 +108,9 @@ class Broadcast:
     async def run(self) -> None:
         """Until the job has ended and its log is whole."""
         try:
-            async with follow_job(self._services.engine, self._services.logs, self.job.id, self.position) as changes:
+            async with follow_job(
+                self._services.jobs.engine, self._services.jobs.logs, self.job.id, self.position
+            ) as changes:
                 async for change in changes:
                     began = time.perf_counter()
                     if isinstance(change, LogPart):
@@ -144,7 +146,7 @@ class Broadcast:
                 self._send(event("job", job_summary(job)))
             return
         if rest := self._decoder.decode(b"", final=True):
-            size = self._services.logs.size(job.id)
+            size = self._services.jobs.logs.size(job.id)
             self._send(log_event(rest, size), size)
         self.ended = True
         self._send(self.last_events())

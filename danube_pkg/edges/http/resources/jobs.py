@@ -24,6 +24,10 @@ PAGE = 50
 MAX_PAGE = 200
 
 
+_DECISIONS = {True: "approve-environment", False: "reject-environment"}
+"""What a caller may do about the environment that a job waits for."""
+
+
 class JobsQuery(Record):
     """Every filter can be combined with every other."""
 
@@ -44,15 +48,15 @@ class Jobs(Resource):
     @answers(200, 304)
     async def GET(self, request: Request, query: JobsQuery) -> JobPage | Response:
         """Jobs that the caller may see, newest first."""
-        version = self.services.jobs.version()
-        visible = await self.services.access.readable(request.actor)
+        version = self.services.jobs.store.version()
+        visible = await self.services.identity.access.readable(request.actor)
         return await self._cache.respond(request, version, (visible, query), lambda: self._page(visible, query))
 
     async def _page(self, visible: frozenset[str] | None, query: JobsQuery) -> JobPage:
         chosen = frozenset({query.pipeline}) if query.pipeline is not None else None
         pipelines = visible if chosen is None else chosen if visible is None else chosen & visible
         wanted = JobFilter(pipelines, query.status, query.branch, query.cursor, query.limit)
-        jobs = await self.services.jobs.list_jobs(wanted)
+        jobs = await self.services.jobs.store.list_jobs(wanted)
         return JobPage(tuple(map(job_summary, jobs)), jobs[-1].id if len(jobs) == query.limit else None)
 
 
@@ -61,14 +65,13 @@ class OneJob(Resource):
 
     async def GET(self, request: Request) -> JobDetail:
         """One job with its steps."""
-        job, applied = request.job, self.services.applied
+        job, applied = request.job, self.services.configuration.applied
         may = [str(action) for action in Action if can(request.actor, action, request.target)]
+        refusals = await self.services.jobs.decisions.refusals(job, request.actor)
         if Action.DECIDE_ENVIRONMENT in may:
-            approve, reject = await self.services.decisions.may_decide(job, request.actor)
-            may += ["approve-environment"] * approve + ["reject-environment"] * reject
-        return job_detail(
-            job, tuple(may), commit_url(job.settings.repository, applied, job.trigger.revision.commit_sha)
-        )
+            may += [name for approve, name in _DECISIONS.items() if refusals.get(approve) == ""]
+        page = commit_url(job.settings.repository, applied, job.trigger.revision.commit_sha)
+        return job_detail(job, tuple(may), page, refusals.get(True, ""))
 
 
 class JobCancel(Resource):
@@ -77,17 +80,26 @@ class JobCancel(Resource):
     @answers(202, refuses=(409,))
     async def POST(self, request: Request) -> JobSummary:
         """Cancel a job that has not ended. Its commands get SIGTERM, then SIGKILL."""
-        return job_summary(await self.services.engine.cancel(request.job.id, request.actor.name))
+        return job_summary(await self.services.jobs.engine.cancel(request.job.id, request.actor.name))
+
+
+class RerunQuery(Record):
+    """What is run again."""
+
+    failed_steps: Annotated[
+        bool, rule("For the failed steps: the others are restored from their snapshots where they can be.")
+    ] = False
 
 
 class JobRerun(Resource):
     """`/api/v1/jobs/{job}/rerun`."""
 
     @answers(201, refuses=(409, 503))
-    async def POST(self, request: Request) -> JobSummary:
+    async def POST(self, request: Request, query: RerunQuery) -> JobSummary:
         """Start a new job for the same commit and parameters, by the pipeline's current definition."""
-        engine, by = self.services.engine, request.actor.name
-        return job_summary(await rerun(engine, request.job, by, new_job_id=request.reserved_id))
+        engine, by, failed_steps = self.services.jobs.engine, request.actor.name, query.failed_steps
+        again = rerun(engine, request.job, by, failed_steps=failed_steps, new_job_id=request.reserved_id)
+        return job_summary(await again)
 
 
 class CommitApproval(Record):
@@ -104,7 +116,7 @@ class JobApprove(Resource):
     @answers(202, refuses=(409,))
     async def POST(self, request: Request, body: CommitApproval) -> JobSummary:
         """Let a job of untrusted code run. The approval is for exactly that commit."""
-        return job_summary(await approve(self.services.engine, request.job, body.commit_sha, request.actor.name))
+        return job_summary(await approve(self.services.jobs.engine, request.job, body.commit_sha, request.actor.name))
 
 
 class JobExplanation(Resource):
@@ -113,10 +125,10 @@ class JobExplanation(Resource):
     async def GET(self, request: Request) -> Explanation:
         """Why a job waits, or why it failed."""
         job = request.job
-        waiting = self.services.engine.waiting(job) if job.phase is Phase.QUEUED else None
-        notes = await self.services.notes.list_notes(job.id)
-        outside = self.services.engine.waits_of(job.id)
-        found = explain(job, waiting, self.services.draining.by, outside, note_lines(notes))
+        waiting = self.services.jobs.engine.waiting(job) if job.phase is Phase.QUEUED else None
+        notes = await self.services.jobs.notes.list_notes(job.id)
+        outside = self.services.jobs.engine.waits_of(job.id)
+        found = explain(job, waiting, self.services.jobs.draining.by, outside, note_lines(notes))
         return Explanation(
             about=summary_of(job),
             lines=found.lines,
@@ -124,5 +136,5 @@ class JobExplanation(Resource):
             position=found.position or None,
             waits_for=found.waits_for,
             coverage=coverage_views(notes),
-            annotations=annotation_views(notes, await self.services.reports.list_cases(job.id)),
+            annotations=annotation_views(notes, await self.services.jobs.reports.list_cases(job.id)),
         )

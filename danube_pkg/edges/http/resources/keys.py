@@ -10,7 +10,7 @@ class SigningKeysResource(Resource):
 
     async def GET(self, request: Request) -> SigningKeyList:
         """The public halves of the keys that sign provenance, the retired ones included. No login is needed."""
-        return signing_key_list(self.services.signing_keys.public_keys())
+        return signing_key_list(self.services.provenance.signing_keys.public_keys())
 
 
 class RotateSigningKey(Resource):
@@ -18,4 +18,4 @@ class RotateSigningKey(Resource):
 
     async def POST(self, request: Request) -> SigningKeyView:
         """Make a new signing key. The old one's public half stays listed, so that what it signed is still verified."""
-        return signing_key_view(await self.services.signing_keys.rotate())
+        return signing_key_view(await self.services.provenance.signing_keys.rotate())

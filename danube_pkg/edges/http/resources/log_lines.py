@@ -31,7 +31,9 @@ class JobLogLines(Resource):
     async def GET(self, request: Request, query: LinesQuery) -> LinesView:
         """Some lines of the log by their numbers."""
         await check_log(self.services, request.job)
-        return lines_view(await self.services.logs.lines(request.job.id, query.first, query.count, step=query.step))
+        return lines_view(
+            await self.services.jobs.logs.lines(request.job.id, query.first, query.count, step=query.step)
+        )
 
 
 class JobLogSections(Resource):
@@ -40,5 +42,5 @@ class JobLogSections(Resource):
     async def GET(self, request: Request) -> SectionList:
         """Which lines belong to which step."""
         await check_log(self.services, request.job)
-        found = await self.services.logs.sections(request.job.id)
+        found = await self.services.jobs.logs.sections(request.job.id)
         return SectionList(tuple(SectionView(one.step, one.first, one.lines) for one in found))

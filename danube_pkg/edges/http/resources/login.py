@@ -33,7 +33,7 @@ class LoginResource(Resource):
     async def welcome(self, request: Request, person: Person, identity: Identity | None = None) -> tuple[str, str]:
         """Begin a session and return the header that sets its cookie. The browser's session before it ends. identity:
         the user's account at the issuer; None after a login with a password."""
-        site, sessions = self.services.site, self.services.logins.sessions
+        site, sessions = self.services.site, self.services.identity.logins.sessions
         secret, _ = await sessions.begin(
             person.id,
             method="password" if identity is None else "oidc",
@@ -56,13 +56,13 @@ class LoginResource(Resource):
                 cause="anyone on the network between you and this server could read it",
                 hint="give the server a certificate: [tls] in danube.toml, or an external_url with https behind a proxy",
             )
-        if await self.services.logins.oidc.is_configured():
+        if await self.services.identity.logins.oidc.is_configured():
             raise Forbidden(
                 "password-login-off",
                 "this server uses an OpenID Connect issuer instead of passwords",
                 hint="log in at the issuer: GET /auth/login",
             )
-        return await self.services.logins.passwords.log_in(email, password, address)
+        return await self.services.identity.logins.passwords.log_in(email, password, address)
 
     def redirect_uri(self, request: Request) -> str:
         """The URL that the issuer redirects the browser back to."""
@@ -80,7 +80,7 @@ class LoginMethods(Resource):
 
     async def GET(self, request: Request) -> Methods:
         """The ways to log in at this server."""
-        oidc = await self.services.logins.oidc.is_configured()
+        oidc = await self.services.identity.logins.oidc.is_configured()
         return Methods(password=not oidc, oidc=oidc)
 
 
@@ -99,7 +99,7 @@ class BeginLogin(LoginResource):
     async def GET(self, request: Request, query: LoginQuery) -> Response:
         """Redirect the browser to the issuer."""
         site = self.services.site
-        url, kept = await self.services.logins.oidc.begin(self.redirect_uri(request), query.return_to)
+        url, kept = await self.services.identity.logins.oidc.begin(self.redirect_uri(request), query.return_to)
         cookie = set_cookie(site, ATTEMPT_COOKIE, kept, seconds=int(LOGIN_SECONDS), path=ATTEMPT_PATH)
         return Response(302, b"", (("location", url), cookie))
 
@@ -111,7 +111,7 @@ class LoginCallback(LoginResource):
     async def GET(self, request: Request) -> Response:
         """The issuer redirects the browser here; it gets its session and is redirected to the page."""
         site = self.services.site
-        person, identity, return_to = await self.services.logins.oidc.finish(
+        person, identity, return_to = await self.services.identity.logins.oidc.finish(
             cookies(request).get(ATTEMPT_COOKIE),
             dict(parse_qsl(request.query_text, max_num_fields=20)),
             self.redirect_uri(request),
@@ -150,7 +150,7 @@ class Logout(Resource):
         site = self.services.site
         secret = cookies(request).get(session_cookie(site))
         if secret:
-            await self.services.logins.sessions.end_by_secret(secret)
+            await self.services.identity.logins.sessions.end_by_secret(secret)
         return Response(204, b"", (set_cookie(site, session_cookie(site), "", seconds=0),))
 
 
@@ -174,7 +174,7 @@ class TokenResource(LoginResource):
     """What the ways to get a token share."""
 
     async def made(self, person: Person, wish: TokenWish, groups: tuple[str, ...] = ()) -> MadeToken:
-        text, token = await self.services.logins.tokens.create(
+        text, token = await self.services.identity.logins.tokens.create(
             person.id, wish.name, frozenset(wish.scopes), wish.days, groups
         )
         return MadeToken(text, token_view(token))
@@ -199,7 +199,7 @@ class DeviceLoginResource(Resource):
     async def POST(self, request: Request) -> DeviceView:
         """Begin a login by device code (RFC 8628), if the issuer supports it."""
         check_same_site(request)
-        found = await self.services.logins.oidc.begin_device()
+        found = await self.services.identity.logins.oidc.begin_device()
         left = int(found.expires_at - self.services.clock.now())
         return DeviceView(
             handle=found.handle,
@@ -225,7 +225,7 @@ class DeviceToken(TokenResource):
     async def POST(self, request: Request, body: DeviceTokenBody) -> MadeToken | Response:
         """201 with a token once the user has confirmed the code; 202 until then."""
         check_same_site(request)
-        found = await self.services.logins.oidc.finish_device(body.handle)
+        found = await self.services.identity.logins.oidc.finish_device(body.handle)
         if found is None:
             return json_response(Pending(), 202)
         person, identity = found

@@ -25,7 +25,7 @@ async def check_log(services: Services, job: Job) -> None:
     """Raises NotFound for an ended job whose log is gone: `log-removed` where it was removed by its age, else
     `log-lost`. Repairs what is left of a damaged one."""
     if job.status.ended and job.started_at is not None:
-        removed_at = (await services.retention.of_job(job.id)).removed_at.get(FileKind.LOGS)
+        removed_at = (await services.storage.retention.of_job(job.id)).removed_at.get(FileKind.LOGS)
         if removed_at is not None:
             raise NotFound(
                 "log-removed",
@@ -33,7 +33,7 @@ async def check_log(services: Services, job: Job) -> None:
                 cause="logs are kept for retention.logs_days, and up to retention.logs_gb together",
                 hint="keep a job's files before they are due: danube jobs keep JOB",
             )
-        await services.logs.check(job.id)
+        await services.jobs.logs.check(job.id)
 
 
 class LogQuery(Record):
@@ -50,7 +50,7 @@ class JobLogResource(Resource):
         """The log as plain text; `Range` selects bytes."""
         job, step = request.job, query.step
         await check_log(self.services, job)
-        sized = partial(self.services.logs.size, job.id, step=step)
+        sized = partial(self.services.jobs.logs.size, job.id, step=step)
         size = sized() if step is None else await asyncio.to_thread(sized)  # reads the index to find the step's ranges
         status, begin, end, headers = requested_range(request.headers.get("range"), size)
         headers += (("content-type", "text/plain; charset=utf-8"), ("content-length", str(end - begin)))
@@ -58,7 +58,7 @@ class JobLogResource(Resource):
 
     async def _parts(self, job_id: str, begin: int, end: int, step: int | None) -> AsyncIterator[bytes]:
         while begin < end:
-            part = await self.services.logs.read(job_id, begin, min(end, begin + CHUNK_BYTES), step=step)
+            part = await self.services.jobs.logs.read(job_id, begin, min(end, begin + CHUNK_BYTES), step=step)
             if not part:
                 return
             yield part
@@ -84,7 +84,7 @@ class JobLogSearch(Resource):
     async def GET(self, request: Request, query: SearchQuery) -> HitPage:
         """Lines of the log in which a text is seen, in order: colours and what a carriage return hides do not count."""
         await check_log(self.services, request.job)
-        job_id, logs = request.job.id, self.services.logs
+        job_id, logs = request.job.id, self.services.jobs.logs
         found = await logs.search(
             job_id, query.q, begin=query.begin, limit=query.limit, match_case=query.case, step=query.step
         )
@@ -103,4 +103,4 @@ class JobLogTime(Resource):
     async def GET(self, request: Request, query: TimesQuery) -> TimeView:
         """When a byte of the log was written."""
         await check_log(self.services, request.job)
-        return TimeView(query.at, iso_or_none(self.services.logs.time_at(request.job.id, query.at)))
+        return TimeView(query.at, iso_or_none(self.services.jobs.logs.time_at(request.job.id, query.at)))

@@ -31,7 +31,7 @@ class Me(Resource):
             teams=dict(actor.teams),
             scopes=None if actor.scopes is None else tuple(sorted(actor.scopes)),
             may=tuple(action for action in Action if can(actor, action)),
-            may_somewhere=tuple(sorted(await self.services.access.allowed_anywhere(actor))),
+            may_somewhere=tuple(sorted(await self.services.identity.access.allowed_anywhere(actor))),
             csrf_token=request.csrf_token,
         )
 
@@ -41,7 +41,7 @@ class SessionsResource(Resource):
 
     async def GET(self, request: Request) -> SessionList:
         """The caller's own sessions, newest first."""
-        sessions = await self.services.logins.sessions.list(request.actor.user_id)
+        sessions = await self.services.identity.logins.sessions.list(request.actor.user_id)
         return SessionList(tuple(session_view(one, request.session_id) for one in sessions))
 
 
@@ -51,7 +51,7 @@ class OneSession(Resource):
     @answers(204)
     async def DELETE(self, request: Request) -> None:
         """End one of the caller's own sessions."""
-        await self.services.logins.sessions.end(request.actor.user_id, request.arguments["session"])
+        await self.services.identity.logins.sessions.end(request.actor.user_id, request.arguments["session"])
 
 
 class NewToken(Record):
@@ -67,13 +67,13 @@ class TokensResource(Resource):
 
     async def GET(self, request: Request) -> TokenList:
         """The caller's own tokens, newest first."""
-        return TokenList(tuple(map(token_view, await self.services.logins.tokens.list(request.actor.user_id))))
+        return TokenList(tuple(map(token_view, await self.services.identity.logins.tokens.list(request.actor.user_id))))
 
     @answers(201, refuses=(409,))
     async def POST(self, request: Request, body: NewToken) -> MadeToken:
         """Create a token. A caller with a token can create only tokens with no more scopes than its own."""
         scopes = frozenset(body.scopes)
-        text, token = await self.services.logins.tokens.create_as(request.actor, body.name, scopes, body.days)
+        text, token = await self.services.identity.logins.tokens.create_as(request.actor, body.name, scopes, body.days)
         return MadeToken(text, token_view(token))
 
 
@@ -83,4 +83,4 @@ class OneToken(Resource):
     @answers(204)
     async def DELETE(self, request: Request) -> None:
         """Revoke one of the caller's own tokens."""
-        await self.services.logins.tokens.revoke(request.actor.user_id, request.arguments["token"])
+        await self.services.identity.logins.tokens.revoke(request.actor.user_id, request.arguments["token"])

@@ -15,7 +15,7 @@ class Metrics(Resource):
     async def GET(self, request: Request) -> Response:
         """Metrics in Prometheus' text format, unless the configuration disables them. Without a token pipelines without
         a public badge are summed as `(private)`, unless `observability.metrics_pipeline_names` is true."""
-        observability = self.services.applied.config.observability
+        observability = self.services.configuration.applied.config.observability
         if not observability.metrics_enabled:
             raise NotFound(
                 "metrics-off",
@@ -23,10 +23,10 @@ class Metrics(Resource):
                 hint="config.yaml: observability.metrics_enabled: true",
             )
         readable = await self._readable(request)
-        pipelines = self.services.applied.state.pipelines
+        pipelines = self.services.configuration.applied.state.pipelines
         names = frozenset(name for name, one in pipelines.items() if one.spec.badge) | (readable or frozenset())
         every = readable is None or observability.metrics_pipeline_names
-        text = self.services.metrics.text(names.__contains__, all_names=every)
+        text = self.services.requests.metrics.text(names.__contains__, all_names=every)
         return Response(200, text, (("content-type", CONTENT),))
 
     async def _readable(self, request: Request) -> frozenset[str] | None:
@@ -35,5 +35,5 @@ class Metrics(Resource):
         if header is None:
             return None if request.local else frozenset()
         address = client_address(request, self.services.site)
-        actor = await self.services.logins.tokens.find(header.removeprefix("Bearer ").strip(), address)
-        return await self.services.access.readable(actor)
+        actor = await self.services.identity.logins.tokens.find(header.removeprefix("Bearer ").strip(), address)
+        return await self.services.identity.access.readable(actor)

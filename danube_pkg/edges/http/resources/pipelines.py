@@ -50,8 +50,8 @@ class Pipelines(Resource):
     @answers(200, 304)
     async def GET(self, request: Request, query: PipelinesQuery) -> PipelinePage | Response:
         """Pipelines that the caller may see, by name."""
-        version = self.services.jobs.version()
-        visible = await self.services.access.readable(request.actor)
+        version = self.services.jobs.store.version()
+        visible = await self.services.identity.access.readable(request.actor)
         return await self._cache.respond(request, version, (visible, query), lambda: self._page(visible, query))
 
     async def _page(self, visible: frozenset[str] | None, query: PipelinesQuery) -> PipelinePage:
@@ -65,7 +65,9 @@ class Pipelines(Resource):
             and part in one.name
         ]
         shown = wanted[: query.limit]
-        newest = await self.services.jobs.newest_runs([one.name for one in shown], query.runs) if query.runs else {}
+        newest = (
+            await self.services.jobs.store.newest_runs([one.name for one in shown], query.runs) if query.runs else {}
+        )
         views = tuple(pipeline_view(one, tuple(newest.get(one.name, ()))) for one in shown)
         return PipelinePage(views, shown[-1].name if len(wanted) > len(shown) else None)
 
@@ -76,7 +78,7 @@ class OnePipeline(Resource):
     async def GET(self, request: Request) -> PipelineDetail:
         """One pipeline, with its rights and triggers."""
         pipeline, target = request.pipeline, request.target
-        applied, repository = self.services.applied, self.services.configuration.repository
+        applied, repository = self.services.configuration.applied, self.services.configuration.sync.repository
         definition = applied.state.pipelines.get(pipeline.name)
         revision = applied.revision.revision
         place = definition.place if definition is not None else None
@@ -96,7 +98,7 @@ class PipelineStatistics(Resource):
 
     async def GET(self, request: Request) -> StatisticsView:
         """Success rate and durations of a pipeline's newest jobs."""
-        times = await self.services.jobs.job_times(request.pipeline.name, STATISTICS_JOBS)
+        times = await self.services.jobs.store.job_times(request.pipeline.name, STATISTICS_JOBS)
         return statistics_view(pipeline_statistics(times))
 
 
@@ -116,11 +118,12 @@ class PipelineJobs(Resource):
 
     @answers(201, refuses=(409, 503))
     async def POST(self, request: Request, body: TriggerBody) -> JobSummary:
-        """Start a job for the commit that `ref` names now."""
+        """Start a job for the commit that `ref` names now, which is looked up after the response where the repository
+        is on another machine."""
         name = request.pipeline.name
-        definition = self.services.applied.state.pipelines.get(name)
+        definition = self.services.configuration.applied.state.pipelines.get(name)
         job = await start(
-            self.services.engine,
+            self.services.jobs.engine,
             self.services.secrets,
             name,
             ref=body.ref,

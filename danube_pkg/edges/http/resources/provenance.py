@@ -39,7 +39,7 @@ class JobProvenance(Resource):
 
     async def respond(self, request: Request, query: ProvenanceQuery, name: str) -> Response:
         """The statement of the request's job as a download. name: the file's, without its extension."""
-        data = (await self.services.statements.of(request.job)).envelope
+        data = (await self.services.provenance.statements.of(request.job)).envelope
         kind, extension = LINES_TYPE, "intoto.jsonl"
         if query.format is ProvenanceFormat.BUNDLE:
             data = encode_json(read_envelopes(data)[0].bundle())
@@ -63,7 +63,7 @@ class JobExport(Resource):
             ("content-type", "application/x-tar"),
             ("content-disposition", f"attachment; filename*=UTF-8''{request.job.id}.tar"),
         )
-        return Response(200, await self.services.exports.export(request.job), headers)
+        return Response(200, await self.services.provenance.exports.export(request.job), headers)
 
 
 class ArtifactProvenance(JobProvenance):
@@ -72,5 +72,5 @@ class ArtifactProvenance(JobProvenance):
     @answers(200, content=LINES_TYPE, refuses=(404, 409))
     async def GET(self, request: Request, query: ProvenanceQuery) -> Response:
         """The signed statement about an artifact: that of its job, which has all of the job's artifacts."""
-        artifact = await self.services.artifacts.find(request.job.id, request.arguments["artifact"])
+        artifact = await self.services.storage.artifacts.find(request.job.id, request.arguments["artifact"])
         return await self.respond(request, query, artifact.file_name)

@@ -26,11 +26,11 @@ class JobRebuild(Resource):
         services, by = self.services, request.actor.name
         secrets, new_id = body.with_secrets, request.reserved_id
         made = await rebuild(
-            services.engine, services.secrets, request.job, by, with_secrets=secrets, new_job_id=new_id
+            services.jobs.engine, services.secrets, request.job, by, with_secrets=secrets, new_job_id=new_id
         )
         return job_summary(made)
 
     @answers(200, refuses=(409,))
     async def GET(self, request: Request) -> RebuildReport:
         """What this job, a rebuild, and its original have built."""
-        return rebuild_report(request.job, await self.services.statements.compare(request.job))
+        return rebuild_report(request.job, await self.services.provenance.statements.compare(request.job))

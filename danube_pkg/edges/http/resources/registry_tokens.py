@@ -20,7 +20,7 @@ class RegistryTokenService(Resource):
 
         A refused push is answered in the form of registries, whose clients show the message.
         """
-        tokens = self.services.registry_tokens
+        tokens = self.services.images.registry_tokens
         if tokens is None:
             hint = "in danube.toml: [registry] token_url"
             raise NotFound("registry-tokens-off", "this server issues no tokens for a registry", hint=hint)

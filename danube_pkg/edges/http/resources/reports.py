@@ -15,7 +15,7 @@ class JobTests(Resource):
 
     async def GET(self, request: Request) -> ReportedTests:
         """The tests that a job has reported: failed ones first, with their last results."""
-        job, reports = request.job, self.services.reports
+        job, reports = request.job, self.services.jobs.reports
         cases = await reports.list_cases(job.id)
         wanted = [one.name for one in cases if one.status is not CaseStatus.PASSED][:MAX_HISTORIES]
         past = {name: await reports.past_results(job.id, name) for name in dict.fromkeys(wanted)}
@@ -27,4 +27,4 @@ class JobNotesResource(Resource):
 
     async def GET(self, request: Request) -> JobNotes:
         """Summaries, coverage and annotations that a job has reported."""
-        return job_notes(await self.services.notes.list_notes(request.job.id))
+        return job_notes(await self.services.jobs.notes.list_notes(request.job.id))

@@ -21,7 +21,7 @@ class RetentionState(Resource):
 
     async def GET(self, request: Request) -> RetentionView:
         """What a removal of old files would remove now, and why."""
-        retention = self.services.retention
+        retention = self.services.storage.retention
         plan = await retention.plan()
         images = await retention.plan_images()
         return retention_view(
@@ -41,7 +41,7 @@ class Reap(Resource):
     @answers(200, refuses=(409,))
     async def POST(self, request: Request, body: ReapOrder) -> ReapView:
         """Remove the files that are due, without waiting for the next time."""
-        run = await self.services.retention.reap(request.actor.name, trust_clock=body.trust_clock)
+        run = await self.services.storage.retention.reap(request.actor.name, trust_clock=body.trust_clock)
         return reap_view(run)
 
 
@@ -50,12 +50,12 @@ class JobKeep(Resource):
 
     async def GET(self, request: Request) -> JobRetentionView:
         """Whether the job's files are kept, and which were removed."""
-        return job_retention_view(await self.services.retention.of_job(request.job.id))
+        return job_retention_view(await self.services.storage.retention.of_job(request.job.id))
 
     async def PUT(self, request: Request) -> JobRetentionView:
         """Keep the job's log and artifacts, whatever their age."""
-        return job_retention_view(await self.services.retention.keep(request.job.id, request.actor.name))
+        return job_retention_view(await self.services.storage.retention.keep(request.job.id, request.actor.name))
 
     async def DELETE(self, request: Request) -> JobRetentionView:
         """Let the job's files be removed when they are due."""
-        return job_retention_view(await self.services.retention.unkeep(request.job.id))
+        return job_retention_view(await self.services.storage.retention.unkeep(request.job.id))

@@ -58,14 +58,14 @@ class System(Resource):
 
     async def GET(self, request: Request) -> SystemView:
         """What the server is doing, and how its parts are."""
-        engine = self.services.engine
+        engine = self.services.jobs.engine
         counts = Counter(job.phase for job in engine.open_jobs)
-        disk = shutil.disk_usage(self.services.artifact_directory)
+        disk = shutil.disk_usage(self.services.storage.artifact_directory)
         return SystemView(
             version=__version__,
             started_at=iso(self._started_at),
             draining=self._drain_view(),
-            max_concurrent_jobs=self.services.applied.config.max_concurrent_jobs,
+            max_concurrent_jobs=self.services.configuration.applied.config.max_concurrent_jobs,
             phases={str(phase): counts[phase] for phase in Phase if phase is not Phase.CLOSED},
             waiting_for_approval=tuple(
                 AwaitedApprovalView(job.id, job.pipeline, approval.environment, iso(approval.expires_at))
@@ -81,13 +81,14 @@ class System(Resource):
                 ]
             ),
             repairs=tuple(
-                RepairView(iso(one.at), one.repair, one.why, one.outcome, one.what) for one in self.services.upkeep.done
+                RepairView(iso(one.at), one.repair, one.why, one.outcome, one.what)
+                for one in self.services.health.upkeep.done
             ),
         )
 
     async def _parts(self, disk: DiskUsage) -> list[Subsystem]:
         begun = self.services.clock.monotonic()
-        jobs = await self.services.jobs.list_jobs(JobFilter(limit=NEWEST_READ))
+        jobs = await self.services.jobs.store.list_jobs(JobFilter(limit=NEWEST_READ))
         took = self.services.clock.monotonic() - begun
         newest = [job.reason for job in jobs if job.status.ended][:NEWEST_JOBS]
         found = [
@@ -95,9 +96,9 @@ class System(Resource):
             of_disk(disk.free, disk.total),
             of_pods(newest),
         ]
-        conditions = await self.services.conditions.conditions()
-        found += [of_configuration(self.services.configuration.status, conditions), *from_conditions(conditions)]
-        checked = {one.part: one for one in await self.services.readiness.parts()}
+        conditions = await self.services.health.conditions.conditions()
+        found += [of_configuration(self.services.configuration.sync.status, conditions), *from_conditions(conditions)]
+        checked = {one.part: one for one in await self.services.health.readiness.parts()}
         known = {one.part for one in found}
         return [
             *(of_check(checked[one.part], one.says) if _is_worse(one, checked) else one for one in found),
@@ -105,7 +106,7 @@ class System(Resource):
         ]
 
     def _drain_view(self) -> DrainView:
-        draining = self.services.draining
+        draining = self.services.jobs.draining
         return DrainView(draining.active, draining.by, iso_or_none(draining.since))
 
 
@@ -119,7 +120,7 @@ class Drain(System):
 
     async def POST(self, request: Request) -> DrainView:
         """Start no new jobs; running ones continue. A restart does not change that."""
-        await self.services.draining.drain(request.actor.name)
+        await self.services.jobs.draining.drain(request.actor.name)
         return self._drain_view()
 
 
@@ -129,9 +130,9 @@ class DrainCancel(System):
     @answers(200, refuses=(409,))
     async def POST(self, request: Request) -> DrainCancelView:
         """Cancel every job that runs while the server is draining. They end with the reason `drained`."""
-        if not self.services.draining.active:
+        if not self.services.jobs.draining.active:
             raise Conflict("not-draining", "this server is not draining", hint="danube drain")
-        engine, count = self.services.engine, 0
+        engine, count = self.services.jobs.engine, 0
         for job in engine.open_jobs:
             if job.phase is not Phase.QUEUED and not job.status.ended:
                 with contextlib.suppress(Conflict):  # it ends by itself at this moment
@@ -145,5 +146,5 @@ class Resume(System):
 
     async def POST(self, request: Request) -> DrainView:
         """Start new jobs again."""
-        await self.services.draining.resume()
+        await self.services.jobs.draining.resume()
         return self._drain_view()

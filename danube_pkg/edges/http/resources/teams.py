@@ -11,7 +11,7 @@ class Teams(Resource):
     async def GET(self, request: Request) -> TeamList:
         """The caller's own teams; a global administrator sees all."""
         actor = request.actor
-        teams = await self.services.access.store.teams()
+        teams = await self.services.identity.access.store.teams()
         return TeamList(
             tuple(
                 TeamView(name, global_admin, {email: str(role) for email, role in members.items()})

@@ -10,7 +10,7 @@ class UsersResource(Resource):
 
     async def GET(self, request: Request) -> UserList:
         """All users, also those that the configuration no longer has."""
-        return UserList(tuple(map(user_view, await self.services.access.store.list_people())))
+        return UserList(tuple(map(user_view, await self.services.identity.access.store.list_people())))
 
 
 class UserIdentity(Resource):
@@ -19,7 +19,7 @@ class UserIdentity(Resource):
     @answers(200, refuses=(404,))
     async def DELETE(self, request: Request) -> EndedLogins:
         """Unbind the issuer's account of a user, whose sessions end; the next login binds anew by verified address."""
-        return EndedLogins(await self.services.logins.users.unbind(request.arguments["user"]))
+        return EndedLogins(await self.services.identity.logins.users.unbind(request.arguments["user"]))
 
 
 class UserSessions(Resource):
@@ -28,7 +28,7 @@ class UserSessions(Resource):
     @answers(200, refuses=(404,))
     async def DELETE(self, request: Request) -> EndedLogins:
         """End all sessions of a user."""
-        return EndedLogins(await self.services.logins.users.end_sessions(request.arguments["user"]))
+        return EndedLogins(await self.services.identity.logins.users.end_sessions(request.arguments["user"]))
 
 
 class UserTokens(Resource):
@@ -37,4 +37,4 @@ class UserTokens(Resource):
     @answers(200, refuses=(404,))
     async def DELETE(self, request: Request) -> EndedLogins:
         """Revoke all API tokens of a user."""
-        return EndedLogins(await self.services.logins.users.revoke_tokens(request.arguments["user"]))
+        return EndedLogins(await self.services.identity.logins.users.revoke_tokens(request.arguments["user"]))

@@ -32,8 +32,8 @@ class WebhookReceiver(Resource):
         """Receive a webhook delivery: 202 once it is stored, 200 if it arrived before and for a ping, 204 if the event
         is ignored. One that is authentic and cannot be read gets 400 and is listed by `/api/v1/deliveries`. With any
         other answer nothing was stored."""
-        self.services.draining.check()
-        found = await self.services.webhooks.receive(
+        self.services.jobs.draining.check()
+        found = await self.services.triggers.webhooks.receive(
             Forge(request.arguments["forge"]),
             request.headers,
             await self._body(request),

@@ -45,7 +45,7 @@ class Authoriser:
 
     async def authenticate(self, request: Request) -> None:
         """Set the actor by token, socket or cookie. Raises Unauthenticated for an invalid token."""
-        logins = self._services.logins
+        logins = self._services.identity.logins
         header = request.headers.get("authorization")
         if header is not None:
             address = client_address(request, self._services.site)
@@ -58,17 +58,17 @@ class Authoriser:
 
     async def _load_job(self, request: Request) -> None:
         job_id = request.arguments["job"]
-        job = await self._services.engine.find(job_id)
+        job = await self._services.jobs.engine.find(job_id)
         if job is None:
             raise unknown_job(job_id)
-        request.target = await self._services.access.target(job.pipeline)
+        request.target = await self._services.identity.access.target(job.pipeline)
         if access_of(request.actor, request.target) < Need.READ:
             raise unknown_job(job_id)
         request.job_ = job
 
     async def _load_pipeline(self, request: Request, action: Action) -> None:
         name = request.arguments["pipeline"]
-        request.target = await self._services.access.target(name)
+        request.target = await self._services.identity.access.target(name)
         if access_of(request.actor, request.target) < Need.READ:
             raise unknown_pipeline(name)
         request.pipeline_ = await self._services.pipelines.load_pipeline(name)

@@ -55,8 +55,8 @@ class Idempotency:
         text = "\0".join((request.method, request.path, request.query_text)).encode()
         fingerprint = hashlib.sha256(text + b"\0" + body).digest()
         now = self._services.clock.now()
-        store = self._services.idempotency
-        known = await store.reserve(Reservation(who, key, fingerprint, self._services.new_id(), now))
+        store = self._services.requests.idempotency
+        known = await store.reserve(Reservation(who, key, fingerprint, self._services.requests.new_id(), now))
         if known.fingerprint != fingerprint:
             raise KeyReused(
                 "idempotency-key-reused",

@@ -18,7 +18,7 @@ from danube_pkg.core.identity.access import Action
 from danube_pkg.edges.http.server.bodies import json_response, read_body, read_query
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.services import Services
-from danube_pkg.kit.records import Record, is_record
+from danube_pkg.kit.records import Record, is_record, replace
 
 BODY_BYTES = 64 * 1024
 """The default limit for a JSON body; a start with a hundred parameters has a few KB."""
@@ -107,14 +107,20 @@ class BoundHandler(Record):
         return Response(self.answer.statuses[0]) if found is None else json_response(found, self.answer.statuses[0])
 
 
+_endpoints: dict[tuple[Any, str], BoundHandler] = {}
+"""By resource and method, as many as there are routes: a process with several servers reads annotations once."""
+
+
 def endpoint(resource: Resource, method: str) -> BoundHandler:
     """The handler for a method. Raises AttributeError if the resource has none."""
-    return _described(getattr(resource, method), type(resource))
+    return replace(endpoint_of(type(resource), method), call=getattr(resource, method))
 
 
 def endpoint_of(resource: type[Resource], method: str) -> BoundHandler:
     """The same for a resource without services, which cannot be called: for the OpenAPI document."""
-    return _described(getattr(resource, method), resource)
+    if (resource, method) not in _endpoints:
+        _endpoints[resource, method] = _described(getattr(resource, method), resource)
+    return _endpoints[resource, method]
 
 
 def _described(call: Callable[..., Awaitable[Any]], resource: type[Resource]) -> BoundHandler:

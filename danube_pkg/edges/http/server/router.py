@@ -33,6 +33,9 @@ from danube_pkg.kit.records import Record, field
 ALSO_AUDITED = frozenset({Action.SEE_SECRET_NAMES, Action.SEE_GLOBAL_SECRET_NAMES})
 """Reads that are audited like writes: every access to secrets is."""
 
+NOT_AUDITED = frozenset({Action.USE_SHELL})
+"""Writes of which only refusals are audited: each key that is typed in a shell. Its opening and its end are audited."""
+
 TOO_MANY = 429
 """Refused attempts over the rate limit are not audited one by one, so that unauthenticated clients cannot fill the
 table."""
@@ -102,9 +105,9 @@ class Router:
             response = problem(broken, request.request_id)
         response = self._hardening.add(await compressed(request, response))
         route, seconds = found[0].path if found else "", time.perf_counter() - started
-        self._services.metrics.count(route, response.status, seconds)
+        self._services.requests.metrics.count(route, response.status, seconds)
         traceparent = request.headers.get("traceparent", "")
-        self._services.tracer.request_done(request.method, route, response.status, seconds, traceparent)
+        self._services.requests.tracer.request_done(request.method, route, response.status, seconds, traceparent)
         return response
 
     def _find(self, request: Request) -> tuple[Route, BoundHandler]:
@@ -131,7 +134,7 @@ class Router:
             if _is_audited(request, route) and error.status != TOO_MANY:
                 await self._record(request, route, error.reference)
             raise
-        if _is_audited(request, route):
+        if _is_audited(request, route) and route.action not in NOT_AUDITED:
             await self._record(request, route, "done" if response.status < 400 else "refused")
         return response
 
@@ -150,7 +153,7 @@ class Router:
             request_id=request.request_id,
             details=details,
         )
-        await self._services.audit.record(event)
+        await self._services.identity.audit.record(event)
 
 
 def _is_audited(request: Request, route: Route) -> bool:

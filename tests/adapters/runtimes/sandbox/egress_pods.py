@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from danube_pkg.adapters.runtimes.sandbox import PROXY_USER, has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import PROXY_USER, has_ids_for_pods
 from danube_pkg.core.egress.ledger import Contact
 from danube_pkg.core.runtimes.pods import Container, Network
 from tests.adapters.egress.certificates import Authority

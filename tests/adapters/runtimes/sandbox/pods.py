@@ -10,7 +10,10 @@ from pathlib import Path
 
 from build_steps.supervisor import build_supervisor
 from danube_pkg.adapters.programs import CoordinatorProgram
-from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime, SandboxSettings, has_ids_for_pods, map_of_user
+from danube_pkg.adapters.runtimes.sandbox.id_maps import map_of_user
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.core.egress.ports import EgressProxies
 from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,

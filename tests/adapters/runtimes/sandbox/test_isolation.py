@@ -4,6 +4,7 @@ import ast
 import asyncio
 import errno
 import os
+import pwd
 import socket
 import subprocess
 import threading
@@ -15,10 +16,10 @@ from danube_pkg.core.errors import Permanent
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, ContainerRole, Limits, Network
 from danube_pkg.kit.records import replace
-from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_subordinate_ids, open_pods
+from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_subordinate_ids, new_pod_id, open_pods, spec_of
 
 ALLOWED_IN_ROOT = {
-    ".danube", "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr", "workspace",
+    ".danube", "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "sys", "tmp", "usr", "workspace",
 }  # fmt: skip
 ALLOWED_DEVICES = {
     "console", "core", "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom",
@@ -65,6 +66,18 @@ async def test_links_of_usr_lead_where_they_lead_outside(pods: Pods) -> None:
 
 async def test_every_user_may_listen_on_every_port_of_the_pod(pods: Pods) -> None:
     await succeeds(pods, "listening = socket.socket()\nlistening.bind(('127.0.0.1', 80))\nlistening.listen()")
+
+
+async def test_root_of_a_pod_may_become_another_user_and_others_may_not(pods: Pods) -> None:
+    coordinator = await pods.runtime.create_pod(replace(spec_of(new_pod_id()), run_as_root=True))
+    root = await pods.runtime.ensure_container(coordinator.pod_id, HOST_IMAGE)
+    other = pwd.getpwuid(65534).pw_name
+    become = f"su {other} -s /bin/sh -c 'id -u' && runuser -u {other} -- id -u"
+    if os.geteuid() == 0:
+        assert await pods.shell(root, become) == (0, b"65534\n65534\n")
+    _, ordinary = await pods.pod()
+    code, printed = await pods.shell(ordinary, become)
+    assert (code != 0, b"65534" in printed) == (True, False)
 
 
 async def test_the_servers_files_are_not_visible(pods: Pods) -> None:

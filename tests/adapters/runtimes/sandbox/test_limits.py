@@ -39,6 +39,24 @@ async def test_too_much_memory_ends_the_program_and_not_the_container(pods: Pods
     assert await pods.shell(worker, "true") == (0, b"")
 
 
+async def test_programs_find_the_limits_of_their_pod_where_they_read_them(pods: Pods) -> None:
+    """By the files of version 2 of control groups or those of version 1; lscpu reads /sys too."""
+    _, worker = await pods.pod(limits=Limits(memory_bytes=256 * MEGABYTE, cpu_cores=1.5))
+    shown = "cd /sys/fs/cgroup && cat memory.max cpu.max 2>&- || cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us"
+    code, printed = await pods.shell(worker, shown)
+    if ROOT:
+        assert (code, printed.split()[:2]) == (0, [str(256 * MEGABYTE).encode(), b"150000"]), printed
+        assert await pods.shell(worker, "cut -d: -f3 /proc/self/cgroup | sort -u") == (0, b"/\n")
+        code, printed = await pods.shell(
+            worker, "echo max > $(ls -d /sys/fs/cgroup/*memory*/*limit_in_bytes | head -1)"
+        )
+        assert code != 0, "limits are the server's"
+    else:
+        assert code != 0
+    code, printed = await pods.shell(worker, "cat /sys/devices/system/cpu/online && ls /sys/devices/system")
+    assert (code, printed.split()[1:]) == (0, [b"cpu"])
+
+
 async def test_a_memory_kill_counts_for_its_container_only(pods: Pods) -> None:
     coordinator, worker = await pods.pod(limits=Limits(memory_bytes=256 * MEGABYTE))
     await pods.python(worker, TAKE_MEMORY)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.runtimes.sandbox import disk_images, has_ids_for_pods, pod_disks
+from danube_pkg.adapters.runtimes.sandbox import disk_images, pod_disks
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import has_ids_for_pods
 from danube_pkg.adapters.runtimes.sandbox.pod_disks import PodDisks, image_bytes
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import Container, ContainerEnded, Limits, PodEvent, PodNotice
