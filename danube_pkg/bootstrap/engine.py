@@ -59,11 +59,12 @@ from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import NO_CONTEXT, StatementContext, Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
+from danube_pkg.services.snapshot_proofs import SnapshotProofs
 from danube_pkg.services.traces import Tracer
 
 
 class EngineWork(Record):
-    """How the engine works: what shells, checks, metrics and tests of it use."""
+    """How the engine works: what shells, checks, metrics and tests of it read."""
 
     resources: JobResources
     performer: EffectPerformer
@@ -165,8 +166,10 @@ def build_engine(
     id_tokens = _id_tokens(store, external_url)
     tokens = build_registry_tokens(runtime.image_options, store, observer.applied, engine)
     builds = build_image_builds(runtime.image_options, store, observer.applied, secrets, logins, tokens)
-    downloads = _downloads(store, artifacts, statements)
-    coordination = Coordination(engine, ports, resources, secrets, artifacts, id_tokens, builds, caches, downloads)
+    downloads, proofs = _downloads(store, artifacts, statements), _proofs(store, statements)
+    coordination = Coordination(
+        engine, ports, resources, secrets, artifacts, id_tokens, builds, caches, downloads, proofs
+    )
     exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
         engine=engine,
@@ -231,6 +234,10 @@ def _downloads(store: Store, artifacts: Artifacts, statements: Statements) -> Ar
     return ArtifactDownloads(
         store.jobs, store.pipelines, artifacts, statements, uses, store.signing, is_signed_by, store.clock
     )
+
+
+def _proofs(store: Store, statements: Statements) -> SnapshotProofs:
+    return SnapshotProofs(store.jobs, statements, store.signing, is_signed_by)
 
 
 def _id_tokens(store: Store, external_url: str) -> IdTokens:

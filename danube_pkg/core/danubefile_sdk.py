@@ -9,7 +9,7 @@ _STEP = (
 )
 _RUN = (
     f"(command: str, *, {_STEP}, timeout_seconds: int | None = None, retries: int | Retry = 0, check: bool = True, "
-    "cleanup: bool = False)"
+    "cleanup: bool = False"
 )
 
 SDK: Mapping[str, Mapping[str, str]] = {
@@ -36,8 +36,8 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "step": "",
     },
     "step": {
-        "run": f"{_RUN} -> StepResult",
-        "start": f"{_RUN} -> StepHandle",
+        "run": f"{_RUN}, snapshot: str | None = None) -> StepResult",
+        "start": f"{_RUN}) -> StepHandle",
         "build_image": "(*, destination: str | None, context: str = '.', dockerfile: str = 'Dockerfile', "
         "build_args: Mapping[str, str] | None = None, target: str | None = None, cache: bool = True, "
         "sbom: str | None = None, name: str | None = None, image: str = 'ghcr.io/osscontainertools/kaniko:latest', "
@@ -97,6 +97,7 @@ SDK: Mapping[str, Mapping[str, str]] = {
         "output_truncated": "",
         "raw_output": "",
         "reason": "",
+        "restored_from": "",
         "sequence": "",
         "status": "",
     },

@@ -27,6 +27,7 @@ from danube_pkg.pod.downloads import write_download
 from danube_pkg.pod.only_step import OnlyStep
 from danube_pkg.pod.own_process import monotonic, now, pause, say
 from danube_pkg.pod.server_connection import ServerConnection
+from danube_pkg.pod.step_messages import step_request, step_result
 
 PROTOCOL_VERSION = 1
 RETRY_CAP_SECONDS = 1.0
@@ -111,38 +112,8 @@ class CoordinatorClient:
             say(f"step {call.name!r} is left out: --step {self.only_step.name}")
             return StepResult(call.name, "success", 0, 0.0, message="left out", sequence=call.sequence, raw_output=b"")
         self.only_step.ask()
-        request = pb.RunStepRequest(
-            protocol_version=PROTOCOL_VERSION,
-            sequence=call.sequence,
-            name=call.name,
-            command=call.command,
-            image=call.image,
-            environment=call.environment,
-            working_directory=call.working_directory,
-            timeout_seconds=call.timeout_seconds,
-            retries=call.retries,
-            check=call.check,
-            shell=call.shell,
-            leg=call.leg,
-            isolation=call.isolation,
-            retry_delay_seconds=call.retry_delay_seconds,
-            retry_on=call.retry_on,
-            cleanup=call.cleanup,
-        )
-        end = self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata))
-        signal = end.signal if end.HasField("signal") else 0
-        return StepResult(
-            name=call.name,
-            status=end.status,
-            exit_code=end.exit_code if end.HasField("exit_code") else 128 + signal if signal else -1,
-            duration_seconds=end.duration_seconds,
-            reason=end.reason,
-            message=end.message,
-            attempt=end.attempt,
-            output_truncated=end.output_truncated,
-            sequence=call.sequence,
-            raw_output=end.output if end.HasField("output") else None,
-        )
+        request = step_request(call, PROTOCOL_VERSION)
+        return step_result(call, self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata)))
 
     def stop_step(self, sequence: int) -> None:
         request = pb.StopStepRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence)

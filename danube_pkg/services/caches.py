@@ -22,6 +22,7 @@ from danube_pkg.core.caches.cache import (
     read_scopes,
 )
 from danube_pkg.core.caches.ports import CacheStore, CacheUses
+from danube_pkg.core.caches.snapshots import snapshot_after_secret
 from danube_pkg.core.errors import NotFound, TooLarge
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.kit.clock import Clock
@@ -97,14 +98,15 @@ class Caches:
         """The entry's bytes; the use is recorded first. Raises TooLarge for one use too many; the iterator raises
         Permanent for damaged bytes, and then the entry is removed."""
         entry, now = found.entry, self._clock.now()
-        uses = [one for one in await self._uses.list_uses(job.id) if one.sequence != request.sequence]
+        this = (0 if request.step else request.sequence, request.step)
+        uses = [one for one in await self._uses.list_uses(job.id) if (one.sequence, one.step) != this]
         if len(uses) >= MAX_USES:
             what = f"the job has restored {MAX_USES} caches, the most that are allowed"
             raise TooLarge("too-many-caches", what, hint="keep several paths in one cache: paths=[…]")
         await self._uses.add_use(
             CacheUse(
                 job_id=job.id,
-                sequence=request.sequence,
+                sequence=this[0],
                 name=entry.name,
                 key=entry.key,
                 sha256=entry.sha256,
@@ -114,6 +116,7 @@ class Caches:
                 exact=found.exact,
                 after_secret=entry.after_secret,
                 at=now,
+                step=request.step,
             )
         )
         await self._store.count_hit(entry.id, now)
@@ -140,7 +143,9 @@ class Caches:
             check_wanted()
             if await self._store.find_entry(family, scope, request.key) is not None:
                 return None
-            now = self._clock.now()
+            now, is_withheld = self._clock.now(), await self._uses.is_withheld(job.id)
+            if request.step and is_withheld:
+                raise snapshot_after_secret()
             entry = CacheEntry(
                 id=self._new_id(),
                 pipeline=job.pipeline,
@@ -148,13 +153,14 @@ class Caches:
                 name=request.name,
                 key=request.key,
                 scope=scope,
-                after_secret=await self._uses.is_withheld(job.id),
+                after_secret=is_withheld,
                 image=image,
                 sha256=received.sha256,
                 size_bytes=received.size_bytes,
                 job_id=job.id,
                 created_at=now,
                 used_at=now,
+                step=request.step,
             )
             known = await self._store.list_entries(job.pipeline)
             removed = evicted(known, scope, received.size_bytes, limit_bytes)
@@ -169,6 +175,23 @@ class Caches:
             await self._remove(removed, but=entry.sha256)
             await self._store.add_entry(entry)
             return entry
+
+    def read(self, sha256: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of an entry, without a use of it: see `ContentBlobs.read`."""
+        return self._blobs.read(sha256)
+
+    @property
+    def are_local(self) -> bool:
+        """Whether they are those of `danube run`, whose jobs no later one can verify."""
+        return self._is_local
+
+    async def is_withheld(self, job: Job) -> bool:
+        """Whether what the job keeps may depend on a secret."""
+        return await self._uses.is_withheld(job.id)
+
+    async def forget_use(self, job: Job, step: int) -> None:
+        """The snapshot of that step was not restored after all."""
+        await self._uses.remove_use(job.id, step)
 
     async def withhold(self, job: Job) -> None:
         """The job has got something secret beside what `Secrets` records: see `CacheUses.withhold`."""

@@ -24,12 +24,13 @@ SERVER_LOST = "server-lost"
 class StepResult:
     """The result of a step after its last attempt.
 
-    status: `success`, `failure`, `cancelled` or `timeout`; a step that `stop()` ended is `cancelled`, with the reason
-        `stopped`.
+    status: `success`, `restored`, `failure`, `cancelled` or `timeout`; a step that `stop()` ended is `cancelled`, with
+        the reason `stopped`. `restored`: an earlier job's step, whose snapshot took the place of the command.
     exit_code: the command's; 128 + n where signal n ended it; -1 where it did not run.
     reason: why it did not succeed, finer than the status (`step-timeout`, `out-of-memory`, …).
     message: the reason as text; for a success, what is worth knowing of it.
     attempt: the number of the last attempt, from 1.
+    restored_from: the job that ran it; empty where this one did.
     """
 
     name: str
@@ -42,11 +43,12 @@ class StepResult:
     output_truncated: bool = False
     sequence: int = 0
     raw_output: bytes | None = field(default=None, repr=False)
+    restored_from: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether the command ended with exit code 0."""
-        return self.status == "success"
+        """Whether the command ended with exit code 0, in this job or in the one that it was restored from."""
+        return self.status in ("success", "restored")
 
     @property
     def output(self) -> str:

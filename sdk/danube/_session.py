@@ -16,7 +16,8 @@ class StepCall:
     """A validated call of `step.run`. shell: "" for `/bin/sh -e`. leg: the name of the matrix' leg that it belongs to.
     isolation: the number of that leg's own containers; 0 for those of the job. retry_delay_seconds: the pause before
     each further attempt. retry_on: exit codes and reasons after which there is one; empty for any failure.
-    cleanup: it may also run while the job is ending. is_service: other steps need it."""
+    cleanup: it may also run while the job is ending. is_service: other steps need it. snapshot: what it depends on, as
+    its author says; "" for no snapshot."""
 
     sequence: int
     name: str
@@ -34,6 +35,7 @@ class StepCall:
     retry_on: tuple[str, ...] = ()
     cleanup: bool = False
     is_service: bool = False
+    snapshot: str = ""
 
 
 @dataclass(frozen=True)

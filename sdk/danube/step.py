@@ -16,6 +16,7 @@ from danube._results import StepFailed, StepHandle, StepResult, wait_for_one
 from danube._retry import Retry, checked_retry
 from danube._retry import retry as retry
 from danube._session import Session, StepCall, current, default_environment, default_shell
+from danube._snapshots import check_snapshot
 from danube._texts import check_texts, check_whole_numbers
 from danube._uploads import attach_sbom
 
@@ -35,6 +36,7 @@ def run(
     retries: int | Retry = 0,
     check: bool = True,
     cleanup: bool = False,
+    snapshot: str | None = None,
 ) -> StepResult:
     """Run a command and wait until it has ended.
 
@@ -55,9 +57,24 @@ def run(
     check: raise StepFailed, and fail the job, when the command does not succeed.
     cleanup: the step may also run while the job is ending, since it was cancelled or has reached its deadline: for the
         pipeline's `grace_seconds`. Any other step is ended then, and no further one is started.
+    snapshot: keep what the command changes in its container and in the workspace, and restore it in later jobs in the
+        place of the command, where this text is the same: `snapshot=hash_files("package-lock.json")`. Name everything
+        that the command reads of the workspace. It must not run beside other steps, nor in a container in which a
+        step without a snapshot ran before, and below `/workspace` it may only add files; otherwise it runs, and the log
+        says why. It knows no variables of its job but its pipeline and repository.
     """
     handle = _start(
-        command, name, image, env, working_directory, shell, timeout_seconds, retries, check, cleanup=cleanup
+        command,
+        name,
+        image,
+        env,
+        working_directory,
+        shell,
+        timeout_seconds,
+        retries,
+        check,
+        cleanup=cleanup,
+        snapshot=snapshot,
     )
     result = handle.wait()
     if (leg := current_leg()) is not None:
@@ -247,6 +264,7 @@ def _start(
     *,
     cleanup: bool = False,
     is_service: bool = False,
+    snapshot: str | None = None,
 ) -> StepHandle:
     session, leg = current(), current_leg()
     texts = {"the command": command, "name": name or "", "image": image or ""}
@@ -254,6 +272,8 @@ def _start(
     check_texts("step-invalid", texts)
     variables = {**default_environment(), **checked_environment(env)}
     _check(command, shell, timeout_seconds)
+    if snapshot is not None:
+        check_snapshot(snapshot, is_isolated=leg is not None and leg.isolation > 0, cleanup=cleanup)
     again = checked_retry(retries)
     if leg is not None:
         leg.refuse_if_cancelled()
@@ -275,6 +295,7 @@ def _start(
         retry_on=again.on,
         cleanup=cleanup,
         is_service=is_service,
+        snapshot=snapshot or "",
     )
     handle = _begin(session, call)
     if leg is not None:

@@ -22,6 +22,10 @@
  *       Writes the files at these paths as an archive; see archive.h.
  *   danube-step unpack PATH...
  *       Reads such an archive, and puts the files at these paths.
+ *   danube-step capture
+ *       Waits while a step runs, and writes what it has changed as an archive; see snapshot.h.
+ *   danube-step apply
+ *       Reads such an archive, and makes these changes.
  *   danube-step shell
  *       An interactive shell for a user of the server; see shell.h.
  *   danube-step end
@@ -40,6 +44,7 @@
 #include "idle.h"
 #include "reach.h"
 #include "shell.h"
+#include "snapshot.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the protocol is little-endian, and nothing here converts it");
 
@@ -95,6 +100,10 @@ int main(int argc, char **argv) {
         return pack(argv + 2);
     if (strcmp(verb, "unpack") == 0 && argc > 2)
         return unpack(argv + 2);
+    if (strcmp(verb, "capture") == 0)
+        return capture();
+    if (strcmp(verb, "apply") == 0)
+        return apply();
     if (strcmp(verb, "shell") == 0)
         return shell();
     if (strcmp(verb, "end") == 0)
@@ -104,7 +113,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     fputs("usage: danube-step idle [--exec-fd N] [--confirm-fd N] [--user IDS] [--heartbeat-ms N] [--grace-ms N]\n"
-          "       danube-step run | kill | freeze | thaw | reach MILLISECONDS ADDRESS:PORT... | pack PATH... | unpack PATH... | shell | end | version\n",
+          "       danube-step run | kill | freeze | thaw | reach MILLISECONDS ADDRESS:PORT... | pack PATH... | unpack PATH... | capture | apply | shell | end | version\n",
           stderr);
     return 2;
 }

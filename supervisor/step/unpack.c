@@ -1,6 +1,5 @@
 /* `danube-step unpack`; see archive.h. */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "archive.h"
+#include "remove-tree.h"
 
 #define PIECE_BYTES (256 << 10)
 #define MAX_PATHS 120 /* the exec socket takes no more words */
@@ -27,29 +27,6 @@ struct place {
 static struct place *places;
 static size_t place_count;
 static char fresh[64], old[64];
-
-static void remove_entry(int directory, const char *name);
-
-static void remove_content(int fd) {
-    DIR *stream = fdopendir(fd);
-    if (!stream)
-        return;
-    (void)!fchmod(fd, 0700); /* a cache of modules of Go is read-only */
-    for (struct dirent *entry; (entry = readdir(stream));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            remove_entry(fd, entry->d_name);
-    closedir(stream);
-}
-
-static void remove_entry(int directory, const char *name) {
-    if (unlinkat(directory, name, 0) == 0 || (errno != EISDIR && errno != EPERM))
-        return;
-    (void)!fchmodat(directory, name, 0700, 0);
-    int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0)
-        remove_content(fd);
-    (void)!unlinkat(directory, name, AT_REMOVEDIR);
-}
 
 static void __attribute__((noreturn)) give_up(const char *name, const char *cause) {
     for (size_t i = 0; i < place_count; i++)

@@ -169,7 +169,7 @@ async def test_another_pipelines_folder_is_refused(vault: Vault, identities: Ide
 async def test_logins_that_are_refused(vault: Vault, identities: Identities) -> None:
     url = vault.settings.url
     await vault.put("global", {"TOKEN": "of all pipelines"})
-    right, foreign = identities.token("app", url), Identities().token("app", url)
+    right, foreign = identities.token("app", url), Identities("another server").token("app", url)
     for role, token in (
         ("other", right),
         (ROLE, foreign),

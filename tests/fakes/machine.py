@@ -107,7 +107,7 @@ class FakeContainer:
         match list(argv):
             case [word, "run" | "kill" | "freeze" | "thaw" as verb] if word == SUPERVISOR:
                 self.supervisor.connect(connection, verb)
-            case [word, "pack" | "unpack" | "shell", *_] if word == SUPERVISOR:
+            case [word, "pack" | "unpack" | "capture" | "apply" | "shell", *_] if word == SUPERVISOR:
                 self._run(" ".join(argv), connection)
             case [word, *_] if word == SUPERVISOR:
                 connection.finish(2)

@@ -23,11 +23,11 @@ NOW = 1_900_000_000
 
 
 class Identities:
-    """The server whose identity tokens a vault trusts."""
+    """The server whose identity tokens a vault trusts, or another one."""
 
-    def __init__(self) -> None:
-        self.key = RSAKey.import_key(rsa_pem("Danube's identities"))
-        public = rsa_key("Danube's identities").public_key()
+    def __init__(self, owner: str = "the server") -> None:
+        self.key = RSAKey.import_key(rsa_pem(owner))
+        public = rsa_key(owner).public_key()
         self.public_pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
     def token(self, pipeline: str, audience: str) -> str:

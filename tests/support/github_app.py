@@ -21,7 +21,7 @@ class GithubApi:
 
     def __init__(self, app_id: str, *, token_seconds: float = 3600) -> None:
         self.app_id = app_id
-        key = rsa_key("an app of GitHub")
+        key = rsa_key(f"the app {app_id} of GitHub")
         self.private_key = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
         self._public = RSAKey.import_key(self.private_key)
         self.token_seconds = token_seconds

@@ -51,6 +51,7 @@ class Keys:
         self._step_key = _derive(master, "step-key")
         self._registry_key = _derive(master, "registry-password")
         self._egress_key = _derive(master, "egress-password")
+        self._snapshot_key = _derive(master, "snapshot")
         self._seal = AESGCM(_derive(master, "login-cookie"))
         self._wrap = AESGCM(_derive(master, "wrapped-key"))
         self.fingerprint = _derive(master, "fingerprint").hex()
@@ -189,6 +190,9 @@ class Keys:
 
     def step_key(self, step_id: str, attempt: int) -> bytes:
         return hmac.digest(self._step_key, f"{step_id}\0{attempt}".encode(), sha256)
+
+    def snapshot_hash(self, parts: bytes) -> str:
+        return hmac.digest(self._snapshot_key, parts, sha256).hex()
 
 
 class KeyDirectory:

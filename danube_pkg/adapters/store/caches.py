@@ -52,7 +52,7 @@ class SqliteCaches:
         values = (
             entry.id, entry.pipeline, entry.family, entry.name, entry.key, entry.scope.ref, entry.scope.trusted,
             entry.after_secret, entry.image, entry.sha256, entry.size_bytes, entry.job_id, entry.created_at,
-            entry.used_at, entry.hits,
+            entry.used_at, entry.hits, entry.step,
         )  # fmt: skip
         sql = f"INSERT INTO caches VALUES ({', '.join('?' * len(values))}) ON CONFLICT (family, ref, trusted, key) DO NOTHING"
         return bool(await self._database.write(lambda connection: connection.execute(sql, values).rowcount))
@@ -80,13 +80,17 @@ class SqliteCacheUses:
     async def add_use(self, use: CacheUse) -> None:
         values = (
             use.job_id, use.sequence, use.name, use.key, use.sha256, use.size_bytes, use.source_job, use.ref, use.exact,
-            use.after_secret, use.at,
+            use.after_secret, use.at, use.step,
         )  # fmt: skip
         sql = f"INSERT OR REPLACE INTO cache_uses VALUES ({', '.join('?' * len(values))})"
         await self._database.write(lambda connection: connection.execute(sql, values) and None)
 
+    async def remove_use(self, job_id: str, step: int) -> None:
+        sql = "DELETE FROM cache_uses WHERE job_id = ? AND step = ? AND step > 0"
+        await self._database.write(lambda connection: connection.execute(sql, (job_id, step)) and None)
+
     async def list_uses(self, job_id: str) -> Sequence[CacheUse]:
-        rows = self._database.read("SELECT * FROM cache_uses WHERE job_id = ? ORDER BY sequence", job_id)
+        rows = self._database.read("SELECT * FROM cache_uses WHERE job_id = ? ORDER BY sequence, step", job_id)
         return [_use(row) for row in rows]
 
     async def withhold(self, job_id: str) -> None:
@@ -113,6 +117,7 @@ def _entry(row: sqlite3.Row) -> CacheEntry:
         created_at=row["created_at"],
         used_at=row["used_at"],
         hits=row["hits"],
+        step=row["step"],
     )
 
 
@@ -129,4 +134,5 @@ def _use(row: sqlite3.Row) -> CacheUse:
         exact=bool(row["exact"]),
         after_secret=bool(row["after_secret"]),
         at=row["at"],
+        step=row["step"],
     )

@@ -335,6 +335,21 @@ CREATE TABLE report_notes (
 ) STRICT, WITHOUT ROWID;
 """,
     """
+ALTER TABLE caches ADD COLUMN step INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE uses_of_caches (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, name TEXT NOT NULL,
+    key TEXT NOT NULL, sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL, source_job TEXT NOT NULL, ref TEXT NOT NULL,
+    exact INTEGER NOT NULL, after_secret INTEGER NOT NULL, at REAL NOT NULL, step INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (job_id, sequence, step)
+) STRICT, WITHOUT ROWID;
+INSERT INTO uses_of_caches SELECT *, 0 FROM cache_uses;
+DROP TABLE cache_uses;
+ALTER TABLE uses_of_caches RENAME TO cache_uses;
+ALTER TABLE steps ADD COLUMN snapshot TEXT NOT NULL DEFAULT '';
+ALTER TABLE steps ADD COLUMN restored_from TEXT NOT NULL DEFAULT '';
+ALTER TABLE steps ADD COLUMN before TEXT NOT NULL DEFAULT '';
+""",
+    """
 ALTER TABLE jobs ADD COLUMN kept_pod TEXT NOT NULL DEFAULT '';
 """,
 )
@@ -354,4 +369,5 @@ was not announced. `kept_jobs` are jobs whose files are never removed by age; a 
 the files of that kind are removed. A job that was ending when its server was upgraded owes `sign-provenance` before
 `delete-pod`, as all others do. `caches.job_id` is the job
 that has written it, which may be removed since. The caches of a job in `withheld_jobs`, and of one that has read a
-secret or restored a cache with `after_secret`, are not read by untrusted code."""
+secret or restored a cache with `after_secret`, are not read by untrusted code. Rows with a `step`
+are snapshots: of that step of `caches.job_id`, or restored in the place of that step of `cache_uses.job_id`."""

@@ -44,7 +44,7 @@ def _print(found: Mapping[str, Any]) -> None:
     rows = [
         (
             one["id"],
-            one["name"],
+            f"{one['name']} (snapshot of step {one['step']})" if one["step"] else one["name"],
             one["key"] if len(one["key"]) <= SHOWN_KEY else f"{one['key'][: SHOWN_KEY - 1]}…",
             one["ref"].removeprefix("refs/heads/") + ("" if one["trusted"] else " (untrusted)"),
             size(one["size_bytes"]),

@@ -50,7 +50,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _note_other_server(url: str) -> None:
-    """A server of this machine takes precedence over the last login: its owner is no ordinary user there."""
+    """A server of this machine takes precedence over the last login: its owner is not an ordinary user there."""
     used = find_server(argparse.Namespace(server=None, data=None))
     if used.url != url:
         say(f"commands here use {used.name} all the same; name this one: --server {url}", file=sys.stderr)

@@ -1,5 +1,5 @@
-"""`danube rerun JOB`: run a job again for the same commit and parameters; `--failed COMMIT`: run again whatever
-failed."""
+"""`danube rerun JOB`: run a job again for the same commit and parameters; `--failed-steps`: for its failed steps;
+`--failed COMMIT`: run again whatever failed."""
 
 import argparse
 import sys
@@ -28,6 +28,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--failed", metavar="COMMIT", help="instead of JOB: every pipeline whose newest job for this commit failed"
     )
+    parser.add_argument(
+        "--failed-steps",
+        action="store_true",
+        help="with JOB: its green steps are restored from their snapshots where they can be, or run again; the log and"
+        " danube explain say which",
+    )
     parser.add_argument("--wait", action="store_true", help="print the log; exit code 0 if the job succeeds, else 1")
     add_server_arguments(parser)
 
@@ -37,16 +43,18 @@ def main(options: argparse.Namespace) -> int:
         raise Invalid(
             "rerun-of-what", "name one job, or a commit", hint="danube rerun JOB; danube rerun --failed COMMIT"
         )
+    if options.failed_steps and options.failed:
+        raise Invalid("rerun-of-what", "--failed-steps is for one job", hint="danube rerun JOB --failed-steps")
     client = ApiClient(options)
     if options.failed:
         jobs = [_rerun(client, job["id"]) for job in _failed(client, options.failed)]
         if options.wait:
             return max(follow_started(client, job, as_json=options.json) for job in jobs)
         return show(jobs, options, _print)
-    job = _rerun(client, job_id(client, options.job))
+    job = _rerun(client, job_id(client, options.job), failed_steps=options.failed_steps)
     if options.wait:
         return follow_started(client, job, as_json=options.json)
-    return show(job, options, print_started)
+    return show(job, options, _print_failed_steps if options.failed_steps else print_started)
 
 
 def print_started(job: Mapping[str, Any]) -> None:
@@ -55,12 +63,18 @@ def print_started(job: Mapping[str, Any]) -> None:
     say(f"  follow it: danube logs -f {job['id']}", file=sys.stderr)
 
 
+def _print_failed_steps(job: Mapping[str, Any]) -> None:
+    print_started(job)
+    say(f"  which steps were restored, and which ran again: danube explain {job['id']}", file=sys.stderr)
+
+
 def _print(jobs: Sequence[Mapping[str, Any]]) -> None:
     say("\n".join(job["id"] for job in jobs))
 
 
-def _rerun(client: ApiClient, job_id: str) -> Mapping[str, Any]:
-    made: Mapping[str, Any] = client.post(f"/api/v1/jobs/{quote(job_id, safe='')}/rerun")
+def _rerun(client: ApiClient, job_id: str, *, failed_steps: bool = False) -> Mapping[str, Any]:
+    query = "?failed_steps=true" if failed_steps else ""
+    made: Mapping[str, Any] = client.post(f"/api/v1/jobs/{quote(job_id, safe='')}/rerun{query}")
     return made
 
 

@@ -33,7 +33,7 @@ _WHOLE = ("/", "/workspace", "~")
 
 class CacheRequest(Record):
     """One `cache()` of a danubefile. paths: absolute, or below `~`. fallback: beginnings of older keys. image: "" for
-    the pipeline's."""
+    the pipeline's. step: for a snapshot, which is kept as caches are, the sequence of its step; 0 for a cache."""
 
     sequence: int
     name: str
@@ -41,6 +41,7 @@ class CacheRequest(Record):
     paths: tuple[str, ...]
     fallback: tuple[str, ...] = ()
     image: str = ""
+    step: int = 0
 
 
 class CacheScope(Record):
@@ -53,7 +54,7 @@ class CacheScope(Record):
 
 class CacheEntry(Record):
     """A stored cache. sha256: of its archive, which is also the name of its file. after_secret: its content may depend
-    on a secret. used_at: when it was restored or written last, in Unix seconds."""
+    on a secret. used_at: when it was restored or written last, in Unix seconds. step: see CacheRequest."""
 
     id: str
     pipeline: str
@@ -69,10 +70,12 @@ class CacheEntry(Record):
     created_at: float
     used_at: float
     hits: int = 0
+    step: int = 0
 
 
 class CacheUse(Record):
-    """A restore: what a job has read of another. exact: by its key, not by a fallback."""
+    """A restore: what a job has read of another. exact: by its key, not by a fallback. sequence: of the call of
+    `cache()`; 0 for a snapshot, which has a `step`."""
 
     job_id: str
     sequence: int
@@ -85,6 +88,7 @@ class CacheUse(Record):
     exact: bool
     after_secret: bool
     at: float
+    step: int = 0
 
 
 class CacheBounds(Record):

@@ -37,6 +37,10 @@ class CacheUses(Protocol):
         """Replaces that of the same call."""
         ...
 
+    async def remove_use(self, job_id: str, step: int) -> None:
+        """The snapshot of that step was not restored after all: nothing was changed."""
+        ...
+
     async def list_uses(self, job_id: str) -> Sequence[CacheUse]: ...
 
     async def withhold(self, job_id: str) -> None:

@@ -284,7 +284,15 @@ class PipelineSpec(Record):
             unit="GiB",
         ),
     ] = 5
-    log_limit_mb: Annotated[int, rule("The size limit of the log.", at_least=1, at_most=10_000, unit="MiB")] = 200
+    log_limit_mb: Annotated[
+        int,
+        rule(
+            "The size limit of the log. Beyond it the last 16 KiB of each step are kept.",
+            at_least=1,
+            at_most=10_000,
+            unit="MiB",
+        ),
+    ] = 200
     max_concurrent_jobs: Annotated[
         int,
         rule(
@@ -310,7 +318,7 @@ class PipelineSpec(Record):
     cache: Annotated[
         bool,
         rule(
-            "Whether its jobs restore and save caches (`cache()` of the SDK). `off` for releases: everything that is in them"
+            "Whether its jobs restore and save caches (`cache()` of the SDK) and snapshots of steps. `off` for releases: everything that is in them"
             " is then made by the job itself."
         ),
     ] = True

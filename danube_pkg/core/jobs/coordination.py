@@ -74,6 +74,7 @@ class StepRequest(Record):
     that it belongs to, "" for none. isolation: the number of that leg's own containers, 0 for those of the job.
     retry_delay_seconds: the pause before each further attempt. retry_on: exit codes and reasons after which there is
     one; empty for any failure. cleanup: it may also run while the job is ending.
+    snapshot: what its author says that it depends on; "" for no snapshot.
     """
 
     sequence: int
@@ -91,6 +92,7 @@ class StepRequest(Record):
     retry_delay_seconds: int = 0
     retry_on: tuple[str, ...] = ()
     cleanup: bool = False
+    snapshot: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -100,9 +102,11 @@ class StepRequest(Record):
 
 
 class StepOutcome(Record):
-    """The last attempt's end. `output`: the last MAX_OUTPUT_BYTES of its raw output, None where they are lost."""
+    """The last attempt's end. `output`: the last MAX_OUTPUT_BYTES of its raw output, None where they are lost.
+    restored_from: the job that ran it, of which it is the snapshot; "" where it ran in this one."""
 
     end: StepEnd
     attempt: int
     output: Annotated[bytes | None, HIDDEN]
     output_truncated: bool
+    restored_from: str = ""

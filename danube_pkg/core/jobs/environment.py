@@ -10,8 +10,12 @@ import math
 from collections.abc import Mapping
 
 from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.repositories.urls import without_login
 
 SHORT_SHA = 12
+
+JAVA_OPTIONS = "JAVA_TOOL_OPTIONS"
+"""A JVM takes the memory of the machine for its own where it finds no control groups, or not all of version 1."""
 
 PROCESSOR_COUNTS = ("GOMAXPROCS", "CMAKE_BUILD_PARALLEL_LEVEL", "OMP_NUM_THREADS", "PYTHON_CPU_COUNT")
 """For programs that count the machine's processors and not those that `resources.cpu` leaves them."""
@@ -55,4 +59,24 @@ def job_environment(job: Job, external_url: str) -> Mapping[str, str]:
         "GIT_BRANCH": revision.branch,
     }
     usual |= dict.fromkeys(PROCESSOR_COUNTS, str(math.ceil(job.settings.cpu)) if job.settings.cpu else "")
+    usual[JAVA_OPTIONS] = f"-XX:MaxRAM={job.settings.memory_mb}m" if job.settings.memory_mb else ""
     return own | {name: value for name, value in usual.items() if value} | dict(job.settings.environment)
+
+
+def lasting_environment(job: Job) -> Mapping[str, str]:
+    """The variables of a step whose snapshot later jobs restore: those that are the same in all jobs of a pipeline.
+    Git refreshes `.git/index` when it only reads, and a step that changes a file of the commit has no snapshot."""
+    own = {
+        "DANUBE_PIPELINE": job.pipeline,
+        "DANUBE_REPOSITORY": without_login(job.settings.repository),
+        "CI_NAME": "danube",
+        "GIT_OPTIONAL_LOCKS": "0",
+    }
+    return own | dict(job.settings.environment)
+
+
+def merged(*environments: Mapping[str, str]) -> Mapping[str, str]:
+    """Later ones replace earlier ones, but for the options of JVMs: each of them sets some."""
+    options = " ".join(filter(None, (one.get(JAVA_OPTIONS, "") for one in environments)))
+    found = {name: value for one in environments for name, value in one.items()}
+    return found | {JAVA_OPTIONS: options} if options else found

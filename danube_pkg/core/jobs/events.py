@@ -120,6 +120,7 @@ class StepRequested(JobEvent):
     retry_delay_seconds: int = 0
     retry_on: tuple[str, ...] = ()
     cleanup: bool = False
+    before: str = ""
 
 
 class ReportAdded(JobEvent):
@@ -186,10 +187,24 @@ class StepStarted(JobEvent):
 
 
 class StepEnded(JobEvent):
-    """An attempt ended."""
+    """An attempt ended. snapshot: the SHA-256 of what was kept of it; "" for nothing."""
 
     sequence: int
     attempt: int
+    end: StepEnd
+    snapshot: str = ""
+
+
+class StepRestored(JobEvent):
+    """What another job's step has left was put into a container in the place of the attempt. snapshot: its SHA-256.
+    source_job: the job whose authentic record of success states it."""
+
+    sequence: int
+    attempt: int
+    container: int
+    image_digest: str
+    snapshot: str
+    source_job: str
     end: StepEnd
 
 

@@ -6,11 +6,16 @@ from danube_pkg.core.jobs.environment_approvals import ApprovalState, Environmen
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.queue import Obstacle, QueuePosition
 from danube_pkg.core.jobs.reports import summary_of_tests
-from danube_pkg.core.jobs.steps import StepPhase, describe_end
+from danube_pkg.core.jobs.steps import Step, StepPhase, StepStatus, describe_end
 from danube_pkg.core.reasons import HINTS, Status
 from danube_pkg.core.repositories.urls import without_login
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.times import iso
+
+GREEN = (StepStatus.SUCCESS, StepStatus.RESTORED)
+
+MAX_REPEATED = 50
+"""Steps of a job that repeats another that are named; the log has all of them."""
 
 MAX_NAMED = 5
 """Blocking jobs that are named; the others are counted."""
@@ -149,7 +154,7 @@ def _ended(job: Job, notes: Sequence[str]) -> Diagnosis:
     if job.status is Status.SUCCESS:
         count = sum(step.sequence != COORDINATOR_SEQUENCE for step in job.steps)
         first = f"The job succeeded: {_count(count, 'step')}, each with an authentic record of its end."
-        return Diagnosis((first, *_tests(job), *notes))
+        return Diagnosis((first, *_restored(job), *_tests(job), *notes))
     lines = [f"The job ended as {job.status}{f' ({job.reason})' if job.reason else ''}."]
     if job.message:
         lines.append(f"{job.message[0].upper()}{job.message[1:]}.")
@@ -158,12 +163,29 @@ def _ended(job: Job, notes: Sequence[str]) -> Diagnosis:
             sentence = f"Step {step.sequence} {step.name!r} {describe_end(step.end)}."
             if sentence.lower() not in (line.lower() for line in lines):
                 lines.append(sentence)
-    lines += [*_tests(job), *notes]
+    lines += [*_restored(job), *_tests(job), *notes]
     if job.cancelled_by:
         lines.append(f"It was ended by {job.cancelled_by}.")
     if job.kept_until is not None:
         lines.append(f"Its pod is kept until {iso(job.kept_until)}: danube shell {job.id}.")
     return Diagnosis(tuple(lines), HINTS.get(job.reason, ""))
+
+
+def _restored(job: Job) -> list[str]:
+    """Which steps were taken from other jobs, and in a job that repeats another's failed steps, what became of each."""
+    steps = [step for step in job.steps if step.sequence != COORDINATOR_SEQUENCE]
+    if not job.trigger.failed_steps:
+        return [_of_repeated(step) for step in steps if step.restored_from][:MAX_REPEATED]
+    return [f"It repeats the failed steps of job {job.trigger.rerun_of}.", *map(_of_repeated, steps[:MAX_REPEATED])]
+
+
+def _of_repeated(step: Step) -> str:
+    name = f"Step {step.sequence} {step.name!r}"
+    if step.restored_from:
+        return f"{name} was restored from job {step.restored_from}, whose signed records have its success."
+    if step.before in GREEN:
+        return f"{name} was green before and ran again."
+    return f"{name} ran again: it was {step.before} before." if step.before else f"{name} ran."
 
 
 def _tests(job: Job) -> list[str]:

@@ -23,6 +23,10 @@ class JobKeys(Protocol):
         """32 bytes, known to the server and to the supervisor of that attempt."""
         ...
 
+    def snapshot_hash(self, parts: bytes) -> str:
+        """A keyed hash of what a snapshot depends on, in hexadecimal digits: variables cannot be guessed from it."""
+        ...
+
 
 class IdentityKeys(Protocol):
     """The RSA key that signs identity tokens, made when it is first needed. Raises Permanent for one that is missing

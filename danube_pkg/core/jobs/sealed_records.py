@@ -58,9 +58,14 @@ def with_record(job_id: str, records: tuple[SealedRecord, ...], values: Mapping[
 def attempt_record(step: Step, end: StepEnd, now: float) -> dict[str, Any]:
     """The record of an attempt that has ended. now: when, in Unix seconds. Durations in microseconds.
 
-    The hash of the raw output is left out: it would let anyone test guesses of a secret that was printed.
+    The hash of the raw output is left out: it would let anyone test guesses of a secret that was printed. A step whose
+    changes were kept or restored has their `snapshot`; a restored one names the job that ran it.
     """
+    kept = {"snapshot": step.snapshot} if step.snapshot else {}
+    restored = {"restoredFrom": step.restored_from} if step.restored_from else {}
     return {
+        **kept,
+        **restored,
         "kind": STEP,
         "sequence": step.sequence,
         "attempt": step.attempt,

@@ -1,4 +1,5 @@
-"""The end of a step from a supervisor's authentic record: the only source of a success.
+"""The end of a step from a supervisor's authentic record: the only source of a success. The record is this job's, or
+one that another job's signed statement has.
 
 A step's reason is its own. The container's count of kills for memory is shared by all steps that run in it, so it is
 the reason only of a step that a SIGKILL has ended; for any other it is a note.
@@ -86,6 +87,13 @@ def _left_note(record: StepRecord) -> str:
     many = record.leftovers > 1
     which = f"{record.leftovers} processes" if many else "1 process"
     return f"{which} that it left in the background {'were' if many else 'was'} ended (use step.service)"
+
+
+def restored_end(source_job: str, output_bytes: int) -> StepEnd:
+    """The end of a step whose snapshot was restored. The caller has verified that the signed records of that job have a
+    step that ended with an authentic success and left exactly this snapshot. It has no record of its own."""
+    message = f"was restored from job {source_job}"
+    return StepEnd(status=Status.SUCCESS, message=message, exit_code=0, output_bytes=output_bytes)
 
 
 def lost_end(message: str) -> StepEnd:

@@ -44,6 +44,7 @@ def step_asked(job: Job, event: ev.StepRequested, now: float) -> Decision:
         retry_delay_seconds=event.retry_delay_seconds,
         retry_on=event.retry_on,
         cleanup=event.cleanup,
+        before=event.before,
         requested_at=now,
     )
     return with_step(job, step), ()
@@ -111,10 +112,27 @@ def step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
     end = event.end
     if step.stopping and (end.status, end.reason) == (Status.CANCELLED, Reason.CANCELLED):
         end = replace(end, reason=Reason.STOPPED, message=_STOPPED.message)
+    step = replace(step, snapshot=event.snapshot if end.status is Status.SUCCESS else "")
     ended = with_step(_sealed(job, step, end, now), step.ended(end, now))
     if step.sequence == COORDINATOR_SEQUENCE and job.phase is Phase.RUNNING:
         return coordinator_ended(ended, event, now)
     return ended, ()
+
+
+def step_restored(job: Job, event: ev.StepRestored, now: float) -> Decision:
+    """The first attempt ends without having run; what the container has is that of the other job's step."""
+    step = _open_attempt(job, event)
+    if step is None or step.phase is not StepPhase.WAITING or event.end.status is not Status.SUCCESS:
+        return job, ()
+    restored = replace(
+        step,
+        container=event.container,
+        image_digest=event.image_digest,
+        snapshot=event.snapshot,
+        restored_from=event.source_job,
+        started_at=now,
+    )
+    return with_step(_sealed(job, restored, event.end, now), restored.ended(event.end, now)), ()
 
 
 def _is_tried_again(job: Job, step: Step, end: ev.StepEnd) -> bool:
@@ -150,7 +168,7 @@ def _sealed(job: Job, step: Step, end: ev.StepEnd, now: float) -> Job:
     return replace(job, records=with_record(job.id, job.records, attempt_record(step, end, now)))
 
 
-def _open_attempt(job: Job, event: ev.StepPlaced | ev.StepStarted | ev.StepEnded) -> Step | None:
+def _open_attempt(job: Job, event: ev.StepPlaced | ev.StepStarted | ev.StepEnded | ev.StepRestored) -> Step | None:
     """The step of an event, None where that attempt has ended. Raises IllegalEvent for a step that does not exist."""
     step = job.step(event.sequence)
     if step is None:

@@ -35,6 +35,18 @@ RETRY_REASONS = (
 """Those with which an attempt may end and another follow; the SDK has the same list."""
 
 
+class StepStatus(StrEnum):
+    """`Status`, and RESTORED: a success of another job, whose snapshot took the place of the command."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCESS = "success"
+    RESTORED = "restored"
+    FAILURE = "failure"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+
+
 class StepPhase(StrEnum):
     """WAITING: for a container. PLACED: assigned to one, counts as started. STARTED: reported by its supervisor."""
 
@@ -59,6 +71,9 @@ class Step(Record):
     there is one; empty for any failure. next_attempt_at: no attempt is placed before, in Unix seconds.
     cleanup: it may also run while the job is ending.
     stopping: the danubefile asked for its end. An attempt that ends for that, and not by itself, fails no job.
+    snapshot: the SHA-256 of what the step has changed, which was kept or restored; "" for nothing.
+    restored_from: the job that ran it, where its snapshot was restored; "" where it ran in this job.
+    before: how the same step ended in the job that this one repeats for its failed steps; "" for none.
     memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
     that this attempt needed too much.
     """
@@ -83,6 +98,9 @@ class Step(Record):
     container: int | None = None
     image_digest: str = ""
     stopping: bool = False
+    snapshot: str = ""
+    restored_from: str = ""
+    before: str = ""
     memory_kills: int = 0
     requested_at: float | None = None
     started_at: float | None = None
@@ -90,6 +108,13 @@ class Step(Record):
     end: StepEnd | None = None
     log_begin: int = 0
     log_end: int = 0
+
+    @property
+    def shown_status(self) -> StepStatus:
+        """The status for users."""
+        if self.restored_from and self.status is Status.SUCCESS:
+            return StepStatus.RESTORED
+        return StepStatus(self.status)
 
     @property
     def fails_job(self) -> bool:

@@ -69,6 +69,7 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.RUNNING, ev.ReportAdded): step_transitions.report_added,
     (Phase.RUNNING, ev.StepStopRequested): step_transitions.step_stop_asked,
     (Phase.RUNNING, ev.StepPlaced): step_transitions.step_placed,
+    (Phase.RUNNING, ev.StepRestored): step_transitions.step_restored,
     (Phase.RUNNING, ev.StepStarted): step_transitions.step_started,
     (Phase.RUNNING, ev.StepEnded): step_transitions.step_ended,
     (Phase.RUNNING, ev.ContainerLost): step_transitions.container_lost,
@@ -140,6 +141,8 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.SourceOpened: _DECIDED,
     # A container was made while the outcome was decided. Its step must not start: STOP_STEPS may be over.
     ev.StepPlaced: _DECIDED,
+    # The same of a step that was to be restored.
+    ev.StepRestored: _DECIDED,
     # Followers report until the steps are stopped, and their last report can come behind the closed log.
     ev.StepStarted: _OVER,
     ev.StepEnded: _OVER,
@@ -155,3 +158,21 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.PodReleased: (Phase.CLOSED,),
 }
 """Events that are expected in phases where they change nothing, and why."""
+
+MADE_AGAIN: Mapping[type[ev.JobEvent], Phase] = {
+    # The ref is looked up again.
+    ev.RefResolved: Phase.QUEUED,
+    # The source is opened again, with the pod, and before the coordinator reads it.
+    ev.SourceOpened: Phase.PREPARING,
+    # The coordinator repeats its call; nothing was done for the step that is not done again.
+    ev.StepRequested: Phase.RUNNING,
+    # The supervisor reports the start of a step to each follower.
+    ev.StepStarted: Phase.RUNNING,
+}
+"""Events that a server which was killed would meet again, in that phase: the next server derives the same tasks, and
+they find the same. So what they change need not be on disk before others see it."""
+
+
+def may_be_stored_later(job: Job, event: ev.JobEvent) -> bool:
+    """Whether what the event changes may be stored together with the next change. job: before the event."""
+    return MADE_AGAIN.get(type(event)) is job.phase

@@ -30,7 +30,8 @@ class Trigger(Record):
     revision: the code that runs. rerun_of: the id of the job that it repeats. origin: the inbox entry that it was
     created from, "" for none; a pipeline has at most one job of each. received_at: when that entry arrived, in Unix
     seconds; None without one. approved_by: the user who approved this commit
-    for this pipeline and target branch, "" for none. rebuild: what it builds again; None for an ordinary job.
+    for this pipeline and target branch, "" for none. failed_steps: whether `rerun_of` is repeated for its failed steps,
+    so that the others are restored where they can be. rebuild: what it builds again; None for an ordinary job.
     """
 
     type: str
@@ -45,6 +46,7 @@ class Trigger(Record):
     rebuild: Rebuild | None = None
     upstream_job_id: str = ""
     """The job whose end started this one; "" for any other trigger."""
+    failed_steps: bool = False
 
     @property
     def is_untrusted(self) -> bool:

@@ -173,8 +173,16 @@ def _images(job: Job) -> Iterator[dict[str, Any]]:
 
 
 def _caches(facts: JobFacts) -> Iterator[dict[str, Any]]:
-    """Each cache that the job restored: files that an earlier job made."""
+    """Each cache and each snapshot of a step that the job restored: files that an earlier job made."""
     for use in facts.caches:
+        if use.step:
+            yield {
+                "name": "snapshot",
+                "uri": f"urn:danube:job:{use.source_job}",
+                "digest": {"sha256": use.sha256},
+                "annotations": {"step": use.step, "key": use.key, "ref": use.ref},
+            }
+            continue
         yield {
             "name": "cache",
             "uri": f"urn:danube:job:{use.source_job}",

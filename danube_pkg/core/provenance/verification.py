@@ -35,6 +35,17 @@ class Verification(Record):
     detail: str
 
 
+class StatedSnapshot(Record):
+    """What a job must have stated of a snapshot before another one may restore it. step: its sequence. trusted: whether
+    the job ran trusted code."""
+
+    job: str
+    pipeline: str
+    trusted: bool
+    step: int
+    sha256: str
+
+
 class FileVerdict(Record):
     """The results for one file, in the order of the checks; the last is the first that failed. builder: its id in a
     statement that passed every check, else ""."""
@@ -120,6 +131,47 @@ def states_subject(
             if any(one.get("name") == name and _text(one, "digest", "sha256") == sha256 for one in subjects):
                 return True
     return False
+
+
+def states_snapshot(
+    envelopes: Sequence[Envelope], snapshot: StatedSnapshot, keys: Sequence[SigningKey], is_signed_by: Checker
+) -> bool:
+    """Whether one of the keys has signed build provenance of that job by which the step has ended with an authentic
+    success and has left exactly that snapshot."""
+    for envelope in envelopes:
+        _, statement = signed_statement(envelope, keys, is_signed_by)
+        if statement is None or statement.get("predicateType") != PREDICATE_TYPE:
+            continue
+        predicate = _object(statement, "predicate")
+        external = _object(predicate, "buildDefinition", "externalParameters")
+        details = _object(predicate, "runDetails")
+        of_job = (
+            _text(details, "metadata", "invocationId"),
+            _text(external, "pipeline"),
+            _object(external, "trigger").get("trusted") is not False,
+        )
+        if of_job == (snapshot.job, snapshot.pipeline, snapshot.trusted) and any(
+            _is_of_snapshot(one, snapshot) for one in _stated_records(details)
+        ):
+            return True
+    return False
+
+
+def _stated_records(details: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for one in _items(details, "byproducts"):
+        if one.get("name") == "records":
+            yield from _items(_object(one, "annotations"), "records")
+
+
+def _is_of_snapshot(record: Mapping[str, Any], snapshot: StatedSnapshot) -> bool:
+    wanted = {
+        "kind": "step",
+        "sequence": snapshot.step,
+        "status": "success",
+        "authentic": True,
+        "snapshot": snapshot.sha256,
+    }
+    return all(record.get(name) == value for name, value in wanted.items()) and "restoredFrom" not in record
 
 
 def _statement(envelope: Envelope) -> Mapping[str, Any] | None:

@@ -51,7 +51,7 @@ from danube_pkg.core.jobs.reports import (
     ReportCounts,
     ReportedTest,
 )
-from danube_pkg.core.jobs.steps import MAX_RETRIES, MAX_RETRY_DELAY_SECONDS, MAX_RETRY_ON, RETRY_REASONS
+from danube_pkg.core.jobs.steps import MAX_RETRIES, MAX_RETRY_DELAY_SECONDS, MAX_RETRY_ON, RETRY_REASONS, StepStatus
 from danube_pkg.core.reasons import Reason, reason_named
 
 MAX_NAME_SHOWN = 60
@@ -229,6 +229,7 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
         )
     _check_arguments(request)
     _check_retries(request)
+    _check_bytes(f"the snapshot's key {step}", request.snapshot, 4 * MAX_KEY_LENGTH, "snapshot=hash_files(PATTERN)")
     if len(request.shell.encode()) > MAX_SHELL_BYTES or "\0" in request.shell:
         raise Invalid(
             "step-invalid",
@@ -258,6 +259,7 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
         retry_delay_seconds=request.retry_delay_seconds,
         retry_on=tuple(request.retry_on),
         cleanup=request.cleanup,
+        snapshot=request.snapshot,
     )
 
 
@@ -292,7 +294,7 @@ def step_result(outcome: StepOutcome) -> pb.StepResult:
     """The answer to RunStep."""
     end = outcome.end
     return pb.StepResult(
-        status=end.status,
+        status=StepStatus.RESTORED if outcome.restored_from else end.status,
         reason=end.reason,
         message=end.message,
         exit_code=end.exit_code,
@@ -301,6 +303,7 @@ def step_result(outcome: StepOutcome) -> pb.StepResult:
         attempt=outcome.attempt,
         output=outcome.output,
         output_truncated=outcome.output_truncated,
+        restored_from=outcome.restored_from,
     )
 
 

@@ -1,19 +1,22 @@
 """One job in memory: the only place through which its state changes, and where others wait for a change.
 
 Every event goes through the mailbox, where it is decided and stored, one at a time, by the mailbox's own task: a caller
-that is cancelled meanwhile (a closed connection) never leaves memory and disk with different states.
+that is cancelled meanwhile (a closed connection) never leaves memory and disk with different states. What a killed
+server would find again (`core.jobs.transitions.MADE_AGAIN`) is stored with the next change, or after a moment without
+one: a commit waits for the disk.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from danube_pkg.core.jobs.effects import Effect
-from danube_pkg.core.jobs.events import ContainerLost, JobEvent
+from danube_pkg.core.jobs.events import ContainerLost, JobEvent, StepEnd
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.steps import Step
-from danube_pkg.core.jobs.transitions import decide
+from danube_pkg.core.jobs.transitions import decide, may_be_stored_later
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP
 from danube_pkg.core.reasons import Reason
@@ -24,6 +27,19 @@ from danube_pkg.services.jobs.mailbox import Mailbox
 from danube_pkg.services.jobs.source_trees import JobSource
 from danube_pkg.services.jobs.step_memory import StepMemory
 from danube_pkg.services.notifications.observer import JobObserver
+
+
+class Capture(Protocol):
+    """Waits while a step runs, to keep what it has changed."""
+
+    async def keep(self, step: Step, end: StepEnd, output: bytes | None) -> str:
+        """Keep it as a snapshot, unless something is in the way; the log says so. output: the end of what the step
+        printed, None where it is not known. Returns the SHA-256 of the snapshot, "" for none. Raises nothing."""
+        ...
+
+    async def close(self) -> None:
+        """Keep nothing. Idempotent."""
+        ...
 
 
 class ActiveJob:
@@ -41,9 +57,19 @@ class ActiveJob:
         self.job = job
         self.steps = StepMemory()
         self.waits = JobWaits(clock)
-        self.mailbox = Mailbox(self._handle)
+        self._is_behind = False
+        """Whether the store has an older state."""
+        self.mailbox = Mailbox(self._handle, lambda: self._is_behind)
         self.id_tokens: list[bytes] = []
         """Those that this server has issued to the job: its log masks them as long as it is open."""
+        self.placing = asyncio.Lock()
+        """Held while a step with a snapshot is placed: a repeated call waits for the one before."""
+        self.captures: dict[int, Capture] = {}
+        """Those of running steps with a snapshot, by their sequences."""
+        self.repeated: Job | None = None
+        """The job whose failed steps this one repeats, once it was read."""
+        self.restores_begun = self.restores_ended = 0
+        """Restores of caches, which change files of containers."""
         self._owed: deque[Effect] = deque(owed)
         self._ended_containers: dict[int, ContainerLost] = {}
         self._log: JobLog | None = None
@@ -60,7 +86,8 @@ class ActiveJob:
     # --- its state
 
     async def apply(self, event: JobEvent | None, *, done: Effect | None = None) -> Job:
-        """Decide, store, and return the new state. done: the effect that was performed, and whose result the event is.
+        """Decide, store, and return the new state. event: None to store what was decided and is not stored yet. done:
+        the effect that was performed, and whose result the event is.
 
         Raises what `decide` and the store raise, and Unavailable when the job is closed or the server stops.
         """
@@ -68,10 +95,14 @@ class ActiveJob:
 
     async def _handle(self, event: JobEvent | None, done: Effect | None) -> Job:
         job, owed = (self.job, ()) if event is None else decide(self.job, event, self._clock.now())
-        if job is self.job and done is None and not owed:
+        if job is self.job and done is None and not owed and (event is not None or not self._is_behind):
             return job
         follow_up = self._observer.follow_up_of(self.job, job) if job is not self.job else NO_FOLLOW_UP
-        await self._store.save_job(job, done=done, owed=owed, follow_up=follow_up)
+        owes_nothing = done is None and not owed and follow_up == NO_FOLLOW_UP
+        is_later = owes_nothing and event is not None and may_be_stored_later(self.job, event)
+        if not is_later:
+            await self._store.save_job(job, done=done, owed=owed, follow_up=follow_up)
+        self._is_behind = is_later
         self.job = job
         if done is not None:
             self._owed.remove(done)

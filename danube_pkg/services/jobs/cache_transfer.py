@@ -34,7 +34,7 @@ async def packed(runtime: Runtime, container: Container, paths: Sequence[str]) -
         raise Permanent(
             "cache-not-packed",
             "its files could not be read",
-            cause=_cause(tail, "pack", code),
+            cause=cause_of(tail, "pack", code),
             hint="end what writes them before the block ends",
         )
 
@@ -51,7 +51,7 @@ async def unpack(runtime: Runtime, container: Container, paths: Sequence[str], c
             if error.reference != "exec-closed":
                 raise
         await stream.close_input()
-        tail = await _tail(stream)
+        tail = await end_of(stream)
         code = await stream.wait()
     finally:
         await stream.close()
@@ -59,19 +59,20 @@ async def unpack(runtime: Runtime, container: Container, paths: Sequence[str], c
         raise Permanent(
             "cache-not-unpacked",
             "its files could not be restored",
-            cause=_cause(tail, "unpack", code),
+            cause=cause_of(tail, "unpack", code),
             hint="choose paths that the image's user may write",
         )
 
 
-async def _tail(stream: ExecStream) -> bytes:
+async def end_of(stream: ExecStream) -> bytes:
+    """The last MESSAGE_BYTES of what it prints until it ends."""
     tail = b""
     while data := await stream.read():
         tail = (tail + data)[-MESSAGE_BYTES:]
     return tail
 
 
-def _cause(tail: bytes, verb: str, code: int) -> str:
+def cause_of(tail: bytes, verb: str, code: int) -> str:
     """What the program printed last. Text of a container."""
     _, marker, message = tail.rpartition(f"danube-step: {verb}: ".encode())
     return message.decode(errors="replace").strip()[:MAX_MESSAGE] if marker else f"exit code {code}"

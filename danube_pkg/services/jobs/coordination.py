@@ -6,15 +6,15 @@ failure messages) is redacted first.
 """
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from functools import partial
 
 from danube_pkg.core.artifact_downloads import DownloadRequest
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.caches.cache import CacheRequest
 from danube_pkg.core.caches.outcome import CacheResult
-from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, TooLarge, Unauthenticated
+from danube_pkg.core.caches.snapshots import check_snapshot
+from danube_pkg.core.errors import Conflict, NotFound, Retryable, TooLarge, Unauthenticated
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import MAX_ID_TOKENS, JobContext, StepOutcome, StepRequest
 from danube_pkg.core.jobs.endings import refuse_when_ending
@@ -25,29 +25,32 @@ from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.report_notes import ReportNote
 from danube_pkg.core.jobs.reports import JobReport
 from danube_pkg.core.jobs.steps import Step, StepPhase
-from danube_pkg.core.reasons import Reason, Status, reason_named
-from danube_pkg.core.runtimes.pods import HOST_IMAGE, ContainerFile
-from danube_pkg.kit.tasks import until
+from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.services.artifact_downloads import ArtifactDownloads, Download
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.caches import Caches
 from danube_pkg.services.images.builds import ImageBuilds
 from danube_pkg.services.jobs.active_job import ActiveJob
+from danube_pkg.services.jobs.default_branches import DefaultBranches
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.grace import stop_until_ended
 from danube_pkg.services.jobs.id_tokens import IdTokens
 from danube_pkg.services.jobs.job_caches import JobCaches
 from danube_pkg.services.jobs.job_results import JobResults
+from danube_pkg.services.jobs.job_snapshots import JobSnapshots
 from danube_pkg.services.jobs.job_text import JobText
 from danube_pkg.services.jobs.log_lines import (
     write_id_token,
     write_pushed_image,
 )
 from danube_pkg.services.jobs.ports import EnginePorts
+from danube_pkg.services.jobs.repeated_steps import end_before
 from danube_pkg.services.jobs.resources import JobResources
+from danube_pkg.services.jobs.step_placing import StepPlacing
 from danube_pkg.services.jobs.supervisor_calls import read_output_again
-from danube_pkg.services.jobs.waits import EGRESS, SOURCE, Waits
+from danube_pkg.services.jobs.waits import SOURCE, Waits
 from danube_pkg.services.secrets import Secrets
+from danube_pkg.services.snapshot_proofs import SnapshotProofs
 
 MAX_MESSAGE_LENGTH = 2000
 """For the message of a failure; the whole traceback is in the log."""
@@ -69,6 +72,7 @@ class Coordination:
         builds: ImageBuilds,
         caches: Caches,
         downloads: ArtifactDownloads,
+        proofs: SnapshotProofs,
     ) -> None:
         self._engine = engine
         self._ports = ports
@@ -77,7 +81,10 @@ class Coordination:
         self._id_tokens = id_tokens
         self._builds = builds
         self._waits = Waits(ports.timing, resources.log, engine.slots)
-        self._caches = JobCaches(ports, resources, self._waits, builds, caches)
+        branches = DefaultBranches(ports)
+        self._caches = JobCaches(ports, resources, self._waits, builds, caches, branches)
+        self._snapshots = JobSnapshots(ports, resources, self._waits, caches, branches, proofs)
+        self._placing = StepPlacing(ports, resources, self._waits, builds, self._snapshots)
         self._results = JobResults(ports, resources, self._caches, artifacts, builds, downloads)
 
     def authenticate(self, token: str) -> str:
@@ -148,6 +155,7 @@ class Coordination:
         known = active.job.step(request.sequence)
         if known is None and active.job.phase is Phase.RUNNING:  # more secrets may be known when a call is repeated
             text.check_request(request)
+            check_snapshot(request)
         name = _name_of(known, request, text)
         asked = ev.StepRequested(
             sequence=request.sequence,
@@ -162,6 +170,7 @@ class Coordination:
             retry_delay_seconds=request.retry_delay_seconds,
             retry_on=request.retry_on,
             cleanup=request.cleanup,
+            before=await end_before(active, self._ports.jobs, request.sequence, image) if known is None else "",
         )
         if known is not None and known.phase is StepPhase.ENDED:
             await active.apply(asked)
@@ -181,8 +190,8 @@ class Coordination:
                         write_pushed_image(await self._resources.log(active), pushed)
                 return outcome
             is_next = step.phase is StepPhase.WAITING and active.job.runs_steps
-            if is_next and not await self._pauses(active, step):
-                await self._place(active, step)
+            if is_next and not await self._placing.pauses(active, step):
+                await self._placing.place(active, step, request)
             await active.wait_until(lambda job: self._calls_for_action(active, request.sequence))
 
     async def stop_step(self, job_id: str, sequence: int) -> None:
@@ -195,42 +204,6 @@ class Coordination:
         phase = active.step(sequence).phase
         return phase is StepPhase.ENDED or (phase is StepPhase.WAITING and active.job.runs_steps)
 
-    async def _pauses(self, active: ActiveJob, step: Step) -> bool:
-        """Wait a part of the pause before a further attempt, in case that it is not over."""
-        if (seconds := (step.next_attempt_at or 0.0) - self._ports.clock.now()) <= 0:
-            return False
-        changed = active.wait_until(lambda job: active.step(step.sequence) is not step)
-        await until(changed, self._ports.clock.sleep(seconds), name=f"pause {step.id}")
-        return True
-
-    async def _place(self, active: ActiveJob, step: Step) -> None:
-        """Assign the attempt to a running container of its image; once that is stored, it is never assigned to
-        another."""
-        files: Sequence[ContainerFile] = ()
-        if self._builds.is_build(step.image) and (password := self._builds.password(active.job)):
-            await self._mask(active, password.encode())
-            files = self._builds.files(active.job)
-        rebuild = active.job.trigger.rebuild
-        pinned = rebuild.pinned(step.image) if rebuild is not None else step.image
-        try:
-            container = await self._waits.until_done(
-                active,
-                f"a container of image {step.image!r}",
-                partial(self._ports.runtime.ensure_container, active.job.pod_id, pinned, files, step.isolation),
-                Reason.POD_FAILED if step.image == HOST_IMAGE else Reason.IMAGE_PULL_FAILED,
-            )
-        except Permanent as error:
-            hint = f"; {error.hint}" if error.hint else ""
-            reason = reason_named(error.reference, Reason.POD_FAILED)
-            text = JobText(await self._resources.log(active))
-            message = text.masked(f"has no container for image {step.image!r}: {error}{hint}")[:MAX_MESSAGE_LENGTH]
-            end = ev.StepEnd(status=Status.FAILURE, reason=reason, message=message)
-            await active.apply(ev.StepEnded(step.sequence, step.attempt, end))
-            return
-        kills = await self._ports.runtime.memory_kills(container)
-        digest = await self._ports.runtime.image_digest(container)
-        await active.apply(ev.StepPlaced(step.sequence, step.attempt, container.number, kills, digest))
-
     async def _outcome(self, active: ActiveJob, step: Step) -> StepOutcome:
         if step.end is None:
             raise Conflict(
@@ -239,10 +212,13 @@ class Coordination:
         active.steps.drop_request(step.sequence)
         output = await self._output(active, step, step.end)
         truncated = output is not None and len(output) < step.end.output_bytes
-        return StepOutcome(step.end, step.attempt, output, truncated)
+        return StepOutcome(step.end, step.attempt, output, truncated, step.restored_from)
 
     async def _output(self, active: ActiveJob, step: Step, end: ev.StepEnd) -> bytes | None:
         """The end of its output; None where no record has its length, or the output is lost."""
+        if step.restored_from:
+            kept = active.steps.output_of(step)
+            return kept if kept is not None else await self._snapshots.output_of(step)
         if not end.output_hash or not end.output_bytes:
             return b"" if end.output_hash else None
         output = active.steps.output_of(step)
@@ -256,13 +232,8 @@ class Coordination:
         refuse_when_ending(active.job, "secrets cannot be read")
         JobText(await self._resources.log(active)).refuse_secret("the name of a secret", key)
         value = await self._secrets.read_for_job(active.job, sequence, key, self._id_tokens.issue_to_server)
-        await self._mask(active, value)
+        await self._placing.mask(active, value)
         return value
-
-    async def _mask(self, active: ActiveJob, *values: bytes) -> None:
-        """From now on, in the log and in the egress ledger."""
-        mask = partial(self._resources.mask, active, *values)
-        await self._waits.until_done(active, EGRESS, mask, Reason.INFRASTRUCTURE_LOST)
 
     async def issue_id_token(self, job_id: str, audience: str) -> str:
         """An identity token of the job, masked from now on. A repeated call gets another one. Raises TooLarge."""
@@ -276,7 +247,7 @@ class Coordination:
             raise TooLarge("too-many-id-tokens", what, hint="use a token until it expires: one for each audience")
         active.id_tokens.append(token.encode())
         await self._caches.withhold(active.job)
-        await self._mask(active, *active.id_tokens)
+        await self._placing.mask(active, *active.id_tokens)
         write_id_token(log, audience)
         return token
 

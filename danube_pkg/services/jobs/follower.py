@@ -15,7 +15,7 @@ from functools import partial
 from danube_pkg.core.errors import NotFound, Retryable, StorageUnwritable, Unavailable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import StepRequest
-from danube_pkg.core.jobs.environment import job_environment
+from danube_pkg.core.jobs.environment import job_environment, lasting_environment, merged
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE
 from danube_pkg.core.jobs.step_records import end_of_step, lost_end
 from danube_pkg.core.jobs.steps import Step, StepPhase
@@ -90,6 +90,7 @@ class StepFollower:
         self._memory_kills_before = step.memory_kills
         self._last_output_at = 0.0
         self._is_overdue = False
+        self._has_record = False
 
     async def run(self) -> None:
         """Ends when the attempt has ended, by this follower's doing or by another event."""
@@ -107,6 +108,8 @@ class StepFollower:
         step = self._active.step(self._sequence)
         passed = self._ports.clock.now() - (step.started_at or 0) if self._attempt == 1 else 0
         await self._ports.clock.sleep(max(0, step.timeout_seconds - passed) + GRACE_SECONDS + OVERDUE_SECONDS)
+        if self._has_record:  # what it has changed is being kept
+            await self._active.wait_until(lambda job: not self._is_open())
         self._is_overdue = True
 
     def _has_started(self) -> bool:
@@ -177,14 +180,14 @@ class StepFollower:
         )
 
     def _environment(self, request: StepRequest) -> Mapping[str, str]:
-        """What the command knows of its job, its way to the network, and its own variables, which replace others."""
+        """What the command knows of its job, its way to the network, and its own variables, which replace others. A
+        command whose snapshot later jobs restore knows nothing that differs from job to job."""
         job = self._active.job
-        return {
-            **job_environment(job, self._ports.external_url),
-            **self._ports.egress.environment(job, self._sequence),
-            **self._ports.trace_environment(job, self._sequence),
-            **request.environment,
-        }
+        proxy = self._ports.egress.environment(job, self._sequence)
+        if request.snapshot:
+            return {**merged(lasting_environment(job), proxy), **request.environment}
+        trace = self._ports.trace_environment(job, self._sequence)
+        return {**merged(job_environment(job, self._ports.external_url), proxy, trace), **request.environment}
 
     async def _read_frames(self, stream: ExecStream, *, command_sent: bool) -> bool:
         parser = FrameParser()
@@ -283,9 +286,12 @@ class StepFollower:
         full = await self._ports.runtime.workspace_full(self._container)
         end = end_of_step(step, record, memory_kills=kills, workspace_full=full)
         self._active.steps.keep_end(ev.StepEnded(self._sequence, self._attempt, end))
-        await self._finish(end)
+        self._has_record = True
+        capture = self._active.captures.pop(self._sequence, None)
+        snapshot = await capture.keep(step, end, self._tail.last_of(record.output_bytes)) if capture is not None else ""
+        await self._finish(end, snapshot)
 
-    async def _finish(self, end: ev.StepEnd) -> None:
+    async def _finish(self, end: ev.StepEnd, snapshot: str = "") -> None:
         """The rest of the output, then the end, then its line in the log.
 
         A client that sees the end can read the whole output; and the log never shows an end that is not stored.
@@ -294,7 +300,7 @@ class StepFollower:
         async def store() -> None:
             await self._output.end()
             await self._ports.egress.note_step(self._active.job, self._log, self._sequence)
-            await self._active.apply(ev.StepEnded(self._sequence, self._attempt, end))
+            await self._active.apply(ev.StepEnded(self._sequence, self._attempt, end, snapshot))
 
         try:
             await store()

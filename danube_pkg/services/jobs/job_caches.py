@@ -1,13 +1,12 @@
 """Restores and saves the caches of jobs. Whatever fails is a line in the job's log and a miss, and never fails the
 job."""
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 
-from danube_pkg.core.caches.cache import CacheRequest, checked_request, family_of, needs_default_branch
+from danube_pkg.core.caches.cache import CacheRequest, checked_request, family_of
 from danube_pkg.core.caches.outcome import CacheOutcome, CacheResult
 from danube_pkg.core.errors import Conflict, Permanent, PlatformError
 from danube_pkg.core.jobs.job import Job, Phase
@@ -20,20 +19,12 @@ from danube_pkg.services.caches import Caches, FoundCache
 from danube_pkg.services.images.builds import ImageBuilds
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.cache_transfer import packed, unpack
+from danube_pkg.services.jobs.default_branches import DefaultBranches
 from danube_pkg.services.jobs.job_text import JobText
 from danube_pkg.services.jobs.log_lines import write_cache
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.waits import Waits
-
-BRANCH_SECONDS = 300.0
-"""For so long the default branch of a repository is taken to be the same."""
-
-ASKED_SECONDS = 20.0
-"""A forge that does not name the default branch by then costs a miss."""
-
-MAX_BRANCHES = 1000
-"""Repositories whose default branch is remembered."""
 
 _log = EventLog("danube.caches")
 
@@ -50,19 +41,29 @@ class JobCaches:
     """For all jobs. The calls of a job are authenticated before."""
 
     def __init__(
-        self, ports: EnginePorts, resources: JobResources, waits: Waits, builds: ImageBuilds, caches: Caches
+        self,
+        ports: EnginePorts,
+        resources: JobResources,
+        waits: Waits,
+        builds: ImageBuilds,
+        caches: Caches,
+        branches: DefaultBranches,
     ) -> None:
         self._ports = ports
         self._resources = resources
         self._waits = waits
         self._builds = builds
         self._caches = caches
-        self._branches: dict[str, tuple[float, str]] = {}
+        self._branches = branches
 
     async def restore(self, active: ActiveJob, request: CacheRequest) -> CacheResult:
         """Raises Conflict for a job that is ending, Invalid for a request that no cache can have."""
         request = await self._checked(active, request)
-        return await self._guarded(active, request, "restored", partial(self._restore, active, request))
+        active.restores_begun += 1
+        try:
+            return await self._guarded(active, request, "restored", partial(self._restore, active, request))
+        finally:
+            active.restores_ended += 1
 
     async def save(self, active: ActiveJob, request: CacheRequest) -> CacheResult:
         """Raises as `restore`."""
@@ -110,7 +111,7 @@ class JobCaches:
 
     async def _restore(self, active: ActiveJob, request: CacheRequest) -> CacheResult:
         job, place = active.job, await self._place(active, request)
-        found = await self._caches.find(job, request, place.family, partial(self._default_branch, job))
+        found = await self._caches.find(job, request, place.family, partial(self._branches.of, job))
         if found is None:
             await self._note(active, request, "restored", f"nothing is stored for key {request.key}")
             return CacheResult(CacheOutcome.MISS)
@@ -170,25 +171,6 @@ class JobCaches:
                 hint='name it by its digest: image="NAME@sha256:…"',
             )
         return _Place(container, image, family_of(active.job, request, image, digest))
-
-    async def _default_branch(self, job: Job) -> str:
-        """Its short name; "" for a job that does not need it, and where the repository does not say."""
-        if not needs_default_branch(job):
-            return ""
-        repository, now = job.settings.repository, self._ports.clock.monotonic()
-        known = self._branches.get(repository)
-        if known is not None and now - known[0] < BRANCH_SECONDS:
-            return known[1]
-        try:
-            async with asyncio.timeout(ASKED_SECONDS):
-                branch = (await self._ports.sources.resolve(repository, "")).branch
-        except (PlatformError, TimeoutError) as error:
-            _log.info("default-branch-unknown", job=job.id, cause=str(error))
-            return ""
-        if len(self._branches) >= MAX_BRANCHES:
-            self._branches.clear()
-        self._branches[repository] = (now, branch)
-        return branch
 
     async def _note(self, active: ActiveJob, request: CacheRequest, done: str, text: str) -> None:
         """One line for each call; a log that cannot be written does not fail the cache."""

@@ -197,6 +197,8 @@ class JobTasks:
         follower = StepFollower(active, log, step, self._ports)
         await until(active.wait_until(is_over), follower.run(), name=f"follow {step.id}")
         follower.conclude()
+        if (capture := active.captures.pop(step.sequence, None)) is not None:  # the step has ended without a record
+            await capture.close()
         if active.step(step.sequence).phase is StepPhase.ENDED:
             active.steps.drop_request(step.sequence)
             active.steps.drop_end(step.sequence)

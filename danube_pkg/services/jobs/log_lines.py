@@ -78,8 +78,13 @@ def write_step_end(log: JobLog, step: Step, attempt: int, end: StepEnd) -> None:
     log.note(
         f"end:{step.sequence}:{attempt}",
         step.sequence,
-        f'--- step {step.sequence} {end.status}{took} "{one_line(step.name)}"{why}{after}',
+        f'--- step {step.sequence} {"restored" if step.restored_from else end.status}{took} "{one_line(step.name)}"{why}{after}',
     )
+
+
+def write_snapshot(log: JobLog, step: Step, done: str, text: str) -> None:
+    """What became of a step's snapshot. done: `restored` or `kept`; each has one line."""
+    log.note(f"snapshot:{step.sequence}:{done}", 0, f"--- snapshot of step {step.sequence}: {' '.join(text.split())}")
 
 
 def write_grace(log: JobLog, job: Job) -> None:

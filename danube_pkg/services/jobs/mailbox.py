@@ -1,10 +1,11 @@
 """A queue of events with one consumer: each is handled alone, and each sender gets the result of its own."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from danube_pkg.core.errors import Unavailable
+from danube_pkg.core.errors import PlatformError, Unavailable
 from danube_pkg.core.jobs.effects import Effect
 from danube_pkg.core.jobs.events import JobEvent
 from danube_pkg.core.jobs.job import Job
@@ -12,6 +13,9 @@ from danube_pkg.kit.records import HIDDEN, Mutable
 
 MAILBOX_EVENTS = 1000
 """More events than one job can have open at once (steps, connections, timers); beyond it senders wait for room."""
+
+STORE_SECONDS = 0.5
+"""How long a state may be newer than the store: the next step of a job comes sooner, and lists show it soon enough."""
 
 Handler = Callable[[JobEvent | None, Effect | None], Awaitable[Job]]
 
@@ -26,10 +30,15 @@ class Mailbox:
     """Every message is answered, also one that was being handled, or arrived, when `run` ended.
 
     handle: decides and stores an event, and returns the job's new state. A sender that is cancelled does not cancel it.
+    is_behind: whether it has decided something that is not stored; then it is called without an event after a moment in
+    which none came.
     """
 
-    def __init__(self, handle: Handler, capacity: int = MAILBOX_EVENTS) -> None:
+    def __init__(
+        self, handle: Handler, is_behind: Callable[[], bool] = lambda: False, capacity: int = MAILBOX_EVENTS
+    ) -> None:
         self._handle = handle
+        self._is_behind = is_behind
         self._messages: asyncio.Queue[_Message] = asyncio.Queue(capacity)
         self._ended = False
 
@@ -50,10 +59,20 @@ class Mailbox:
         """Handle one message after the other until cancelled."""
         try:
             while True:
-                await self._answer(await self._messages.get())
+                await self._answer(await self._next())
         finally:
             self._ended = True
             self._reject_rest()
+
+    async def _next(self) -> _Message:
+        while self._is_behind():
+            try:
+                async with asyncio.timeout(STORE_SECONDS):
+                    return await self._messages.get()
+            except TimeoutError:
+                with contextlib.suppress(PlatformError):  # it is tried again, and the next sender gets the error
+                    await self._handle(None, None)
+        return await self._messages.get()
 
     async def _answer(self, message: _Message) -> None:
         try:

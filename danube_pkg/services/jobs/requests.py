@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from danube_pkg.core.configuration.pipelines import ParamSpec
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.trigger import Rebuild, Trigger, proposal_at
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason, Status
@@ -57,17 +57,27 @@ async def _submit(engine: Engine, pipeline: Pipeline, trigger: Trigger, job_id: 
     return await engine.submit(pipeline, trigger, job_id=job_id, reason=reason)
 
 
-async def rerun(engine: Engine, job: Job, actor: str, *, new_job_id: str | None = None) -> Job:
+async def rerun(
+    engine: Engine, job: Job, actor: str, *, failed_steps: bool = False, new_job_id: str | None = None
+) -> Job:
     """A new job of the same commit with the same parameters and the pipeline's present settings. An approval of the
-    commit holds for it. Where the job never had a commit, its ref is looked up again.
+    commit holds for it. Where the job never had a commit, its ref is looked up again. failed_steps: for those alone;
+    the others are restored from their snapshots or run again, and the new job says which.
 
-    new_job_id: reserved by an earlier try of the same request. Raises NotFound, Unavailable.
+    new_job_id: reserved by an earlier try of the same request. Raises NotFound, Unavailable, Conflict.
     """
     if new_job_id is not None and (known := await engine.find(new_job_id)) is not None:
         return known
+    if failed_steps and not any(step.fails_job and step.sequence != COORDINATOR_SEQUENCE for step in job.steps):
+        raise Conflict(
+            "no-failed-steps",
+            f"{job.label} has no failed step",
+            cause="" if job.status.ended else "it has not ended",
+            hint=f"run all of it again: danube rerun {job.id}",
+        )
     pipeline = await engine.triggerable(job.pipeline)
-    trigger = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id, origin="", received_at=None)
-    return await _submit(engine, pipeline, trigger, new_job_id)
+    again = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id, failed_steps=failed_steps)
+    return await _submit(engine, pipeline, replace(again, origin="", received_at=None), new_job_id)
 
 
 async def rebuild(
@@ -106,7 +116,8 @@ async def rebuild(
     pipeline = await engine.triggerable(job.pipeline)
     images = {step.image: step.image_digest for step in job.steps if step.image_digest}
     again = Rebuild(job.id, images, tuple(sorted(with_secrets)))
-    trigger = replace(job.trigger, actor=actor, rerun_of="", origin="", received_at=None, rebuild=again)
+    first = replace(job.trigger, rerun_of="", failed_steps=False, origin="", received_at=None)
+    trigger = replace(first, actor=actor, rebuild=again)
     alone = replace(job.settings, concurrency_group=None, cancel_in_progress=False)
     return await engine.submit(replace(pipeline, settings=alone), trigger, job_id=new_job_id)
 

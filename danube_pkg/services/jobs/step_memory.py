@@ -111,7 +111,12 @@ class StepMemory:
             self._of(oldest).output = None
 
     def output_of(self, step: Step) -> bytes | None:
-        """The end of the output of an ended step's last attempt, if it is kept and a record proves that it is whole."""
+        """The end of the output of an ended step's last attempt, if it is kept and a record proves that it is whole.
+        Of a restored step: what its snapshot has of it."""
         memory = self._of(step.sequence)
-        whole = step.end is not None and step.end.output_hash and memory.output_attempt == step.attempt
+        whole = (
+            step.end is not None
+            and (step.end.output_hash or step.restored_from)
+            and memory.output_attempt == step.attempt
+        )
         return memory.output if whole else None

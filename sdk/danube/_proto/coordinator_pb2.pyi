@@ -242,6 +242,7 @@ class RunStepRequest(_message.Message):
     RETRY_DELAY_SECONDS_FIELD_NUMBER: _builtins.int
     RETRY_ON_FIELD_NUMBER: _builtins.int
     CLEANUP_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     sequence: _builtins.int
     name: _builtins.str
@@ -263,6 +264,8 @@ class RunStepRequest(_message.Message):
     retry_delay_seconds: _builtins.int
     cleanup: _builtins.bool
     """may run while the job is ending"""
+    snapshot: _builtins.str
+    """what its author says that it depends on; empty: no snapshot"""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -288,10 +291,11 @@ class RunStepRequest(_message.Message):
         retry_delay_seconds: _builtins.int = ...,
         retry_on: _abc.Iterable[_builtins.str] | None = ...,
         cleanup: _builtins.bool = ...,
+        snapshot: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "cleanup", b"cleanup", "command", b"command", "environment", b"environment", "image", b"image", "isolation", b"isolation", "leg", b"leg", "name", b"name", "protocol_version", b"protocol_version", "retries", b"retries", "retry_delay_seconds", b"retry_delay_seconds", "retry_on", b"retry_on", "sequence", b"sequence", "shell", b"shell", "timeout_seconds", b"timeout_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "cleanup", b"cleanup", "command", b"command", "environment", b"environment", "image", b"image", "isolation", b"isolation", "leg", b"leg", "name", b"name", "protocol_version", b"protocol_version", "retries", b"retries", "retry_delay_seconds", b"retry_delay_seconds", "retry_on", b"retry_on", "sequence", b"sequence", "shell", b"shell", "snapshot", b"snapshot", "timeout_seconds", b"timeout_seconds", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -310,8 +314,9 @@ class StepResult(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     OUTPUT_TRUNCATED_FIELD_NUMBER: _builtins.int
+    RESTORED_FROM_FIELD_NUMBER: _builtins.int
     status: _builtins.str
-    """success, failure, cancelled, timeout"""
+    """success, restored, failure, cancelled, timeout"""
     reason: _builtins.str
     message: _builtins.str
     exit_code: _builtins.int
@@ -321,6 +326,8 @@ class StepResult(_message.Message):
     output: _builtins.bytes
     """its last MiB; absent where it could not be kept"""
     output_truncated: _builtins.bool
+    restored_from: _builtins.str
+    """the job that ran it; empty where this one did"""
     def __init__(
         self,
         *,
@@ -333,10 +340,11 @@ class StepResult(_message.Message):
         attempt: _builtins.int = ...,
         output: _builtins.bytes | None = ...,
         output_truncated: _builtins.bool = ...,
+        restored_from: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_output", b"_output", "_signal", b"_signal", "exit_code", b"exit_code", "output", b"output", "signal", b"signal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_output", b"_output", "_signal", b"_signal", "attempt", b"attempt", "duration_seconds", b"duration_seconds", "exit_code", b"exit_code", "message", b"message", "output", b"output", "output_truncated", b"output_truncated", "reason", b"reason", "signal", b"signal", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_output", b"_output", "_signal", b"_signal", "attempt", b"attempt", "duration_seconds", b"duration_seconds", "exit_code", b"exit_code", "message", b"message", "output", b"output", "output_truncated", b"output_truncated", "reason", b"reason", "restored_from", b"restored_from", "signal", b"signal", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015

@@ -58,7 +58,9 @@ async def test_what_every_container_has(image_pods: ImagePods) -> None:
         "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
     )
     await image_pods.sh(container, "test -w /tmp && test -w /workspace && test -c /dev/null && test -d /proc/1")
-    assert await image_pods.sh(container, "ls -A /") == (".danube\nbin\ndev\netc\nhome\nproc\nroot\ntmp\nworkspace\n")
+    assert await image_pods.sh(container, "ls -A /") == (
+        ".danube\nbin\ndev\netc\nhome\nproc\nroot\nsys\ntmp\nworkspace\n"
+    )
 
 
 async def test_an_image_without_a_shell_and_without_directories(image_pods: ImagePods) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from danube_pkg.core.jobs.environment import job_environment, job_url
+from danube_pkg.core.jobs.environment import job_environment, job_url, merged
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
@@ -66,6 +66,17 @@ def test_the_pipelines_own_variables_replace_the_jobs() -> None:
 def test_programs_that_count_processors_know_how_many_the_job_may_use(cpu: float, count: str | None) -> None:
     found = job_environment(replace(JOB, settings=replace(SETTINGS, cpu=cpu)), "")
     assert {found.get(name) for name in ("GOMAXPROCS", "CMAKE_BUILD_PARALLEL_LEVEL", "PYTHON_CPU_COUNT")} == {count}
+
+
+def test_a_jvm_knows_the_memory_of_its_job_beside_the_proxy() -> None:
+    limited = replace(JOB, settings=replace(SETTINGS, memory_mb=512))
+    proxy = {"JAVA_TOOL_OPTIONS": "-Dhttp.proxyHost=127.1.0.1", "HTTP_PROXY": "http://127.1.0.1"}
+    found = merged(job_environment(limited, ""), proxy)
+    assert found["JAVA_TOOL_OPTIONS"] == "-XX:MaxRAM=512m -Dhttp.proxyHost=127.1.0.1"
+    assert merged(job_environment(JOB, ""), proxy)["JAVA_TOOL_OPTIONS"] == proxy["JAVA_TOOL_OPTIONS"]
+    assert "JAVA_TOOL_OPTIONS" not in merged(job_environment(JOB, ""), {})
+    own = replace(limited, settings=replace(limited.settings, environment={"JAVA_TOOL_OPTIONS": "-Xmx1g"}))
+    assert merged(job_environment(own, ""), proxy)["JAVA_TOOL_OPTIONS"] == "-Xmx1g -Dhttp.proxyHost=127.1.0.1"
 
 
 def test_no_variable_of_another_system_is_set() -> None:

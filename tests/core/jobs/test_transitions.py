@@ -1,6 +1,5 @@
 """The rules of a job's life, by events that are passed to `decide` one after the other."""
 
-import json
 from collections.abc import Sequence
 
 import pytest
@@ -14,7 +13,6 @@ from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, Provenance
 from danube_pkg.core.jobs.outcome import publish
 from danube_pkg.core.jobs.reports import ReportCounts
-from danube_pkg.core.jobs.sealed_records import first_break
 from danube_pkg.core.jobs.steps import StepPhase
 from danube_pkg.core.jobs.transitions import IGNORED, TRANSITIONS, decide
 from danube_pkg.core.jobs.trigger import Trigger
@@ -204,31 +202,6 @@ def test_a_job_that_is_cancelled_in_the_queue_owes_nothing() -> None:
     assert (job.status, job.phase, owed) == (Status.CANCELLED, Phase.CLOSED, [])
 
 
-@pytest.mark.parametrize(
-    ("found", "reason"),
-    [
-        (Revision("a" * 40, "main", branch="main"), Reason.QUEUED),
-        (Revision("a" * 40, "v1", tag="v1"), Reason.QUEUED),
-        (Revision("a" * 40, "refs/pull/7/head"), Reason.APPROVAL_REQUIRED),
-    ],
-)
-def test_a_commit_that_is_found_later_lets_the_job_start_unless_others_may_set_its_ref(
-    found: Revision, reason: Reason
-) -> None:
-    waiting = a_job(reason=Reason.RESOLVING, trigger=Trigger("manual", "me", Revision(ref=found.ref)))
-    job, owed = after(ev.RefResolved(found), job=waiting)
-    assert (job.phase, job.reason, job.trigger.revision, owed) == (Phase.QUEUED, reason, found, [])
-    again, _ = after(ev.RefResolved(Revision("b" * 40, "main", branch="main")), job=job)
-    assert again == job, "the commit is fixed by the first answer"
-
-
-def test_a_job_whose_ref_names_nothing_ends_in_the_queue() -> None:
-    job, owed = after(ev.RefRefused("it has no branch 'gone'"), job=a_job(reason=Reason.RESOLVING))
-    assert (job.phase, job.status, job.outcome) == (Phase.CLOSED, Status.FAILURE, Status.FAILURE)
-    assert (job.reason, job.message, job.finished_at) == (Reason.SOURCE_UNAVAILABLE, "it has no branch 'gone'", NOW + 1)
-    assert owed == []
-
-
 def test_a_pair_that_is_not_in_the_table_names_state_and_event() -> None:
     with pytest.raises(IllegalEvent, match=r"queued cannot take PodDeleted"):
         after(ev.PodDeleted())
@@ -382,28 +355,3 @@ def test_a_statement_that_is_signed_twice_is_stored_once() -> None:
     job, _ = after(*RUNNING, ev.Finished(), *CLOSING[:-1])
     for late in (ev.ProvenanceSigned(b"other", "key"), ev.SigningFailed("why")):
         assert decide(job, late, NOW + 2) == (job, ())
-
-
-def test_every_attempt_is_sealed_with_the_log_and_the_ledger_at_the_end() -> None:
-    retried = [*a_step(1, retries=1), ev.StepEnded(1, 1, RED), ev.StepPlaced(1, 2, 1), ev.StepEnded(1, 2, GREEN)]
-    job, _ = after(*RUNNING, *retried, ev.Finished())
-    assert len(job.records) == 2, "the chain grows while the job runs"
-    job, _ = after(*CLOSING[:-1], job=job)
-    found = [json.loads(record.content) for record in job.records]
-    assert [(one["kind"], one.get("sequence"), one.get("attempt"), one.get("exitCode")) for one in found] == [
-        ("step", 1, 1, 3),
-        ("step", 1, 2, 0),
-        ("step", 0, 1, None),
-        ("log", None, None, None),
-        ("egress", None, None, None),
-    ]
-    assert first_break(job.id, job.records) == 0
-    assert first_break("another job", job.records) == 1
-    for number, record in enumerate(job.records):
-        changed = replace(record, content=record.content.replace("1", "2", 1))
-        broken = (*job.records[:number], changed, *job.records[number + 1 :])
-        if changed != record:
-            assert first_break(job.id, broken) == number + 1
-        assert first_break(job.id, (*job.records[:number], *job.records[number + 1 :])) == (
-            0 if number == len(job.records) - 1 else number + 1
-        )

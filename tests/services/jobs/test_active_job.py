@@ -13,13 +13,16 @@ from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import IllegalEvent
 from danube_pkg.core.jobs.effects import Effect
 from danube_pkg.core.jobs.job import Job, Phase
+from danube_pkg.core.jobs.steps import StepPhase
+from danube_pkg.core.reasons import Status
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.tasks import end_all
+from danube_pkg.services.jobs import mailbox
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.mailbox import Mailbox
 from danube_pkg.services.notifications.observer import JobObserver
 from tests.services.stores import UnrulyJobs, a_job, open_database
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import wait_until_async, wait_until_true
 
 
 class RunningJob:
@@ -81,6 +84,47 @@ async def test_a_commit_that_fails_leaves_the_state_as_it_was(running: RunningJo
         assert (running.active.job.phase, list(running.active.owed)) == (Phase.QUEUED, [])
     assert (await running.active.apply(ev.Admitted("pod"))).phase is Phase.PREPARING
     assert len(running.active.owed) == 1
+
+
+async def test_what_a_killed_server_would_find_again_is_stored_with_the_next_change(
+    running: RunningJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "STORE_SECONDS", 3600.0)
+    for event in (ev.Admitted("pod"), ev.PodReady(0)):
+        await running.active.apply(event)
+    running.jobs.hold()
+    await running.active.apply(ev.StepRequested(1, "test", "host"))
+    assert running.active.step(1).name == "test"
+    assert await running.jobs.load_job("01job") != running.active.job
+    running.jobs.release()
+    await running.active.apply(ev.StepPlaced(1, 1, 1))
+    assert await running.jobs.load_job("01job") == running.active.job
+    running.jobs.hold()
+    await running.active.apply(ev.StepStarted(1, 1, 1_800_000_000.0))
+    running.jobs.release()
+    running.jobs.failures = [StorageFull("full", "no room")]
+    with pytest.raises(StorageFull):
+        await running.active.apply(ev.StepEnded(1, 1, ev.StepEnd(Status.SUCCESS, exit_code=0)))
+    assert running.active.step(1).phase is StepPhase.STARTED
+    await running.active.apply(ev.StepEnded(1, 1, ev.StepEnd(Status.SUCCESS, exit_code=0)))
+    stored = await running.jobs.load_job("01job")
+    assert stored is not None
+    assert stored.steps == running.active.job.steps
+
+
+async def test_it_is_stored_after_a_moment_in_which_nothing_else_happens(
+    running: RunningJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "STORE_SECONDS", 0.01)
+    for event in (ev.Admitted("pod"), ev.PodReady(0)):
+        await running.active.apply(event)
+    running.jobs.failures = [StorageFull("full", "no room")]
+    await running.active.apply(ev.StepRequested(1, "test", "host"))
+
+    async def is_stored() -> bool:
+        return await running.jobs.load_job("01job") == running.active.job
+
+    await wait_until_true(is_stored, 10, "the step to be stored, though the disk was full once")
 
 
 async def test_an_illegal_event_is_the_senders_error_and_the_mailbox_continues(running: RunningJob) -> None:

@@ -2218,6 +2218,8 @@ export interface components {
             };
             /** @description The id of the job that this one repeats; empty otherwise. */
             rerun_of: string;
+            /** @description Whether it repeats that job for its failed steps: the others are restored where they can be. */
+            failed_steps: boolean;
             /** @description The id of the job whose outputs this one is compared with; empty otherwise. */
             rebuild_of: string;
             /** @description The pull request; null if there is none. */
@@ -2267,6 +2269,8 @@ export interface components {
         CacheView: {
             /** @description Its id. */
             id: string;
+            /** @description Of a step's snapshot, the number of the step in the job that kept it; 0 for a cache. */
+            step: number;
             /** @description The name that the danubefile gives it. */
             name: string;
             /** @description The key. */
@@ -2383,10 +2387,14 @@ export interface components {
             /** @description Whether that leg has a network and a workspace of its own. */
             is_isolated: boolean;
             /**
-             * @description How the step is, or how it ended.
+             * @description How the step is, or how it ended; restored: an earlier job's snapshot took the place of its command.
              * @enum {string}
              */
-            status: "pending" | "running" | "success" | "failure" | "cancelled" | "timeout";
+            status: "pending" | "running" | "success" | "restored" | "failure" | "cancelled" | "timeout";
+            /** @description The job that ran it, if it is restored; empty otherwise. */
+            restored_from: string;
+            /** @description How it ended in the job whose failed steps this one repeats; empty if it was not in it. */
+            before: string;
             /** @description Why it ended so, as a stable word. */
             reason: string;
             /** @description The reason in one sentence. */
@@ -6187,7 +6195,10 @@ export interface operations {
     };
     postJobRerun: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description For the failed steps: the others are restored from their snapshots where they can be. */
+                failed_steps?: boolean;
+            };
             header?: {
                 /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;

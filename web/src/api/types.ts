@@ -4,6 +4,8 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 export type Status = Schemas["JobSummary"]["status"];
+/** A step may also be restored from the snapshot that an earlier job has kept. */
+export type StepStatus = Schemas["StepView"]["status"];
 export type Job = Schemas["JobSummary"];
 /** A run in the strip; the message is only known from live events. */
 export type Run = Schemas["RunView"] & { message?: string };

@@ -1,12 +1,12 @@
 /** Steps by the legs of a matrix, for the list of a job's steps. Pure. */
-import type { Status, Step } from "../api/types";
+import type { Step, StepStatus } from "../api/types";
 
 export type LegStep = Pick<Step, "sequence" | "name" | "leg" | "status" | "checked">;
 
 export interface StepGroup {
   /** "" for steps that belong to no leg. */
   leg: string;
-  status: Status;
+  status: StepStatus;
   sequences: number[];
 }
 
@@ -38,10 +38,10 @@ export function groupLegs(steps: readonly LegStep[]): StepGroup[] {
 }
 
 /** The status of a leg: what is worst of its steps that count, or that it still runs. */
-function legStatus(steps: readonly LegStep[]): Status {
+function legStatus(steps: readonly LegStep[]): StepStatus {
   const counting = steps.filter((step) => step.checked || step.status === "running" || step.status === "pending");
   const found = new Set(counting.map((step) => step.status));
-  const worst: Status[] = ["failure", "timeout", "cancelled", "running", "pending"];
+  const worst: StepStatus[] = ["failure", "timeout", "cancelled", "running", "pending"];
   return worst.find((status) => found.has(status)) ?? "success";
 }
 

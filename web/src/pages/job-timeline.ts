@@ -18,6 +18,8 @@ export function stepSpan(step: Pick<Step, "started_at" | "finished_at">, job: Jo
 /** "step 1 · alpine:3 · exit code 2 · 1.4 MB of memory". */
 export function stepFacts(step: Step): string {
   const facts = [`step ${step.sequence}`, step.image];
+  if (step.restored_from) facts.push(`restored from job ${step.restored_from}`);
+  if (step.before) facts.push(`${step.before} in the job that is repeated`);
   if (step.exit_code !== null) facts.push(`exit code ${step.exit_code}`);
   if (step.retries > 0) facts.push(`attempt ${step.attempt} of ${step.retries + 1}`);
   if (step.peak_memory_bytes) facts.push(`${bytes(step.peak_memory_bytes)} of memory`);

@@ -1,5 +1,5 @@
 /** Icons of buttons and of statuses. A status has a shape and a colour. */
-import type { Status } from "../api/types";
+import type { StepStatus } from "../api/types";
 
 const SHAPES = {
   search: "M7 12.5a5.5 5.5 0 1 1 0-11 5.5 5.5 0 0 1 0 11zM11 11l3.5 3.5",
@@ -34,26 +34,28 @@ export function Icon(props: { name: IconName }) {
   );
 }
 
-const STATUS_SHAPES: Record<Status, string> = {
+const STATUS_SHAPES: Record<StepStatus, string> = {
   pending: "",
   running: "M6.3 5.2l4.4 2.8-4.4 2.8z",
   success: "M4.8 8.2l2.2 2.3 4.2-4.8",
+  restored: "M11 8A3 3 0 1 1 9.9 5.7M11 4.2v2h-2",
   failure: "M5.6 5.6l4.8 4.8M10.4 5.6l-4.8 4.8",
   cancelled: "M4.8 8h6.4",
   timeout: "M8 4.8V8l2 1.4",
 };
 
-export const STATUS_WORDS: Record<Status, string> = {
+export const STATUS_WORDS: Record<StepStatus, string> = {
   pending: "waiting",
   running: "running",
   success: "succeeded",
+  restored: "restored",
   failure: "failed",
   cancelled: "cancelled",
   timeout: "timed out",
 };
 
 /** A disc with a shape, and its name for screen readers. `bare`: without the name, where it is shown beside the icon. */
-export function StatusIcon(props: { status: Status; bare?: boolean }) {
+export function StatusIcon(props: { status: StepStatus; bare?: boolean }) {
   return (
     <span class={`status-icon is-${props.status}`}>
       <svg viewBox="0 0 16 16" aria-hidden="true">

@@ -83,14 +83,23 @@ class JobCancel(Resource):
         return job_summary(await self.services.jobs.engine.cancel(request.job.id, request.actor.name))
 
 
+class RerunQuery(Record):
+    """What is run again."""
+
+    failed_steps: Annotated[
+        bool, rule("For the failed steps: the others are restored from their snapshots where they can be.")
+    ] = False
+
+
 class JobRerun(Resource):
     """`/api/v1/jobs/{job}/rerun`."""
 
     @answers(201, refuses=(409, 503))
-    async def POST(self, request: Request) -> JobSummary:
+    async def POST(self, request: Request, query: RerunQuery) -> JobSummary:
         """Start a new job for the same commit and parameters, by the pipeline's current definition."""
-        engine, by = self.services.jobs.engine, request.actor.name
-        return job_summary(await rerun(engine, request.job, by, new_job_id=request.reserved_id))
+        engine, by, failed_steps = self.services.jobs.engine, request.actor.name, query.failed_steps
+        again = rerun(engine, request.job, by, failed_steps=failed_steps, new_job_id=request.reserved_id)
+        return job_summary(await again)
 
 
 class CommitApproval(Record):

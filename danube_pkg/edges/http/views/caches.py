@@ -13,6 +13,7 @@ class CacheView(Record):
     """Files that a job keeps for later ones."""
 
     id: Annotated[str, about("Its id.")]
+    step: Annotated[int, about("Of a step's snapshot, the number of the step in the job that kept it; 0 for a cache.")]
     name: Annotated[str, about("The name that the danubefile gives it.")]
     key: Annotated[str, about("The key.")]
     ref: Annotated[str, about("The branch, tag or pull request whose jobs may restore it.")]
@@ -50,6 +51,7 @@ def cache_view(entry: CacheEntry) -> CacheView:
     """The entry without its files."""
     return CacheView(
         id=entry.id,
+        step=entry.step,
         name=entry.name,
         key=entry.key,
         ref=entry.scope.ref,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from danube_pkg.core.documents.marked import about, rule
 from danube_pkg.core.jobs.environment_approvals import ApprovalState, EnvironmentApproval
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
-from danube_pkg.core.jobs.steps import Step, StepPhase
+from danube_pkg.core.jobs.steps import Step, StepPhase, StepStatus
 from danube_pkg.core.reasons import HINTS, Status
 from danube_pkg.edges.http.views.report_notes import AnnotationView, CoverageView
 from danube_pkg.kit.records import Record
@@ -43,6 +43,9 @@ class TriggerView(Record):
     commit_author: Annotated[str, about("The name of the commit's author; empty until it is known.")]
     params: Annotated[Mapping[str, str], about("The job's parameters, `ctx.params` in the danubefile.")]
     rerun_of: Annotated[str, about("The id of the job that this one repeats; empty otherwise.")]
+    failed_steps: Annotated[
+        bool, about("Whether it repeats that job for its failed steps: the others are restored where they can be.")
+    ]
     rebuild_of: Annotated[str, about("The id of the job whose outputs this one is compared with; empty otherwise.")]
     pull_request: Annotated[PullRequestView | None, about("The pull request; null if there is none.")]
 
@@ -71,7 +74,14 @@ class StepView(Record):
     shell: Annotated[str, about("The program that runs its command, with options; empty for /bin/sh -e.")]
     leg: Annotated[str, about("The leg of a matrix that it belongs to, as `python=3.12`; empty for none.")]
     is_isolated: Annotated[bool, about("Whether that leg has a network and a workspace of its own.")]
-    status: Annotated[Status, about("How the step is, or how it ended.")]
+    status: Annotated[
+        StepStatus,
+        about("How the step is, or how it ended; restored: an earlier job's snapshot took the place of its command."),
+    ]
+    restored_from: Annotated[str, about("The job that ran it, if it is restored; empty otherwise.")]
+    before: Annotated[
+        str, about("How it ended in the job whose failed steps this one repeats; empty if it was not in it.")
+    ]
     reason: Annotated[str, about("Why it ended so, as a stable word.")]
     message: Annotated[str, about("The reason in one sentence.")]
     exit_code: Annotated[int | None, about("The command's exit code; null if it did not exit by itself.")]
@@ -239,6 +249,7 @@ def _trigger_view(job: Job) -> TriggerView:
         commit_author=revision.commit_author,
         params=one.params,
         rerun_of=one.rerun_of,
+        failed_steps=one.failed_steps,
         rebuild_of=one.rebuild.job if one.rebuild is not None else "",
         pull_request=_pull_request_view(pull) if pull is not None else None,
     )
@@ -267,7 +278,9 @@ def step_view(step: Step) -> StepView:
         shell=step.shell,
         leg=step.leg,
         is_isolated=step.isolation > 0,
-        status=step.status,
+        status=step.shown_status,
+        restored_from=step.restored_from,
+        before=step.before,
         reason=end.reason if end else "",
         message=end.message if end else "",
         exit_code=end.exit_code if end else None,

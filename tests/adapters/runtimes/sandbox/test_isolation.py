@@ -4,6 +4,7 @@ import ast
 import asyncio
 import errno
 import os
+import pwd
 import socket
 import subprocess
 import threading
@@ -70,7 +71,8 @@ async def test_every_user_may_listen_on_every_port_of_the_pod(pods: Pods) -> Non
 async def test_root_of_a_pod_may_become_another_user_and_others_may_not(pods: Pods) -> None:
     coordinator = await pods.runtime.create_pod(replace(spec_of(new_pod_id()), run_as_root=True))
     root = await pods.runtime.ensure_container(coordinator.pod_id, HOST_IMAGE)
-    become = "su nobody -s /bin/sh -c 'id -u' && runuser -u nobody -- id -u"  # 65534
+    other = pwd.getpwuid(65534).pw_name
+    become = f"su {other} -s /bin/sh -c 'id -u' && runuser -u {other} -- id -u"
     if os.geteuid() == 0:
         assert await pods.shell(root, become) == (0, b"65534\n65534\n")
     _, ordinary = await pods.pod()
