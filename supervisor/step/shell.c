@@ -181,7 +181,7 @@ static void write_pending(void) {
     memmove(self.pending, self.pending + size, self.pending_size);
 }
 
-/* Returns 0 when there is no output any more, or nobody who reads it. */
+/* Returns 0 when there is no output any more, or no reader of it. */
 static int pass_output(void) {
     char text[16 << 10];
     ssize_t size = read(self.output, text, sizeof text);

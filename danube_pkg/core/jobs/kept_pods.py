@@ -14,7 +14,7 @@ from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.records import Record
 
 KEPT_OUTCOMES = (Status.FAILURE, Status.TIMEOUT)
-"""A cancelled job is one that nobody wants to look at."""
+"""A cancelled job has been ended by a user, who wants its room."""
 
 
 class KeptPodBounds(Record):

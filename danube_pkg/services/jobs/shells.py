@@ -3,7 +3,7 @@
 A shell is a program in the container of a failed step, `danube-step shell`, between two streams of its user. It gets
 what the server itself gives to each step, and nothing that the danubefile or a secret gave: that is stored nowhere. Its
 output is masked with all values that the job's log masked. It ends with its user's connection, with the pod, and after
-an hour; whoever opens one, and for how long, is in the audit log.
+an hour; who opens one, and for how long, is in the audit log.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ PAUSE_SECONDS = 0.03
 """After it what is held back is shown (see `TerminalMask`). Two key strokes are further apart."""
 
 ATTACH_SECONDS = 30.0
-"""A shell whose output nobody has begun to read for so long is ended."""
+"""A shell whose output is not read for so long after its start is ended."""
 
 _log = logging.getLogger("danube.shells")
 
@@ -271,7 +271,7 @@ class Shells:
             async with asyncio.timeout(ATTACH_SECONDS):
                 await until(shell.left.wait(), shell.attached.wait(), name=f"user of shell {shell.id}")
         except TimeoutError:
-            shell.why_ended = "nobody read its output"
+            shell.why_ended = "its output was not read"
             return
         try:
             async with asyncio.timeout(max(0.0, shell.ends_at - self._clock.now())):

@@ -45,7 +45,7 @@ async def records_of(process: Process) -> AsyncIterator[tuple[str, bytes]]:
 
 
 async def echoing(process: Process) -> int:
-    """A shell that prints what it is told: its records before the start, then its input, until the end of it."""
+    """A shell that prints what it is given: its records before the start, then its input, until the end of it."""
     async for kind, text in records_of(process):
         if kind == "I":
             await process.write(text)
@@ -138,7 +138,7 @@ async def container_ended(opened: OpenShells, job: Job, shell: Shell) -> None:
 
 
 async def unread(opened: OpenShells, job: Job, shell: Shell) -> None:
-    """Nobody reads its output."""
+    """Its output is not read."""
 
 
 async def not_authorised(opened: OpenShells, job: Job, shell: Shell) -> None:
@@ -152,7 +152,7 @@ async def not_authorised(opened: OpenShells, job: Job, shell: Shell) -> None:
         (left, "its user left"),
         (removed, "the pod was removed"),
         (container_ended, "it was lost: .*"),
-        (unread, "nobody read its output"),
+        (unread, "its output was not read"),
         (not_authorised, "its user may not use it any more"),
     ],
     ids=["left", "removed", "container-ended", "unread", "not-authorised"],
