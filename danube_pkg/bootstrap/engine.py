@@ -64,7 +64,7 @@ from danube_pkg.services.traces import Tracer
 
 
 class EngineWork(Record):
-    """How the engine works: what shells, checks, metrics and tests of it look at."""
+    """How the engine works: what shells, checks, metrics and tests of it read."""
 
     resources: JobResources
     performer: EffectPerformer
