@@ -15,9 +15,8 @@ DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-lin
 	docker-registry skopeo umoci apache2-utils busybox-static zstd uidmap
 
 # What the long tests and the measurements use beside those: a Debian to run in, a browser with letters to show,
-# Prometheus' tools, a reverse proxy, a Debian with systemd, a virtual machine.
-LONG_PACKAGES := debootstrap chromium fonts-dejavu-core prometheus nginx-light caddy mmdebstrap systemd-container e2fsprogs \
-	qemu-system-x86
+# Prometheus' tools, a reverse proxy, a Debian with systemd.
+LONG_PACKAGES := debootstrap chromium fonts-dejavu-core prometheus nginx-light caddy mmdebstrap systemd-container
 
 # Python keeps its bytecode, whatever the caller prefers: tests and measurements start hundreds of Python processes.
 unexport PYTHONDONTWRITEBYTECODE
@@ -53,7 +52,7 @@ PROPERTIES := tests/adapters/store tests/cli/test_terminal_text.py tests/adapter
 unit: $(VENV)/.dev ## run the tests that need no package of the machine, no root and no network, in less than 30 s
 	$(PYTEST) -n auto --dist loadgroup --no-loadscope-reorder $(or $(ARGS),$(UNIT))
 
-e2e: long-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar build/debian/system.tar build/debian/machine.disk ## run the long tests: browser, other users, kills, whole projects
+e2e: long-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar build/debian/system.tar ## run the long tests: browser, other users, kills, whole projects
 	$(PYTEST) $(PARALLEL) -m long $(ARGS)
 
 soak: long-packages $(VENV)/.dev build/bin/.made build/.web ## run what takes more than ten minutes: hostile jobs, years of retention
@@ -149,11 +148,6 @@ build/debian/root.tar: build_steps/debian_root.py | long-packages
 build/debian/system.tar: build_steps/debian_system.py build_steps/debian_root.py | long-packages
 	@echo "Making a Debian with systemd for tests"
 	@$(PY) -m build_steps.debian_system
-
-# A Debian with a kernel, podman and docker, for the tests of a virtual machine.
-build/debian/machine.disk: build_steps/debian_machine.py build_steps/debian_system.py build_steps/debian_root.py | long-packages
-	@echo "Making a Debian for a virtual machine"
-	@$(PY) -m build_steps.debian_machine
 
 build/bin/.made: $(wildcard supervisor/*.[ch] supervisor/*/*.[ch]) build_steps/supervisor.py | $(VENV)/.danube
 	@echo "Building the supervisor"

@@ -16,7 +16,6 @@ GROUPS = {
     "tests/build_steps/test_run_example.py": "example",
     "tests/adapters/runtimes/sandbox/test_egress_clients.py": "egress-clients",
     "tests/e2e/test_installation.py": "installation",
-    "tests/e2e/test_virtual_machine.py": "machine",
 }
 """The beginning of a path → the group of its tests: those of one browser and server, one SSH server, one port, one
 booted system."""
