@@ -1,4 +1,4 @@
-"""`danube shell` in the kept pod of a real failed job: what is there, what is not, and how it ends."""
+"""`danube shell` in the kept pod of a real failed job: what it has, what it lacks, and how it ends."""
 
 import json
 import re

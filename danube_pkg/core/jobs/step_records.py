@@ -69,7 +69,7 @@ def _how(record: StepRecord, number: int) -> str:
     if record.exit_code is not None:
         ended = f"failed with exit code {record.exit_code}, which a shell returns for {signal_name(number)}"
     if number == signal.SIGKILL:
-        ended += ", which the kernel sends when memory is short (journalctl -k; the pipeline's memory_mb)"
+        ended += " (if the kernel sent it for lack of memory, journalctl -k says so)"
     return ended
 
 

@@ -13,7 +13,7 @@ _SIZE = struct.Struct("<HH")
 
 
 class TerminalSize(Record):
-    """Of the window that shows a terminal, in characters."""
+    """The size of the window that shows a terminal, in characters."""
 
     rows: int
     columns: int

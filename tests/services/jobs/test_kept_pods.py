@@ -60,7 +60,7 @@ async def closed(setup: EngineSetup, job_id: str) -> None:
     await wait_until_true(is_closed, SECONDS, f"job {job_id} to be closed")
 
 
-async def test_a_kept_pod_has_no_network_and_its_job_has_ended_for_everybody(tmp_path: Path) -> None:
+async def test_a_kept_pod_has_no_network_and_its_job_has_ended_for_all_users(tmp_path: Path) -> None:
     hosts = machine()
     async with open_engine_setup(tmp_path, hosts) as setup:
         job = await failed_job(setup)

@@ -114,7 +114,10 @@ def namespace_error(cause: str) -> HostLacks:
                 hint=fix,
             )
     return HostLacks(
-        "user-namespaces-refused", "the pod's namespaces could not be created", cause=cause, hint="danube doctor"
+        "user-namespaces-refused",
+        "the pod's namespaces could not be created",
+        cause=cause,
+        hint='a container needs the options of docs/operating.md, "In a container"; elsewhere: unshare --user --map-root-user true',
     )
 
 
