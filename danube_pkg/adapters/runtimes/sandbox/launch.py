@@ -117,7 +117,7 @@ def namespace_error(cause: str) -> HostLacks:
         "user-namespaces-refused",
         "the pod's namespaces could not be created",
         cause=cause,
-        hint='a container needs the options of docs/operating.md, "In a container"; elsewhere: unshare --user --map-root-user true',
+        hint='a container needs the options of docs/operating.md, "In a container"; elsewhere: unshare -Ur true',
     )
 
 
