@@ -7,12 +7,15 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "archive.h"
 #include "remove-tree.h"
 #include "same-tree.h"
 #include "snapshot.h"
+
+#define NO_REPLACE 1 /* RENAME_NOREPLACE of renameat2(2), which the C library of releases does not declare */
 
 /* What takes its place at the end: an entry of a directory that existed before, with all below it. */
 struct top {
@@ -288,7 +291,7 @@ static int place(struct top *top, size_t number) {
     }
     if (top->record.type == 'X')
         return 0;
-    if (renameat2(at, beside("restored", number), at, top->name, RENAME_NOREPLACE) < 0)
+    if (syscall(SYS_renameat2, at, beside("restored", number), at, top->name, NO_REPLACE) < 0)
         return -1;
     top->is_placed = 1;
     return 0;
