@@ -207,7 +207,8 @@ async def check_pod(settings: SandboxSettings) -> CheckResult:
             async with open_sandbox(own, local_options(directory)) as parts:
                 code, problem = await _run_program(parts.runtime)
     except PlatformError as error:
-        return CheckResult("pod", False, str(error), error.hint)
+        hint = error.hint if error.hint != "danube doctor" else "fix what this names, or what another line names"
+        return CheckResult("pod", False, str(error), hint)
     except OSError as error:
         return CheckResult("pod", False, f"no pod can be created: {error}", "fix what is named above, then try again")
     if code != 0:

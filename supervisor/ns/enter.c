@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "enter.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ struct entry {
     int stage_count;
 };
 
-/* NAME=VALUE; unknown names are ignored. */
+/* NAME=VALUE; unknown names are ignored. Where this process may not have so much, it keeps the lower limit that it has. */
 static void set_limit(const char *word) {
     static const struct {
         const char *name;
@@ -43,8 +44,13 @@ static void set_limit(const char *word) {
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(word, known[i].name, strlen(known[i].name)) == 0) {
             rlim_t value = strtoull(word + strlen(known[i].name), NULL, 10);
-            struct rlimit both = {value, value};
-            if (setrlimit(known[i].resource, &both) < 0)
+            struct rlimit both = {value, value}, has;
+            if (setrlimit(known[i].resource, &both) == 0)
+                continue;
+            if (errno != EPERM || getrlimit(known[i].resource, &has) < 0 || has.rlim_max > value)
+                fail("limit %s", word);
+            has.rlim_cur = has.rlim_max;
+            if (setrlimit(known[i].resource, &has) < 0)
                 fail("limit %s", word);
         }
 }

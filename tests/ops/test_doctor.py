@@ -36,7 +36,7 @@ print(json.dumps([to_builtins(finding) for finding in found]))
 async def diagnose_as_root_of_a_container(data: Path, prepare: str) -> dict[str, dict[str, Any]]:
     """The findings, by name, in a user namespace with one id: as root of a rootless container has it."""
     words: Sequence[str] = (
-        "unshare", "--user", "--map-root-user",
+        "unshare", "--user", "--map-root-user", "--mount",
         "/bin/sh", "-c", f'{prepare}; exec "$@"', "sh", sys.executable, "-c", DIAGNOSE, str(data),
     )  # fmt: skip
     child = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
@@ -122,6 +122,13 @@ def test_an_installation_that_pods_cannot_read_is_reported_with_its_fix(tmp_path
     if not finding.ok:
         assert f"{places[1]} and 1 more" in finding.what
         assert finding.hint == f"chmod -R go+rX {places[1]} {places[2]}"
+
+
+async def test_a_lower_limit_of_processes_than_that_of_pods_stays(tmp_path: Path) -> None:
+    """Engines give containers one, and none of its processes may raise it again. Without control groups it counts."""
+    without_groups = "mount -t tmpfs none /sys/fs/cgroup"
+    found = await diagnose_as_root_of_a_container(tmp_path, f"{without_groups}; prlimit --nproc=900:900 --pid $$")
+    assert found["pod"]["ok"], found["pod"]
 
 
 async def test_a_machine_without_overlays_passes_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
