@@ -38,6 +38,7 @@ def test_the_page_has_a_danubefile_for_each_of_its_parts() -> None:
         "Artifacts",
         "Components",
         "Caches",
+        "Snapshots",
         "Reports",
         "More reports",
         "Parallel",
@@ -71,8 +72,8 @@ def test_a_documented_danubefile_is_green(name: str, tmp_path: Path) -> None:
 
 
 def test_the_yaml_of_the_page_is_a_right_configuration(tmp_path: Path) -> None:
-    pipeline, environments = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    yaml = pipeline + textwrap.indent(environments, "  ")
+    kept, pipeline, environments = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    yaml = pipeline + textwrap.indent(kept + environments, "  ")
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "app.yaml").write_text(yaml, encoding="utf-8")
     head = "apiVersion: danube.dev/v1\nkind: {}\nmetadata: {{name: platform}}\nspec: {}\n"

@@ -36,7 +36,9 @@ class SnapshotPlace(Record):
 
 
 def check_snapshot(request: StepRequest) -> None:
-    """Raises Invalid for a step that no snapshot can be made of."""
+    """Raises Invalid for a step that asks for a snapshot and can have none."""
+    if not request.snapshot:
+        return
     if len(request.snapshot) > MAX_KEY_LENGTH or not request.snapshot.isprintable():
         raise Invalid(
             "step-invalid",

@@ -48,7 +48,7 @@ async def _answer(active: ActiveJob, source: JobSource, ports: EnginePorts) -> R
         try:
             revision = await source.find()
         except Permanent as error:
-            return RefRefused(str(error))
+            return RefRefused(f"{error} ({error.hint})" if error.hint else str(error))
         except Retryable as error:
             seconds = active.waits.failed(SOURCE, str(error))
             fields = {"job": job.id, "what": SOURCE, "cause": str(error)}
