@@ -1,6 +1,7 @@
 """`danube-step shell`: a shell with a terminal or with pipes, which leaves no process behind."""
 
 import os
+import select
 import struct
 
 import pytest
@@ -23,9 +24,15 @@ def begin(box: Box, *records: bytes) -> Exec:
     return program
 
 
+def read(program: Exec) -> bytes:
+    ready, _, _ = select.select([program.stdout], [], [], SECONDS)
+    assert ready, "no output and no end of it"
+    return os.read(program.stdout, 65536)
+
+
 def printed(program: Exec) -> bytes:
     found = b""
-    while data := os.read(program.stdout, 65536):
+    while data := read(program):
         found += data
     return found
 
@@ -33,7 +40,7 @@ def printed(program: Exec) -> bytes:
 def read_until(program: Exec, text: bytes) -> bytes:
     found = b""
     while text not in found:
-        data = os.read(program.stdout, 65536)
+        data = read(program)
         assert data, found
         found += data
     return found
@@ -65,8 +72,8 @@ def test_a_terminal_has_the_size_that_it_was_given_last_and_takes_control_charac
     assert b"30 100\r\n" in read_until(program, b"/dev/pts/")
     os.write(program.stdin, size(40, 120) + record("I", b"stty size\n"))
     read_until(program, b"40 120\r\n")
-    os.write(program.stdin, record("I", b"echo beg''un; sleep 1000\n"))
-    read_until(program, b"begun\r\n")
+    os.write(program.stdin, record("I", b"sh -c \"echo beg''un; exec sleep 1000\"\n"))
+    read_until(program, b"begun\r\n")  # by a process that is in the foreground, and gets the signal
     os.write(program.stdin, record("I", b"\x03"))
     read_until(program, b"^C")
     os.write(program.stdin, record("Z"))
