@@ -24,7 +24,7 @@ def test_a_frozen_step_runs_nothing_until_it_is_thawed(box: Box) -> None:
     follow = box.run(step)
     read_until(follow, b"line")
     assert isinstance(box.call("freeze", step), Started)
-    assert set(box.states()) == {"T"}
+    wait_until(lambda: set(box.states()) == {"T"}, SECONDS, "every process is stopped")
     written = box.call("freeze", step)
     assert isinstance(written, Started)
     again = box.call("freeze", step)
@@ -39,7 +39,7 @@ def test_a_step_that_starts_processes_all_the_time_is_frozen_as_a_whole(box: Box
     step = spec("forks() { while :; do (true); done; }; forks & forks & forks & echo up; wait")
     read_until(box.run(step), b"up")
     assert isinstance(box.call("freeze", step), Started)
-    assert set(box.states()) == {"T"}
+    wait_until(lambda: set(box.states()) == {"T"}, SECONDS, "every process is stopped")
     assert box.run(step, kill=True).frames_to_end()
 
 
