@@ -77,6 +77,8 @@ def _why_not(job: Job) -> str:
         return f"it ended as {job.status}, and only pods of failed jobs are kept"
     if not job.settings.keep_failed_seconds:
         return "its pipeline has no keep_failed_seconds"
+    if not any(map(_can_be_entered, job.steps)):
+        return "none of its steps ran in a container"
     return "it was removed already, or could not be kept: the end of the job's log says so"
 
 
@@ -87,6 +89,8 @@ def _hint(job: Job) -> str:
         return f"read its log: danube logs {job.id}; danube run --keep keeps the pod of a run on your machine"
     if not job.settings.keep_failed_seconds:
         return f"write keep_failed_seconds: 30m into pipelines/{job.pipeline}.yaml, then: danube rerun {job.id}"
+    if not any(map(_can_be_entered, job.steps)):
+        return f"read its log: danube logs {job.id}; run it here with: danube run"
     return f"run it again: danube rerun {job.id}"
 
 

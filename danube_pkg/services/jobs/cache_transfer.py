@@ -40,13 +40,33 @@ async def packed(runtime: Runtime, container: Container, paths: Sequence[str]) -
 
 
 async def unpack(runtime: Runtime, container: Container, paths: Sequence[str], chunks: AsyncIterator[bytes]) -> None:
-    """Put the files of an archive at these paths, or change nothing. Raises Permanent, Unavailable, and what `chunks`
-    raises."""
-    stream = await runtime.exec(container, (SUPERVISOR, "unpack", *paths))
+    """Put the files of an archive at these paths, or change nothing. Raises as `fed`."""
+    code, tail = await fed(runtime, container, ("unpack", *paths), chunks)
+    if code:
+        raise Permanent(
+            "cache-not-unpacked",
+            "its files could not be restored",
+            cause=cause_of(tail, "unpack", code),
+            hint="choose paths that the image's user may write",
+        )
+
+
+async def fed(
+    runtime: Runtime, container: Container, words: Sequence[str], chunks: AsyncIterator[bytes]
+) -> tuple[int, bytes]:
+    """The exit code of `danube-step` with these words, which reads the chunks, and the end of its output.
+
+    Returns when the program has ended, also where `chunks` raises Permanent, which is raised then. Raises Unavailable
+    where its end is not known.
+    """
+    stream = await runtime.exec(container, (SUPERVISOR, *words))
+    failure: Permanent | None = None
     try:
         try:
             async for data in chunks:
                 await stream.write(data)
+        except Permanent as error:
+            failure = error
         except Unavailable as error:
             if error.reference != "exec-closed":
                 raise
@@ -55,13 +75,9 @@ async def unpack(runtime: Runtime, container: Container, paths: Sequence[str], c
         code = await stream.wait()
     finally:
         await stream.close()
-    if code:
-        raise Permanent(
-            "cache-not-unpacked",
-            "its files could not be restored",
-            cause=cause_of(tail, "unpack", code),
-            hint="choose paths that the image's user may write",
-        )
+    if failure is not None:
+        raise failure
+    return code, tail
 
 
 async def end_of(stream: ExecStream) -> bytes:

@@ -6,13 +6,14 @@ with the number of those that follow, and these.
 
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
-from danube_pkg.core.errors import Permanent, Unavailable
+from danube_pkg.core.errors import Permanent
 from danube_pkg.core.jobs.coordination import MAX_OUTPUT_BYTES
 from danube_pkg.core.runtimes.pods import SUPERVISOR, Container
 from danube_pkg.core.runtimes.ports import ExecStream, Runtime
 from danube_pkg.kit.records import Record
-from danube_pkg.services.jobs.cache_transfer import MESSAGE_BYTES, cause_of, end_of
+from danube_pkg.services.jobs.cache_transfer import MESSAGE_BYTES, cause_of, fed
 
 READY = b"ready\n"
 UNCHANGED = (1, 2)
@@ -77,29 +78,17 @@ async def output_before(chunks: AsyncIterator[bytes]) -> tuple[KeptOutput, bytes
 async def applied(
     runtime: Runtime, container: Container, first: bytes, chunks: AsyncIterator[bytes]
 ) -> tuple[int, str]:
-    """The exit code of `danube-step apply`, and the cause of a failure. first: bytes before the chunks. Returns when
-    the program has ended, also where `chunks` raises Permanent, which is raised then. Raises Unavailable where its end
-    is not known."""
-    stream = await runtime.exec(container, (SUPERVISOR, "apply"))
-    failure: Permanent | None = None
-    try:
-        try:
-            if first:
-                await stream.write(first)
-            async for data in chunks:
-                await stream.write(data)
-        except Permanent as error:
-            failure = error
-        except Unavailable as error:
-            if error.reference != "exec-closed":
-                raise
-        await stream.close_input()
-        tail = await end_of(stream)
-        code = await stream.wait()
-    finally:
-        await stream.close()
-    if failure is not None:
-        raise failure
+    """The exit code of `danube-step apply`, and the cause of a failure. first: bytes before the chunks. Raises as
+    `fed`."""
+
+    async def whole() -> AsyncGenerator[bytes, None]:
+        if first:
+            yield first
+        async for data in chunks:
+            yield data
+
+    async with aclosing(whole()) as archive:
+        code, tail = await fed(runtime, container, ("apply",), archive)
     return code, cause_of(tail, "apply", code)
 
 
