@@ -111,9 +111,10 @@ def test_a_job_that_failed_beside_its_steps_has_a_shell_in_the_last_one() -> Non
         (replace(kept(), trigger=FORK, kept_pod=KeptPod.NONE), "an untrusted proposal", "danube run --keep"),
         (replace(kept(), status=Status.SUCCESS, kept_pod=KeptPod.NONE), "it ended as success", "danube logs"),
         (replace(kept(), settings=PipelineSettings("r"), kept_pod=KeptPod.NONE), "no keep_failed_seconds", "30m"),
+        (replace(kept(), steps=(), kept_pod=KeptPod.NONE), "none of its steps ran in a container", "danube run"),
         (after(ev.PodReleased(), job=kept())[0], "it was removed already", "danube rerun"),
     ],
-    ids=["running", "untrusted", "success", "off", "released"],
+    ids=["running", "untrusted", "success", "off", "no-step", "released"],
 )
 def test_why_there_is_no_shell(job: Job, cause: str, hint: str) -> None:
     with pytest.raises(Conflict, match="is not kept") as refusal:
